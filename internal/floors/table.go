@@ -1,0 +1,16 @@
+package floors
+
+// Module is the path of the core module; every import below it is an import of a room.
+const Module = "github.com/dulyhq/duly"
+
+// Table is the house as it stands. A room is added in the commit that brings its first file, because a row without files
+// is an error too; the rooms still to come, and why each is on its floor, are described in docs/architecture.md.
+var Table = []Room{
+	{Path: "clock", Floor: 0, Waits: true, For: "reading time and waiting for it"},
+	{Path: "schedule", Floor: 1, For: "when: pure rules from one instant to the next"},
+	{Path: "timer", Floor: 2, Waits: true, For: "the in-process engine"},
+	{Path: "examples", Floor: 10, Tree: true, Waits: true, For: "programs a reader can run; they wait as a user's own program would"},
+	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},
+	{Path: "internal/floors", Floor: Apart, For: "this table and its check"},
+	{Path: "internal/readme", Floor: Apart, For: "the check that the README is true"},
+}
