@@ -1,0 +1,2 @@
+// Package schedule says when: pure rules from an instant to the next.
+package schedule
