@@ -1,0 +1,9 @@
+//go:build !linux
+
+package clock
+
+import "time"
+
+func newSystem() Clock {
+	return newSystemClock(sources{now: time.Now}, newTimerAlarm)
+}
