@@ -193,7 +193,9 @@ func (s Schedule) Relative() bool {
 }
 
 // PlainAfter returns the delay, and true if s is an After without jitter and mistake.
-func (s Schedule) PlainAfter() (time.Duration, bool) { return s.d, s.kind == KindAfter && s.more == nil }
+func (s Schedule) PlainAfter() (time.Duration, bool) {
+	return s.d, s.kind == KindAfter && s.more == nil
+}
 
 // PlainAt returns the instant, in UTC, and true if s is an At without jitter and mistake.
 func (s Schedule) PlainAt() (time.Time, bool) { return s.at, s.kind == KindAt && s.more == nil }

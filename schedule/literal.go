@@ -1,0 +1,344 @@
+package schedule
+
+import (
+	"math"
+	"math/bits"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// miss is a mistake in a literal: what would be right, and how many bytes into it. No want, no mistake.
+type miss struct {
+	want string
+	off  int
+}
+
+// duration reads the next word as a duration that follows the given word.
+func (p *parser) duration(field string) (time.Duration, *Error) {
+	w := p.word()
+	d, m := parseDuration(w)
+	if m.want != "" {
+		return 0, p.fail(field, w, m.off, m.want)
+	}
+	return d, nil
+}
+
+// instant reads the next word as an instant that follows the given word.
+func (p *parser) instant(field string) (time.Time, *Error) {
+	w := p.word()
+	t, m := parseInstant(w)
+	if m.want != "" {
+		return t, p.fail(field, w, m.off, m.want)
+	}
+	return t, nil
+}
+
+// units from the longest to the shortest, which is the order in a duration.
+var units = [...]struct {
+	name string
+	ns   uint64
+}{
+	{"h", uint64(time.Hour)},
+	{"m", uint64(time.Minute)},
+	{"s", uint64(time.Second)},
+	{"ms", uint64(time.Millisecond)},
+	{"µs", uint64(time.Microsecond)}, // micro sign, as time.Duration prints
+	{"ns", 1},
+}
+
+// parseDuration reads what time.Duration prints: numbers with units, the longest first and each once. Unlike
+// time.ParseDuration it takes nothing that it would have to round.
+func parseDuration(w string) (time.Duration, miss) {
+	if w == "0" {
+		return 0, miss{}
+	}
+	i, negative := 0, strings.HasPrefix(w, "-")
+	if negative {
+		i++
+	}
+	if i == len(w) {
+		return 0, miss{durationWant, 0}
+	}
+	limit := uint64(math.MaxInt64)
+	if negative {
+		limit++
+	}
+	var sum uint64
+	for from := 0; i < len(w); {
+		start := i
+		i = skipDigits(w, i)
+		whole, frac := w[start:i], ""
+		if i < len(w) && w[i] == '.' {
+			end := skipDigits(w, i+1)
+			frac, i = w[i+1:end], end
+			if frac == "" {
+				return 0, miss{"digits after the point", i}
+			}
+		}
+		if whole == "" {
+			return 0, miss{durationWant, start}
+		}
+		u, end := unitAt(w, i)
+		if u < from || u == len(units) {
+			return 0, miss{unitHint(w[i:end], whole, u), i}
+		}
+		ns, m := scale(whole, frac, units[u].ns)
+		if m.want != "" {
+			m.off += start
+			return 0, m
+		}
+		if ns > limit-sum {
+			return 0, miss{tooLongWant, start}
+		}
+		sum, from, i = sum+ns, u+1, end
+	}
+	if negative {
+		return time.Duration(-sum), miss{}
+	}
+	return time.Duration(sum), miss{}
+}
+
+const tooLongWant = "at most 2562047h47m16.854775807s"
+
+func skipDigits(w string, i int) int {
+	for i < len(w) && isDigit(w[i]) {
+		i++
+	}
+	return i
+}
+
+// unitAt returns the index of the unit at w[i:], len(units) for none, and where its letters end.
+func unitAt(w string, i int) (unit, end int) {
+	end = i
+	for end < len(w) && !isDigit(w[end]) && w[end] != '.' && w[end] != '-' && w[end] != '+' {
+		end++
+	}
+	name := w[i:end]
+	switch name {
+	case "us", "μs": // ASCII, and the Greek letter
+		name = "µs"
+	}
+	for unit = range units {
+		if units[unit].name == name {
+			return unit, end
+		}
+	}
+	return len(units), end
+}
+
+// unitHint says what would be right in place of a unit that is none or comes too late.
+func unitHint(name, number string, unit int) string {
+	hours := 0
+	switch name {
+	case "d", "day", "days":
+		hours = 24
+	case "w", "week", "weeks":
+		hours = 7 * 24
+	}
+	switch {
+	case unit < len(units):
+		return "each unit once and the longest first, as in 1h30m"
+	case hours > 0:
+		if n, err := strconv.Atoi(number); err == nil && n > 0 && n < 100_000 {
+			return "hours, since days and weeks belong to calendars: " + strconv.Itoa(n*hours) + "h"
+		}
+		return "hours, since days and weeks belong to calendars: 24h a day"
+	}
+	return "a unit: h, m, s, ms, us or ns"
+}
+
+// scale is whole.frac times unit, exactly or not at all.
+func scale(whole, frac string, unit uint64) (uint64, miss) {
+	n, err := strconv.ParseUint(whole, 10, 64)
+	hi, ns := bits.Mul64(n, unit)
+	if err != nil || hi != 0 {
+		return 0, miss{tooLongWant, 0}
+	}
+	frac = strings.TrimRight(frac, "0")
+	if frac == "" {
+		return ns, miss{}
+	}
+	finer := miss{"whole nanoseconds", len(whole) + 1}
+	if len(frac) > 18 { // 10^18 is the last power of ten in reach, and no unit is divisible so far
+		return 0, finer
+	}
+	f, _ := strconv.ParseUint(frac, 10, 64)
+	power := uint64(1)
+	for range len(frac) {
+		power *= 10
+	}
+	hi, lo := bits.Mul64(f, unit)
+	part, rest := bits.Div64(hi, lo, power) // f < power, so the quotient is less than unit
+	if rest != 0 {
+		return 0, finer
+	}
+	ns, carry := bits.Add64(ns, part, 0)
+	if carry != 0 {
+		return 0, miss{tooLongWant, 0}
+	}
+	return ns, miss{}
+}
+
+const (
+	formatWant = "an instant such as 2026-12-24T17:00:00Z, 2026-12-24T18:00[Europe/Berlin] or 2027-01-01"
+	offsetWant = "an offset or a zone after the time of day: Z, +01:00 or [Europe/Berlin]"
+)
+
+// parseInstant reads RFC 3339, with seconds left out if they are 0; with a zone in brackets behind it, as in RFC 9557, or
+// in place of the offset; and a date alone, which is its midnight, in UTC where no zone follows.
+func parseInstant(w string) (time.Time, miss) {
+	civil, i, m := parseCivil(w)
+	if m.want != "" {
+		return time.Time{}, m
+	}
+	at, zone, hasOffset, known := i, "", false, false
+	var offset time.Duration
+	if i > len("2006-01-02") {
+		offset, i, hasOffset, m = parseOffset(w, i)
+		if m.want != "" {
+			return time.Time{}, m
+		}
+		known = hasOffset && w[at] != 'Z' && w[at:i] != "-00:00" // RFC 9557: these two say nothing of local time
+	}
+	t := civil.Add(-offset)
+	if i == len(w) {
+		if !hasOffset && i > len("2006-01-02") {
+			return t, miss{offsetWant, i}
+		}
+		return t, miss{}
+	}
+	if w[i] != '[' || w[len(w)-1] != ']' {
+		return t, miss{formatWant, i}
+	}
+	zone = w[i+1 : len(w)-1]
+	loc, m := loadZone(zone)
+	if m.want != "" {
+		m.off = i + 1
+		return t, m
+	}
+	if !hasOffset {
+		return resolve(civil, loc), miss{}
+	}
+	if _, have := t.In(loc).Zone(); known && time.Duration(have)*time.Second != offset {
+		return t, miss{"the offset of " + zone + " at that time, " + t.In(loc).Format("-07:00") + ", or none", at}
+	}
+	return t, miss{}
+}
+
+// parseCivil reads a date and, behind T, a time of day, and returns them as if they were UTC.
+func parseCivil(w string) (t time.Time, end int, m miss) {
+	if w == "" {
+		return t, 0, miss{formatWant, 0}
+	}
+	var v [6]int // year, month, day, hour, minute, second
+	parts := [6]struct {
+		before byte
+		digits int
+		lo, hi int
+		want   string
+	}{
+		{0, 4, 0, 9999, formatWant},
+		{'-', 2, 1, 12, "a month from 01 to 12"},
+		{'-', 2, 1, 31, "a day from 01 to 31"},
+		{'T', 2, 0, 23, "an hour from 00 to 23"},
+		{':', 2, 0, 59, "a minute from 00 to 59"},
+		{':', 2, 0, 59, "a second from 00 to 59"},
+	}
+	i, n := 0, 0
+	for ; n < len(parts); n++ {
+		part := parts[n]
+		if part.before != 0 {
+			if i >= len(w) || w[i] != part.before {
+				break
+			}
+			i++
+		}
+		end := skipDigits(w, i)
+		x, err := strconv.Atoi(w[i:end])
+		if end-i != part.digits || err != nil {
+			return t, i, miss{formatWant, i}
+		}
+		if x < part.lo || x > part.hi {
+			return t, i, miss{part.want, i}
+		}
+		v[n], i = x, end
+	}
+	if n < 3 || n == 4 { // no date, or an hour without minutes
+		return t, i, miss{formatWant, i}
+	}
+	ns := 0
+	if n == len(parts) && i < len(w) && w[i] == '.' {
+		end := skipDigits(w, i+1)
+		frac := w[i+1 : end]
+		if len(frac) < 1 || len(frac) > 9 {
+			return t, i, miss{"1 to 9 digits after the point", i + 1}
+		}
+		ns, _ = strconv.Atoi((frac + "00000000")[:9])
+		i = end
+	}
+	t = time.Date(v[0], time.Month(v[1]), v[2], v[3], v[4], v[5], ns, time.UTC)
+	if t.Day() != v[2] {
+		return t, i, miss{"a day that the month has", len("2006-01-")}
+	}
+	return t, i, miss{}
+}
+
+// parseOffset reads Z or +01:00 at w[i:], if there is one.
+func parseOffset(w string, i int) (offset time.Duration, end int, ok bool, m miss) {
+	if i >= len(w) || w[i] == '[' {
+		return 0, i, false, miss{}
+	}
+	if w[i] == 'Z' {
+		return 0, i + 1, true, miss{}
+	}
+	if w[i] != '+' && w[i] != '-' {
+		return 0, i, false, miss{offsetWant, i}
+	}
+	h, colon := skipDigits(w, i+1), i+3
+	if h != colon || colon >= len(w) || w[colon] != ':' || skipDigits(w, colon+1) != colon+3 {
+		return 0, i, false, miss{"an offset such as +01:00", i}
+	}
+	hours, _ := strconv.Atoi(w[i+1 : colon])
+	minutes, _ := strconv.Atoi(w[colon+1 : colon+3])
+	if hours > 23 || minutes > 59 {
+		return 0, i, false, miss{"an offset from -23:59 to +23:59", i}
+	}
+	offset = time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
+	if w[i] == '-' {
+		offset = -offset
+	}
+	return offset, colon + 3, true, miss{}
+}
+
+// loadZone finds a zone of the IANA database. Local is refused: it means something else on every machine.
+func loadZone(name string) (*time.Location, miss) {
+	const want = "a zone of the IANA database, such as Europe/Berlin"
+	if name == "" || name == "Local" || len(name) > 64 {
+		return nil, miss{want: want}
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, miss{want: want}
+	}
+	return loc, miss{}
+}
+
+// resolve finds the instant at which clocks in loc show what civil shows in UTC. Where they show it twice it is the
+// first; where they never do, it is the first instant after the gap (contract I2, I3).
+func resolve(civil time.Time, loc *time.Location) time.Time {
+	// No zone is a day or more from UTC, so the search begins before every instant in question, and takes the stretches
+	// of constant offset one by one, the earliest first.
+	for t := civil.Add(-24 * time.Hour).In(loc); ; {
+		_, offset := t.Zone()
+		start, end := t.ZoneBounds()
+		u := civil.Add(time.Duration(-offset) * time.Second)
+		switch {
+		case !start.IsZero() && u.Before(start):
+			return bare(start)
+		case end.IsZero() || u.Before(end):
+			return bare(u)
+		}
+		t = end
+	}
+}
