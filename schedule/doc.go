@@ -1,2 +1,56 @@
-// Package schedule says when: pure rules from an instant to the next.
+// Package schedule says when: a [Schedule] is a rule that yields instants, one or many.
+//
+// It is pure arithmetic. It starts nothing, reads no clock and knows nothing of tasks but their names; that an occurrence
+// is late, missed or overlaps the run before it is for whoever runs it to settle.
+//
+//	s := schedule.Every(15 * time.Minute).Jitter(30 * time.Second)
+//	r := s.Bind("report", accepted)      // phase from the instant of acceptance, jitter from the name
+//	due := r.Next(t).Add(r.Offset())     // Next is nominal, strictly after t; the zero time is never
+//
+// # Which of the three that recur
+//
+// [Every] keeps to a grid: use it for what belongs to a rhythm, such as samples, reports, heartbeats. A long or late run
+// moves no later occurrence, and one that comes due during a run is dealt with by the overlap policy, here by skipping it.
+// [Pace] rests between runs, however long they take: use it to be gentle with what the run works on, such as polling or
+// clean-up. [PaceFromStart] keeps starts a period apart and, unlike Every, never makes up for lost time nor goes back into
+// phase: it is what java.util.Timer calls fixed delay, and is there for those who move from it. Each with 10 s, and a
+// second run that takes 14 s in place of 4:
+//
+//	seconds        0         10        20        30        40        50        60
+//	Every                    [==]      [============]      [==]      [==]      [==]
+//	Pace                     [==]          [============]          [==]          [==]
+//	PaceFromStart            [==]      [============][==]      [==]      [==]      [==]
+//
+// Every skips the occurrence at 30 and is in phase again at 40. Pace begins 10 s after the end, at 48. PaceFromStart is
+// late at 30, begins as soon as it can, at 34, and stays with the new phase.
+//
+// # Bounds
+//
+// [Schedule.From] gives the first instant, [Schedule.Until] the last that is allowed, [Schedule.Times] the number of
+// starts, [Schedule.AlignTo] a point of the grid, [Schedule.Jitter] spreads tasks by their names. Given twice, a bound's
+// last value holds. Without From a recurring schedule fires first after one period; AlignTo fires first at the first
+// instant of the grid after acceptance.
+//
+// # Text
+//
+// [Parse] reads, and [Schedule.String] prints in canonical form, one line of words:
+//
+//	in 5m                                  After
+//	at 2026-12-24T17:00:00Z                At
+//	every 1h30m                            Every
+//	pace 10s                               Pace
+//	pace-from-start 10s                    PaceFromStart
+//
+// followed by any of these, printed in this order, the first three and the last where the schedule recurs:
+//
+//	from T   until T   times N   jitter D   align T
+//
+// D is what time.Duration prints, exactly, with zeros left out (1h, not 1h0m0s) and fractions allowed (1.5h); days and
+// weeks are words of calendars and refused. T is RFC 3339 (seconds may be left out), with a zone in brackets behind it
+// or in place of the offset, or a date alone for its midnight in UTC:
+//
+//	2026-12-24T17:00:00Z   2026-12-24T18:00+01:00   2026-12-24T18:00[Europe/Berlin]   2027-01-01
+//
+// A time in a zone is resolved to its instant when read: the first instant after a gap, the first of two in a fold. An
+// offset that contradicts the zone is refused. Instants are printed in UTC.
 package schedule

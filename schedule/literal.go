@@ -311,10 +311,10 @@ func parseOffset(w string, i int) (offset time.Duration, end int, ok bool, m mis
 	return offset, colon + 3, true, miss{}
 }
 
-// loadZone finds a zone of the IANA database. Local is refused: it means something else on every machine.
+// loadZone finds a zone of the IANA database. The local zone is refused: it is another one on every machine.
 func loadZone(name string) (*time.Location, miss) {
 	const want = "a zone of the IANA database, such as Europe/Berlin"
-	if name == "" || name == "Local" || len(name) > 64 {
+	if name == "" || name == "Local" || name == "localtime" || len(name) > 64 {
 		return nil, miss{want: want}
 	}
 	loc, err := time.LoadLocation(name)

@@ -75,7 +75,11 @@ func (p *parser) schedule() (Schedule, *Error) {
 			return s, nil
 		}
 		if !strings.Contains(" from until times jitter align ", " "+word+" ") {
-			return s, p.fail("schedule", word, 0, clausesWant+" or the end after \""+s.kind.String()+"\"")
+			want := "the end or " + clausesWant
+			if !s.Recurring() {
+				want = `the end or "jitter D"`
+			}
+			return s, p.fail("schedule", word, 0, want)
 		}
 		if strings.Contains(seen, word) {
 			return s, p.fail(word, "", 0, "it once only")
