@@ -1,0 +1,92 @@
+# Every target works in a fresh clone with Go, git and make; linters are built from tools.mod on first use.
+# A comment after ## on a target's line is its line in `make help`.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+# The modules that go.work joins, and bench, which stays outside. Each must also hold alone, so GOWORK=off.
+MODULES = $(shell go list -m -f '{{.Dir}}') $(patsubst %/go.mod,$(CURDIR)/%,$(wildcard bench/go.mod))
+each = set -e; for dir in $(MODULES); do echo "$${dir\#\#*/}: $(1)"; (cd "$$dir" && GOWORK=off $(or $(2),$(1))); done
+LINT = $(shell GOWORK=off go tool -modfile=tools.mod -n golangci-lint)
+
+SYSTEMS = linux darwin windows freebsd
+FUZZ_SECONDS ?= 5
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## run all tests, as the README says
+	go test ./...
+
+.PHONY: race
+race: ## run all tests shuffled, with the race detector
+	go test -race -shuffle=on ./...
+
+.PHONY: cover
+cover: ## measure test coverage, as a page in .tmp/cover.html
+	@mkdir -p .tmp
+	go test -coverpkg=./... -coverprofile=.tmp/cover.out ./...
+	go tool cover -html=.tmp/cover.out -o .tmp/cover.html
+	@go tool cover -func=.tmp/cover.out | tail -n 1
+
+.PHONY: fmt
+fmt: ## format all Go files
+	@$(call each,golangci-lint fmt,$(LINT) fmt)
+
+.PHONY: fmt-check
+fmt-check: ## show what `make fmt` would change
+	@$(call each,golangci-lint fmt --diff,$(LINT) fmt --diff)
+
+.PHONY: lint
+lint: ## run the linters
+	@$(call each,golangci-lint run,$(LINT) run)
+
+.PHONY: fix
+fix: ## move the code to the idioms of the current Go
+	@$(call each,go fix ./...)
+
+.PHONY: fix-check
+fix-check: ## show what `make fix` would change
+	@$(call each,go fix -diff ./...)
+
+.PHONY: vet-all
+vet-all: ## vet for each operating system that duly is built for
+	@set -e; for os in $(SYSTEMS); do echo "go vet for $$os"; CGO_ENABLED=0 GOOS=$$os go vet ./...; done
+
+.PHONY: alone
+alone: ## build and vet each module without go.work
+	@$(call each,go build ./...)
+	@$(call each,go vet ./...)
+
+.PHONY: floors
+floors: ## hold the packages to the table of rooms and floors
+	go test -count=1 ./internal/floors
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZ_SECONDS (5)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/fuzz
+
+.PHONY: bench
+bench: ## measure the engine beside its peers, into docs/bench/engine.md
+	@mkdir -p docs/bench
+	cd bench && GOWORK=off go run . -out ../docs/bench/engine.md
+
+.PHONY: bench-check
+bench-check: ## build the benchmarks and check that their engines do what they measure
+	cd bench && GOWORK=off go test ./...
+
+.PHONY: tidy
+tidy: ## tidy the requirements of each module
+	@$(call each,go mod tidy)
+
+.PHONY: tidy-check
+tidy-check: ## check that the requirements are tidy and the downloads unchanged
+	@$(call each,go mod tidy -diff)
+	@$(call each,go mod verify)
+
+.PHONY: ci
+ci: ## do everything that a change must pass
+	.ci/run
