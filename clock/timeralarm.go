@@ -138,7 +138,7 @@ func saturatingAdd(t, d int64) int64 {
 }
 
 // newTimerAlarm makes the portable alarm of the system clock.
-func newTimerAlarm(c *systemClock, w *waker) Alarm {
+func newTimerAlarm(c *systemClock, w *waker) *timerAlarm {
 	return &timerAlarm{
 		clock: c, w: w, boot: Never, wall: Never, due: Never,
 		rereadWall: true, rereadBoot: c.bootTime != nil,
