@@ -53,8 +53,9 @@ fix-check: ## show what `make fix` would change
 	@$(call each,go fix -diff ./...)
 
 .PHONY: vet-all
-vet-all: ## vet for each operating system that duly is built for
+vet-all: ## vet for each operating system that duly is built for, and for 32 bits
 	@set -e; for os in $(SYSTEMS); do echo "go vet for $$os"; CGO_ENABLED=0 GOOS=$$os go vet ./...; done
+	@echo "go vet for 32 bits"; CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet ./...
 
 .PHONY: alone
 alone: ## build and vet each module without go.work
