@@ -128,7 +128,7 @@ func formHint(word string) string {
 	case "in", "at", "every", "pace", "pace-from-start":
 		return `lower case: "` + lower + `"`
 	}
-	if _, m := parseDuration(word); m.want == "" && word != "" {
+	if _, m := parseDuration(word); m.want == "" && word != "0" {
 		return `"in ` + word + `" for once or "every ` + word + `" for again and again`
 	}
 	if _, m := parseInstant(word); m.want == "" {

@@ -195,15 +195,14 @@ func TestEqual(t *testing.T) {
 			}
 		}
 	}
+	now := time.Now() // has a monotonic reading
 	same := [][2]Schedule{
 		{At(noon), At(noon.In(berlin))},
-		{At(time.Now()), Schedule{}}, // filled in below
+		{At(now), At(now.Round(0).UTC())},
 		{Every(5).From(noon).Times(2), Every(5).Times(2).From(noon.In(berlin))},
 		{Every(5).Times(3).Times(2), Every(5).Times(2)},
 		{Every(0), Every(0)},
 	}
-	now := time.Now() // has a monotonic reading
-	same[1] = [2]Schedule{At(now), At(now.Round(0).UTC())}
 	for _, p := range same {
 		if !p[0].Equal(p[1]) {
 			t.Errorf("(%v).Equal(%v) = false", p[0], p[1])
