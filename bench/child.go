@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// childVariable is the environment variable that makes the program a child: it carries the childSpec.
+const childVariable = "DULY_BENCH_CHILD"
+
+// childSpec tells a child which cell it is.
+type childSpec struct {
+	Line   string        `json:"line"`
+	Engine string        `json:"engine"`
+	N      int           `json:"n"`
+	Quick  bool          `json:"quick"`
+	Sample time.Duration `json:"sample"`
+	Budget time.Duration `json:"budget"`
+}
+
+// childReply is one line of a child's output: the first says that the cell is filled, each further one is a sample.
+type childReply struct {
+	Pending int    `json:"pending"`
+	Values  values `json:"values,omitempty"`
+}
+
+// childMain fills a cell, then takes a sample for every line that it reads, until its input ends. It returns the exit code.
+func childMain(text string, in io.Reader, out, errs io.Writer) int {
+	var spec childSpec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		fmt.Fprintln(errs, "bench child: read spec:", err)
+		return 2
+	}
+	l, okLine := findLine(spec.Line)
+	e, okEngine := findEngine(spec.Engine)
+	if !okLine || !okEngine || e.create == nil {
+		fmt.Fprintf(errs, "bench child: no line %q on engine %q\n", spec.Line, spec.Engine)
+		return 2
+	}
+	c := newCell(spec, l, e)
+	l.setup(c)
+	answer := json.NewEncoder(out)
+	must("answer", answer.Encode(childReply{Pending: c.pending}))
+	for orders := bufio.NewScanner(in); orders.Scan(); {
+		v := l.sample(c)
+		must("answer", answer.Encode(childReply{Pending: c.pending, Values: v}))
+	}
+	// No Close: taking ten million timers down by hand would only delay the next cell.
+	return 0
+}
+
+// must ends the child with a stack: there is nothing to measure on a broken engine.
+func must(what string, err error) {
+	if err != nil {
+		panic(fmt.Sprintf("bench: %s: %v", what, err))
+	}
+}

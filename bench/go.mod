@@ -1,0 +1,15 @@
+module github.com/dulyhq/duly/bench
+
+go 1.26.0
+
+replace github.com/dulyhq/duly => ../
+
+require (
+	github.com/go-co-op/gocron/v2 v2.21.2
+	github.com/google/go-cmp v0.7.0
+	github.com/google/uuid v1.6.0
+	github.com/reugn/go-quartz v0.15.2
+	github.com/robfig/cron/v3 v3.0.1
+)
+
+require github.com/jonboulle/clockwork v0.5.0 // indirect
