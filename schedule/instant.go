@@ -29,8 +29,8 @@ func inRange(t time.Time) bool {
 	return uint64(t.Unix()-zeroSecond) <= lastSecond && !t.IsZero()
 }
 
-// bare is t without its monotonic reading and its zone, so that equal instants are equal values.
-func bare(t time.Time) time.Time { return t.Round(0).UTC() }
+// bare is t without its zone and, as UTC promises, its monotonic reading, so that equal instants are equal values.
+func bare(t time.Time) time.Time { return t.UTC() }
 
 // since returns t - from in nanoseconds as hi*2^64 + lo. It asks for from <= t, both within the known instants.
 func since(t, from time.Time) (hi, lo uint64) {

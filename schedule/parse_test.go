@@ -174,6 +174,7 @@ func TestParseErrors(t *testing.T) {
 		{"in 99999999999999999999ns", `want at most 2562047h`},
 		{"in 18446744073709551615.9us", `want at most 2562047h`},
 		{"in 18446744073709551615.9ns", `want whole nanoseconds`},
+		{"in 18446744073.709551616s", `want at most 2562047h`}, // 2^64 ns
 		{"in 18446744073.709551615999s", `want whole nanoseconds`},
 		{"in 5m times 3", `at byte 13: times "3": want it on a recurring schedule only`},
 		{"in 5m soon", `at byte 7: schedule "soon": want the end or "jitter D"`},

@@ -26,10 +26,7 @@ func (r Rule) Preview(from time.Time) iter.Seq[Occurrence] {
 			if due.After(last) || !yield(Occurrence{At: at, Due: due}) {
 				return
 			}
-			if r.kind == KindEvery {
-				due = at // a grid does not move
-			}
-			at = r.Next(due)
+			at = r.Next(due) // moves a pace by the jitter; a grid stays, since its jitter is less than a period
 		}
 	}
 }

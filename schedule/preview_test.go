@@ -42,7 +42,7 @@ func TestPreview(t *testing.T) {
 		}
 		var got, want []time.Time
 		for o := range s.Bind("x", ts(t, accepted)).Preview(ts(t, tt.from)) {
-			if o.Due != o.At { //nolint:revive // bare values
+			if o.Due != o.At {
 				t.Errorf("%s: due %v, at %v", tt.text, o.Due, o.At)
 			}
 			if got = append(got, o.At); len(got) == tt.limit {
@@ -119,6 +119,9 @@ func TestPreviewSeeks(t *testing.T) {
 		for o := range r.Preview(last.At.Add(1)) {
 			t.Errorf("%v: after the last %v there is %v", s, last, o)
 		}
+	}
+	for o := range At(theEnd).Jitter(time.Hour).Bind("order-42", noon).Preview(noon) {
+		t.Errorf("an occurrence due after the last instant: %v", o)
 	}
 	for o := range (Rule{}).Preview(time.Time{}) {
 		t.Errorf("the zero rule has %v", o)

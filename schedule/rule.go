@@ -30,9 +30,6 @@ func (s Schedule) Bind(name string, accepted time.Time) Rule {
 		accepted = time.Time{}
 	}
 	r := Rule{kind: s.kind, d: s.d, end: lastInstant()}
-	if accepted.After(r.end) {
-		accepted = r.end
-	}
 	if m := s.more; m != nil {
 		r.offset, r.times = spread(name, m.jitter), m.times
 		if !m.until.IsZero() {
@@ -70,7 +67,7 @@ func (r Rule) Offset() time.Duration { return r.offset }
 // Next returns the first nominal occurrence strictly after t; the zero time means never.
 //
 // The instants of Pace and PaceFromStart follow from the runs: t is the end, or the start, of the last run, and Next is a
-// pace later, but not before From. Before the first run ask [Rule.First].
+// pace later, but not before From if that was given. Before the first run ask [Rule.First].
 func (r Rule) Next(t time.Time) time.Time {
 	if r.first.IsZero() || !t.Before(r.end) {
 		return time.Time{}

@@ -48,7 +48,7 @@ func TestFirst(t *testing.T) {
 			t.Errorf("%s: %v", tt.text, err)
 			continue
 		}
-		if got, want := s.Bind("x", ts(t, accepted)).First(), ts(t, tt.want); got != want { //nolint:revive // bare values
+		if got, want := s.Bind("x", ts(t, accepted)).First(), ts(t, tt.want); got != want {
 			t.Errorf("%s: First() = %v, want %v", tt.text, got, want)
 		}
 	}
@@ -87,7 +87,8 @@ func TestNextPrev(t *testing.T) {
 		{"pace 10s", "2026-12-24T12:00:10Z", "2026-12-24T12:00:20Z", "never"},
 		{"pace 10s until 2026-12-24T12:01Z", "2026-12-24T12:00:50Z", "2026-12-24T12:01Z", "2026-12-24T12:00:10Z"},
 		{"pace 10s until 2026-12-24T12:01Z", "2026-12-24T12:00:50.000000001Z", "never", "2026-12-24T12:00:10Z"},
-		{"pace 10s from 2027-01-01", accepted, "2027-01-01", "never"}, // run by hand before its time
+		{"pace 10s", "2026-12-24T11:00Z", "2026-12-24T11:00:10Z", "never"}, // the clock was put back: the pace goes on
+		{"pace 10s from 2027-01-01", accepted, "2027-01-01", "never"},      // run by hand before its time
 		{"pace-from-start 10s from 2027-01-01", "2027-01-01", "2027-01-01T00:00:10Z", "never"},
 		{"pace 2562047h47m16.854775807s", "9800-01-01", "never", "2319-04-05T11:47:16.854775807Z"},
 	}
@@ -99,10 +100,10 @@ func TestNextPrev(t *testing.T) {
 		}
 		r := s.Bind("x", ts(t, accepted))
 		at := ts(t, tt.at).In(time.FixedZone("X", -3600))
-		if got, want := r.Next(at), ts(t, tt.next); got != want { //nolint:revive // bare values
+		if got, want := r.Next(at), ts(t, tt.next); got != want {
 			t.Errorf("%s: Next(%s) = %v, want %v", tt.text, tt.at, got, want)
 		}
-		if got, want := r.Prev(at), ts(t, tt.prev); got != want { //nolint:revive // bare values
+		if got, want := r.Prev(at), ts(t, tt.prev); got != want {
 			t.Errorf("%s: Prev(%s) = %v, want %v", tt.text, tt.at, got, want)
 		}
 	}
@@ -111,13 +112,15 @@ func TestNextPrev(t *testing.T) {
 // contract: A4. Instants that no schedule can name are fair arguments all the same.
 func TestOutOfRange(t *testing.T) {
 	farPast, farFuture := time.Unix(-1<<60, 0), time.Unix(1<<60, 0)
+	farthest := time.Unix(math.MaxInt64+zeroSecond, 999_999_999) // where time.Time.Add wraps
+	args := []time.Time{farPast, tooSoon, {}, year1, noon, theEnd, tooLate, farFuture, farthest}
 	for _, s := range []Schedule{
 		After(longest), After(shortest), After(0), Every(1), Every(longest), Pace(longest), PaceFromStart(1),
 		Every(longest).AlignTo(theEnd), Every(1).AlignTo(year1), Every(longest).From(theEnd), Pace(1).From(year1),
 	} {
-		for _, bound := range []time.Time{farPast, tooSoon, {}, year1, noon, theEnd, tooLate, farFuture} {
+		for _, bound := range args {
 			r := s.Bind("x", bound)
-			for _, at := range []time.Time{farPast, tooSoon, {}, year1, noon, theEnd, tooLate, farFuture} {
+			for _, at := range args {
 				if n := r.Next(at); !n.IsZero() && (!n.After(at) || n.After(theEnd)) {
 					t.Errorf("(%v accepted %v).Next(%v) = %v", s, bound, at, n)
 				}
@@ -128,7 +131,7 @@ func TestOutOfRange(t *testing.T) {
 					t.Errorf("(%v accepted %v).Count(%v, ...) = %v", s, bound, at, n)
 				}
 			}
-			if f := r.First(); f.After(theEnd) {
+			if f := r.First(); !f.IsZero() && !inRange(f) {
 				t.Errorf("(%v accepted %v).First() = %v", s, bound, f)
 			}
 		}
@@ -157,6 +160,7 @@ func TestCount(t *testing.T) {
 		{"more than 2^64", Every(1).From(year1).Bind("x", noon), time.Time{}, theEnd, math.MaxInt64},
 		{"just 2^63-1", Every(1).From(year1).Until(year1.Add(longest)).Bind("x", noon), year1, theEnd, math.MaxInt64},
 		{"just 2^63-2", Every(1).From(year1).Until(year1.Add(longest-1)).Bind("x", noon), year1, theEnd, math.MaxInt64 - 1},
+		{"quotient of 65 bits", Every(17).From(year1).Bind("x", noon), time.Time{}, theEnd, math.MaxInt64},
 		{"all longest periods", Every(longest).From(year1).Bind("x", noon), time.Time{}, theEnd, 35},
 		{"one-off within", At(noon).Bind("x", noon), noon.Add(-1), noon, 1},
 		{"one-off before", At(noon).Bind("x", noon), noon, theEnd, 0},
@@ -189,6 +193,36 @@ func modelFirst(anchor, at *big.Int, d time.Duration) *big.Int {
 	k := new(big.Int).Sub(at, anchor)
 	k.Neg(k).Div(k, big.NewInt(int64(d))).Neg(k) // rounded up
 	return k.Mul(k, big.NewInt(int64(d))).Add(k, anchor)
+}
+
+// Differences are taken in two words; their seam is where a carry can be lost.
+func TestSince(t *testing.T) {
+	check := func(t interface{ Fatalf(string, ...any) }, at, from time.Time) {
+		hi, lo := since(at, from)
+		got := new(big.Int).SetUint64(hi)
+		got.Lsh(got, 64).Add(got, new(big.Int).SetUint64(lo))
+		if want := new(big.Int).Sub(toBig(at), toBig(from)); got.Cmp(want) != 0 {
+			t.Fatalf("since(%v, %v) = %v, want %v", at, from, got, want)
+		}
+	}
+	for _, from := range []time.Time{year1, noon} {
+		for k := range int64(9) {
+			seam := new(big.Int).Lsh(big.NewInt(k), 64)
+			for off := range int64(3) {
+				d := new(big.Int).Add(seam, big.NewInt(off))
+				if at := fromBig(d.Add(d, toBig(from))); inRange(at) {
+					check(t, at, from)
+				}
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := anInstant().Draw(t, "a"), anInstant().Draw(t, "b")
+		if a.Before(b) {
+			a, b = b, a
+		}
+		check(t, a, b)
+	})
 }
 
 // model is the naive reading of an Every: first, period, end.
@@ -285,7 +319,7 @@ func aPeriod() *rapid.Generator[time.Duration] {
 	return rapid.OneOf(
 		rapid.Map(rapid.Int64Range(1, math.MaxInt64), func(n int64) time.Duration { return time.Duration(n) }),
 		rapid.Map(rapid.Int64Range(1, 1e13), func(n int64) time.Duration { return time.Duration(n) }),
-		rapid.SampledFrom([]time.Duration{1, 2, time.Second, time.Minute, 15 * time.Minute, time.Hour, 24 * time.Hour, longest - 1, longest}),
+		rapid.SampledFrom([]time.Duration{1, 2, 16, 17, 18, time.Second, time.Minute, 15 * time.Minute, time.Hour, 24 * time.Hour, longest - 1, longest}),
 	)
 }
 

@@ -226,7 +226,7 @@ func TestChainsDoNotShare(t *testing.T) {
 func TestAtIsBare(t *testing.T) {
 	now := time.Now()
 	at, ok := At(now.In(time.FixedZone("X", 7200))).PlainAt()
-	if !ok || at != now.UTC().Round(0) { //nolint:revive // the point is that no zone and no monotonic reading is left
+	if !ok || at != now.UTC().Round(0) {
 		t.Errorf("PlainAt() = %v, %v, want %v bare", at, ok, now)
 	}
 }
