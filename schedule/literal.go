@@ -192,7 +192,7 @@ func parseInstant(w string) (time.Time, miss) {
 	if m.want != "" {
 		return time.Time{}, m
 	}
-	at, zone, hasOffset, known := i, "", false, false
+	at, hasOffset, known := i, false, false
 	var offset time.Duration
 	if i > len("2006-01-02") {
 		offset, i, hasOffset, m = parseOffset(w, i)
@@ -211,7 +211,7 @@ func parseInstant(w string) (time.Time, miss) {
 	if w[i] != '[' || w[len(w)-1] != ']' {
 		return t, miss{formatWant, i}
 	}
-	zone = w[i+1 : len(w)-1]
+	zone := w[i+1 : len(w)-1]
 	loc, m := loadZone(zone)
 	if m.want != "" {
 		m.off = i + 1

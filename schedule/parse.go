@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,9 @@ const (
 	durationWant = "a duration such as 1h30m, 90s or 250ms"
 	timesWant    = "a whole number, at least 1"
 )
+
+// clauses are the words that a bound begins with.
+var clauses = [...]string{"from", "until", "times", "jitter", "align"}
 
 // Parse reads the text form of a schedule, described in the package comment. Words are separated by one or more spaces or
 // tabs; clauses may come in any order, each at most once. The error is an *[Error] with Pos set; the schedule returned
@@ -69,22 +73,23 @@ func (p *parser) schedule() (Schedule, *Error) {
 		return Schedule{}, p.fail("schedule", p.text, maxText, "at most "+strconv.Itoa(maxText)+" bytes, not "+strconv.Itoa(len(p.text)))
 	}
 	s, err := p.form()
-	for seen := ""; err == nil; {
+	var seen []string
+	for err == nil {
 		word := p.word()
 		if word == "" {
 			return s, nil
 		}
-		if !strings.Contains(" from until times jitter align ", " "+word+" ") {
+		if !slices.Contains(clauses[:], word) {
 			want := "the end or " + clausesWant
 			if !s.Recurring() {
 				want = `the end or "jitter D"`
 			}
 			return s, p.fail("schedule", word, 0, want)
 		}
-		if strings.Contains(seen, word) {
+		if slices.Contains(seen, word) {
 			return s, p.fail(word, "", 0, "it once only")
 		}
-		seen += word + " "
+		seen = append(seen, word)
 		s, err = p.clause(s, word)
 	}
 	return s, err

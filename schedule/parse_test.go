@@ -50,11 +50,15 @@ func TestParse(t *testing.T) {
 		{"pace 10s", Pace(10 * time.Second), ""},
 		{"pace-from-start 10s", PaceFromStart(10 * time.Second), ""},
 		{" \tevery   15m\tjitter 30s ", Every(15 * time.Minute).Jitter(30 * time.Second), "every 15m jitter 30s"},
-		{"every 15m jitter 30s until 2027-01-01", Every(15 * time.Minute).Jitter(30 * time.Second).Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)),
-			"every 15m until 2027-01-01T00:00:00Z jitter 30s"},
-		{"every 1h align 2000-01-01 jitter 1m times 007 until 2027-01-01 from 2026-12-24T12:00Z",
+		{
+			"every 15m jitter 30s until 2027-01-01", Every(15 * time.Minute).Jitter(30 * time.Second).Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)),
+			"every 15m until 2027-01-01T00:00:00Z jitter 30s",
+		},
+		{
+			"every 1h align 2000-01-01 jitter 1m times 007 until 2027-01-01 from 2026-12-24T12:00Z",
 			Every(time.Hour).From(noon).Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)).Times(7).Jitter(time.Minute).AlignTo(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)),
-			"every 1h from 2026-12-24T12:00:00Z until 2027-01-01T00:00:00Z times 7 jitter 1m align 2000-01-01T00:00:00Z"},
+			"every 1h from 2026-12-24T12:00:00Z until 2027-01-01T00:00:00Z times 7 jitter 1m align 2000-01-01T00:00:00Z",
+		},
 		{"at 2026-12-24T12:00Z jitter 1h", At(noon).Jitter(time.Hour), "at 2026-12-24T12:00:00Z jitter 1h"},
 	}
 	for _, tt := range tests {
@@ -184,7 +188,7 @@ func TestParseErrors(t *testing.T) {
 		{"every 5m times -3", `at byte 16: times "-3": want a whole number`},
 		{"every 5m times 3x", `at byte 17: times "3x": want a whole number`},
 		{"every 5m times 0", `at byte 16: times "0": want at least 1`},
-		{"every 5m times 99999999999999999999", `want at most 9`},
+		{"every 5m times 99999999999999999999", `want at most `},
 		{"every 5m times 3 times 3", `at byte 18: times: want it once only`},
 		{"every 5m jitter 5m", `at byte 17: jitter "5m": want less than the period 5m`},
 		{"every 0s", `at byte 7: every "0s": want a period longer than 0`},

@@ -65,10 +65,10 @@ func TestPreviewJitter(t *testing.T) {
 	if grid.Offset() == 0 || grid.Offset() != pace.Offset() {
 		t.Fatalf("offsets %v and %v", grid.Offset(), pace.Offset())
 	}
-	n := time.Duration(0)
+	n, at := 0, noon
 	for o := range grid.Preview(noon) {
-		n++
-		want := Occurrence{At: noon.Add(n * time.Hour), Due: noon.Add(n*time.Hour + grid.Offset())}
+		n, at = n+1, at.Add(time.Hour)
+		want := Occurrence{At: at, Due: at.Add(grid.Offset())}
 		if diff := cmp.Diff(want, o); diff != "" {
 			t.Errorf("grid: -want +got\n%s", diff)
 		}
@@ -76,9 +76,9 @@ func TestPreviewJitter(t *testing.T) {
 			break
 		}
 	}
-	n = 0
+	n, due := 0, noon
 	for o := range pace.Preview(noon) {
-		due := noon.Add((n + 1) * (time.Hour + pace.Offset()))
+		due = due.Add(time.Hour + pace.Offset())
 		want := Occurrence{At: due.Add(-pace.Offset()), Due: due}
 		if diff := cmp.Diff(want, o); diff != "" {
 			t.Errorf("pace: -want +got\n%s", diff)

@@ -336,9 +336,9 @@ func TestEveryAgainstModel(t *testing.T) {
 			s = add(v)
 			return &v
 		}
-		from := maybe("from", func(v time.Time) Schedule { return s.From(v) })
-		until := maybe("until", func(v time.Time) Schedule { return s.Until(v) })
-		align := maybe("align", func(v time.Time) Schedule { return s.AlignTo(v) })
+		from := maybe("from", s.From)
+		until := maybe("until", s.Until)
+		align := maybe("align", s.AlignTo)
 		m := newModel(d, at, from, until, align)
 		if empty := from != nil && m.first.Cmp(m.end) > 0; empty != (s.Err() != nil) {
 			t.Fatalf("%v: Err() = %v, but the model's first is %v", s, s.Err(), fromBig(m.first))

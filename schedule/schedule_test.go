@@ -184,7 +184,8 @@ func TestAccessors(t *testing.T) {
 func TestEqual(t *testing.T) {
 	berlin := time.FixedZone("CET", 3600)
 	all := []Schedule{ // no two of them equal
-		{}, After(1), After(2), At(noon), At(noon.Add(1)), Every(1), Every(2), Pace(1), PaceFromStart(1),
+		{},
+		After(1), After(2), At(noon), At(noon.Add(1)), Every(1), Every(2), Pace(1), PaceFromStart(1),
 		After(1).Jitter(1), After(1).Jitter(2), Every(1).From(noon), Every(1).Until(noon), Every(1).AlignTo(noon),
 		Every(1).Times(1), Every(1).Times(2), Every(0), Every(1).Times(0), At(time.Time{}),
 	}
