@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,12 +22,11 @@ func TestMain(m *testing.M) {
 
 // TestQuick runs every line on every engine at a small size and checks that each sample's counts are right.
 func TestQuick(t *testing.T) {
-	var progress bytes.Buffer
-	opts, err := parseFlags([]string{"-quick", "-count", "1"}, &progress)
+	opts, err := parseFlags([]string{"-quick", "-count", "1"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := measureAll(t.Context(), opts, &progress)
+	results, err := measureAll(t.Context(), opts, progress{io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func checkCell(t *testing.T, r *result, l line, engine string, n int) {
 func TestRunWritesReport(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "docs", "engine.md")
 	args := []string{"-quick", "-lines", "hot,gc", "-engines", "afterfunc,empty", "-out", path}
-	var out, progress bytes.Buffer
-	if err := run(t.Context(), args, &out, &progress); err != nil {
+	var out bytes.Buffer
+	if err := run(t.Context(), args, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	first := readText(t, path)
@@ -104,7 +104,7 @@ func TestRunWritesReport(t *testing.T) {
 	if err := os.WriteFile(path, []byte("old\n"+note), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), args, &out, &progress); err != nil {
+	if err := run(t.Context(), args, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if second := readText(t, path); !strings.HasSuffix(second, note) || strings.HasPrefix(second, "old") {
@@ -127,7 +127,7 @@ func readText(t *testing.T, path string) string {
 func TestBrokenChildIsAProblem(t *testing.T) {
 	l := hotLines()[0]
 	r := &result{line: l, engine: engineSpec{name: "nobody"}, n: 1}
-	measureGroup(t.Context(), os.Args[0], options{count: 1, budget: time.Second}, []*result{r}, &bytes.Buffer{})
+	measureGroup(t.Context(), os.Args[0], options{count: 1, budget: time.Second}, []*result{r}, progress{io.Discard})
 	if r.problem == "" || len(r.samples) != 0 {
 		t.Errorf("problem %q and %d samples, want a problem and none", r.problem, len(r.samples))
 	}
@@ -147,12 +147,12 @@ func TestFlags(t *testing.T) {
 		{"-sample 5s", "sample 5s: want more than 0 and at most 4s"},
 		{"more", `unexpected argument "more"`},
 	} {
-		_, err := parseFlags(strings.Fields(tc.args), &bytes.Buffer{})
+		_, err := parseFlags(strings.Fields(tc.args), io.Discard)
 		if err == nil || !strings.HasPrefix(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %s", tc.args, err, tc.want)
 		}
 	}
-	o, err := parseFlags(strings.Fields("-quick -rows 1,2 -engines duly"), &bytes.Buffer{})
+	o, err := parseFlags(strings.Fields("-quick -rows 1,2 -engines duly"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

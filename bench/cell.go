@@ -19,9 +19,8 @@ type cell struct {
 	names   names
 	pending int // filled so far; less than spec.N where the budget ended
 	fired   atomic.Int64
-	count   task   // counts into fired
-	step    uint64 // operations so far, over all samples
-	state   any    // of the line
+	count   task // counts into fired
+	state   any  // of the line
 }
 
 const (

@@ -31,13 +31,13 @@ type childReply struct {
 func childMain(text string, in io.Reader, out, errs io.Writer) int {
 	var spec childSpec
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		fmt.Fprintln(errs, "bench child: read spec:", err)
+		progress{errs}.printf("bench child: read spec: %v\n", err)
 		return 2
 	}
 	l, okLine := findLine(spec.Line)
 	e, okEngine := findEngine(spec.Engine)
 	if !okLine || !okEngine || e.create == nil {
-		fmt.Fprintf(errs, "bench child: no line %q on engine %q\n", spec.Line, spec.Engine)
+		progress{errs}.printf("bench child: no line %q on engine %q\n", spec.Line, spec.Engine)
 		return 2
 	}
 	c := newCell(spec, l, e)

@@ -11,5 +11,5 @@ import (
 func processCost() (cpu time.Duration, switches int64) {
 	var ru syscall.Rusage
 	must("read resource usage", syscall.Getrusage(syscall.RUSAGE_SELF, &ru))
-	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano()), int64(ru.Nvcsw)
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano()), int64(ru.Nvcsw) //nolint:unconvert // an int32 where words are short
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"runtime"
@@ -20,7 +20,7 @@ type machine struct {
 	modules                      map[string]string // module path to version
 }
 
-func describeMachine() machine {
+func describeMachine(ctx context.Context) machine {
 	m := machine{
 		cpu: cpuModel(), kernel: firstLine("/proc/sys/kernel/osrelease"),
 		hugePages: chosen(firstLine("/sys/kernel/mm/transparent_hugepage/enabled")),
@@ -35,9 +35,9 @@ func describeMachine() machine {
 			m.modules[d.Path] = d.Version
 		}
 	}
-	if out, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output(); err == nil {
+	if out, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
 		m.commit = strings.TrimSpace(string(out))
-		if diff, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(diff) > 0 {
+		if diff, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(diff) > 0 {
 			m.commit += " with changes"
 		}
 	}
@@ -58,13 +58,12 @@ func residentBytes() int64 {
 }
 
 func cpuModel() string {
-	f, err := os.Open("/proc/cpuinfo")
+	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == "model name" {
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
 			return strings.TrimSpace(value)
 		}
 	}

@@ -40,12 +40,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rep := report{machine: describeMachine(), opts: opts, started: time.Now(), args: args}
-	if rep.results, err = measureAll(ctx, opts, stderr); err != nil {
+	rep := report{machine: describeMachine(ctx), opts: opts, started: time.Now(), args: args}
+	if rep.results, err = measureAll(ctx, opts, progress{stderr}); err != nil {
 		return err
 	}
 	rep.took = time.Since(rep.started)
-	rep.tables(stdout)
+	if _, err := io.WriteString(stdout, rep.tables()); err != nil {
+		return fmt.Errorf("print tables: %w", err)
+	}
 	if opts.out != "" {
 		if err := rep.writeFile(opts.out); err != nil {
 			return err

@@ -24,8 +24,14 @@ type result struct {
 
 func (r *result) cut() bool { return r.pending < r.n }
 
+// progress tells whoever waits what is being measured.
+type progress struct{ w io.Writer }
+
+// printf does its best: a report is worth more than its progress.
+func (p progress) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
+
 // measureAll runs every cell that the options leave in, line by line.
-func measureAll(ctx context.Context, o options, progress io.Writer) ([]*result, error) {
+func measureAll(ctx context.Context, o options, out progress) ([]*result, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find own program: %w", err)
@@ -40,9 +46,9 @@ func measureAll(ctx context.Context, o options, progress io.Writer) ([]*result, 
 				return nil, err
 			}
 			began := time.Now()
-			fmt.Fprintf(progress, "row %d %s n=%d:", l.row, l.name, group[0].n)
-			measureGroup(ctx, self, o, group, progress)
-			fmt.Fprintf(progress, " %.1f s\n", time.Since(began).Seconds())
+			out.printf("row %d %s n=%d:", l.row, l.name, group[0].n)
+			measureGroup(ctx, self, o, group, out)
+			out.printf(" %.1f s\n", time.Since(began).Seconds())
 			all = append(all, group...)
 		}
 	}
@@ -73,7 +79,7 @@ func groups(l line, o options) [][]*result {
 
 // measureGroup takes the samples of several engines in turns, A B A B. The processes live side by side and all but one wait;
 // a line that needs a fresh process for every sample gets one.
-func measureGroup(ctx context.Context, self string, o options, group []*result, progress io.Writer) {
+func measureGroup(ctx context.Context, self string, o options, group []*result, out progress) {
 	runs := o.count
 	if limit := group[0].line.maxRuns; limit > 0 {
 		runs = min(runs, limit)
@@ -84,7 +90,7 @@ func measureGroup(ctx context.Context, self string, o options, group []*result, 
 			if r.problem != "" {
 				continue
 			}
-			fmt.Fprintf(progress, " %s", r.engine.name)
+			out.printf(" %s", r.engine.name)
 			if children[i] == nil {
 				children[i] = startChild(ctx, self, o, r)
 			}
@@ -172,8 +178,7 @@ func (c *child) end(r *result) {
 		return
 	}
 	defer c.stop()
-	c.orders.Close()
-	if err := c.cmd.Wait(); err != nil {
+	if err := errors.Join(c.orders.Close(), c.cmd.Wait()); err != nil {
 		r.problem = fmt.Sprintf("child: %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,19 +35,19 @@ func (r report) writeFile(path string) error {
 			kept = string(old[i:])
 		}
 	}
-	var b bytes.Buffer
+	var b strings.Builder
 	r.markdown(&b)
 	b.WriteString(kept)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make folder of report: %w", err)
 	}
-	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
 }
 
-func (r report) markdown(w io.Writer) {
+func (r report) markdown(w *strings.Builder) {
 	fmt.Fprint(w, "# The in-process engine beside its peers\n\n")
 	if r.opts.quick {
 		fmt.Fprint(w, "**A quick run: it checks the harness; the figures mean nothing.**\n\n")
@@ -72,7 +71,7 @@ func (r report) markdown(w io.Writer) {
 	}
 }
 
-func (r report) settingsTo(w io.Writer) {
+func (r report) settingsTo(w *strings.Builder) {
 	m := r.machine
 	fmt.Fprint(w, "## Machine and settings\n\n| what | value |\n|---|---|\n")
 	for _, kv := range [][2]string{
@@ -92,7 +91,7 @@ func (r report) settingsTo(w io.Writer) {
 		"pend are spread over an hour. Ratios count; absolute figures are orientation.\n\n")
 }
 
-func (r report) versionsTo(w io.Writer) {
+func (r report) versionsTo(w *strings.Builder) {
 	fmt.Fprint(w, "| engine | version |\n|---|---|\n")
 	for _, e := range engines() {
 		switch {
@@ -110,7 +109,7 @@ func (r report) versionsTo(w io.Writer) {
 }
 
 // summaryTo lists every target with its verdict.
-func (r report) summaryTo(w io.Writer) {
+func (r report) summaryTo(w *strings.Builder) {
 	fmt.Fprint(w, "## Targets\n\n| row | line | N | figure | duly | ratio | target | verdict |\n|---|---|---|---|---|---|---|---|\n")
 	for _, l := range plan() {
 		for _, x := range r.rowsOf(l) {
@@ -122,7 +121,7 @@ func (r report) summaryTo(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-func writeRows(w io.Writer, rows []row) {
+func writeRows(w *strings.Builder, rows []row) {
 	fmt.Fprint(w, "| N | figure | duly | peer | peer's | ratio | target | verdict |\n|---|---|---|---|---|---|---|---|\n")
 	for _, x := range rows {
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", x.n, x.what, x.ours, x.peer, x.theirs, x.ratio, x.target, x.verdict)
@@ -130,8 +129,9 @@ func writeRows(w io.Writer, rows []row) {
 	fmt.Fprintln(w)
 }
 
-// tables prints the report for a terminal.
-func (r report) tables(w io.Writer) {
+// tables gives the report for a terminal.
+func (r report) tables() string {
+	w := new(strings.Builder)
 	for _, l := range plan() {
 		rows := r.rowsOf(l)
 		if len(rows) == 0 {
@@ -145,9 +145,10 @@ func (r report) tables(w io.Writer) {
 		alignTo(w, cells)
 		fmt.Fprintln(w)
 	}
+	return w.String()
 }
 
-func alignTo(w io.Writer, cells [][]string) {
+func alignTo(w *strings.Builder, cells [][]string) {
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {
 		for i, text := range line {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -41,7 +42,7 @@ func burstLines() []line {
 	ahead.name, ahead.title = "burst", "1 M timers, added ahead, due at random within 2 s"
 	ahead.note = "Adding ends before the first is due. Goroutines are counted above those before the first timer, " +
 		"by every 256th callback."
-	ahead.figures = append(figures[:len(figures):len(figures)], peak)
+	ahead.figures = slices.Concat(figures, []figure{peak})
 	ahead.sample = func(c *cell) values { return sampleBurst(c, false, true) }
 
 	now := common
@@ -54,7 +55,7 @@ func burstLines() []line {
 	named.note = "duly with 8 workers; the map's callbacks take their names out of it."
 	named.engines = []string{engineDuly, engineMap}
 	named.workers = burstWorkers
-	named.figures = append(figures[:len(figures):len(figures)], capped)
+	named.figures = slices.Concat(figures, []figure{capped})
 	for i, f := range named.figures {
 		if f.key == keyCPUTotal {
 			named.figures[i].goals = []goal{{size: size, peer: engineMap, limit: 0.5, text: "<= 0.5x map"}}
