@@ -18,61 +18,91 @@ const (
 	bracketTries = 4
 )
 
-// sources are the raw clocks behind a systemClock, replaced in tests.
+// instant is one look at the runtime's clocks, in nanoseconds: the wall clock
+// since the Unix epoch, monotonic time since any fixed moment. It is foreign if
+// it was taken in a synctest bubble, where mono has no meaning.
+type instant struct {
+	wall, mono int64
+	foreign    bool
+}
+
+func (i instant) drift() int64 { return i.wall - i.mono }
+
+// sources are the raw clocks behind a systemClock; tests put others in their
+// place.
 type sources struct {
-	now func() time.Time
+	now func() instant
 	// bootTime reads the clock that counts suspend, in nanoseconds. It is nil
 	// where the platform has none.
 	bootTime func() (int64, error)
 }
 
+// runtimeNow returns a source that reads time.Now, made outside of bubbles.
+func runtimeNow() func() instant {
+	base := time.Now()
+	return func() instant {
+		t := time.Now()
+		return instant{wall: t.UnixNano(), mono: int64(t.Sub(base)), foreign: !hasMono(t)}
+	}
+}
+
 // systemClock reads the machine's clocks.
 //
-// Boot is the monotonic time since base plus the time spent in suspend since
-// then (timeline.suspended), which changes only under mu and only grows. A
-// reading takes the time first and loads the timeline afterwards, so a reading
-// that begins after another has ended has no smaller monotonic part and no
-// smaller suspended part: Boot never goes back.
+// Boot is monotonic time plus an offset, which is minus the clock's epoch plus
+// the time spent in suspend since then; it changes only under mu and only
+// grows. A reading takes the time first and loads the offset afterwards, so a
+// reading that begins after another has ended has no smaller monotonic time and
+// no smaller offset: Boot never goes back.
 //
-// Both base and suspended are rounded so that Boot is never behind the kernel's
-// boot clock: when a timerfd rings, its deadline has come by Boot as well.
+// Whatever is uncertain is rounded so that Boot is not behind the kernel's boot
+// clock: when a timerfd rings, its deadline has come by Boot as well.
 type systemClock struct {
 	sources
-	base     time.Time
-	bootBase int64 // what bootTime said at base, or a little later
+	bootBase int64 // what bootTime said at Boot 0, or a little later
 	line     atomic.Pointer[timeline]
 	mu       sync.Mutex // serialises resync
 	alarm    func(c *systemClock, w *waker) Alarm
 }
 
-// timeline is immutable: drift is wall minus monotonic time when it was last
-// compared with boot time, suspended the time spent in suspend since base.
+// timeline is immutable: drift is wall minus monotonic time when that was last
+// compared with boot time, offset what to add to monotonic time.
 type timeline struct {
-	drift, suspended int64
+	drift, offset int64
+}
+
+// near reports whether i shows the drift that is known already.
+func (l *timeline) near(i instant) bool {
+	off := i.drift() - l.drift
+	return off <= driftTolerance && off >= -driftTolerance
+}
+
+func (l *timeline) reading(i instant) Reading {
+	return Reading{Boot: i.mono + l.offset, Wall: i.wall}
 }
 
 func newSystemClock(src sources, alarm func(*systemClock, *waker) Alarm) *systemClock {
 	c := &systemClock{sources: src, alarm: alarm}
+	var epoch instant
 	best := Never
 	for range bracketTries {
-		t1, b, t2, err := c.bracket()
-		if err != nil {
-			c.bootTime, c.base = nil, t1
+		before, boot, after, err := c.bracket()
+		if err != nil || c.bootTime == nil {
+			epoch, c.bootTime = before, nil
 			break
 		}
-		if width := int64(t2.Sub(t1)); width < best {
-			best, c.base, c.bootBase = width, t1, b
+		if width := after.mono - before.mono; width < best {
+			best, epoch, c.bootBase = width, before, boot
 		}
 		if best <= narrow {
 			break
 		}
 	}
-	c.line.Store(&timeline{drift: c.base.UnixNano()})
+	c.line.Store(&timeline{drift: epoch.drift(), offset: -epoch.mono})
 	return c
 }
 
-// bracket reads boot time between two readings of the other clocks.
-func (c *systemClock) bracket() (before time.Time, boot int64, after time.Time, err error) {
+// bracket reads boot time between two looks at the other clocks.
+func (c *systemClock) bracket() (before instant, boot int64, after instant, err error) {
 	before = c.now()
 	if c.bootTime == nil {
 		return before, 0, before, nil
@@ -83,68 +113,59 @@ func (c *systemClock) bracket() (before time.Time, boot int64, after time.Time, 
 
 // Read implements Clock.
 func (c *systemClock) Read() Reading {
-	t := c.now()
-	if !hasMono(t) {
-		return Reading{Boot: -1, Wall: t.UnixNano()}
+	now := c.now()
+	if now.foreign {
+		return Reading{Boot: -1, Wall: now.wall}
 	}
-	wall, mono := t.UnixNano(), int64(t.Sub(c.base))
 	line := c.line.Load()
-	if off := wall - mono - line.drift; (off > driftTolerance || off < -driftTolerance) && c.bootTime != nil {
+	if c.bootTime != nil && !line.near(now) {
 		return c.resync(false)
 	}
-	return Reading{Boot: mono + line.suspended, Wall: wall}
+	return line.reading(now)
 }
 
 // resync looks again because wall and monotonic time have moved against each
 // other, and asks for boot time if that was not just a preemption between the
-// two halves of one reading. With force it asks in any case, and believes any
-// suspend that the bracket proves.
+// two halves of one time.Now. With force it asks in any case, and believes any
+// suspend that is proved.
 func (c *systemClock) resync(force bool) Reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	old := c.line.Load()
 	least := leastSuspend
 	if force {
 		least = 1
 	}
 	for range bracketTries {
-		t := c.now()
-		wall, mono := t.UnixNano(), int64(t.Sub(c.base))
-		drift := wall - mono
-		if off := drift - old.drift; !force && off <= driftTolerance && off >= -driftTolerance {
-			return Reading{Boot: mono + old.suspended, Wall: wall}
+		line := c.line.Load()
+		if now := c.now(); (!force && line.near(now)) || c.bootTime == nil {
+			return line.reading(now)
 		}
-		if c.bootTime == nil {
+		before, boot, after, err := c.bracket()
+		if err != nil { // a sandbox, since it worked in the beginning
+			c.line.Store(&timeline{drift: before.drift(), offset: line.offset})
 			break
 		}
-		t1, boot, t2, err := c.bracket()
-		if err != nil {
-			break
-		}
-		// Suspended lies between these two; a suspend between t1 and t2 does
-		// not widen them, since monotonic time stands still meanwhile.
-		low := boot - c.bootBase - int64(t2.Sub(c.base))
-		high := boot - c.bootBase - int64(t1.Sub(c.base))
-		next := &timeline{drift: t1.UnixNano() - int64(t1.Sub(c.base)), suspended: old.suspended}
+		// The true offset lies between these two. A suspend inside the bracket
+		// does not widen it, since monotonic time stands still meanwhile.
+		low, high := boot-c.bootBase-after.mono, boot-c.bootBase-before.mono
+		next := &timeline{drift: before.drift(), offset: line.offset}
+		blurred := high-low > narrow
 		switch {
-		case low-old.suspended >= least:
-			if high-low > narrow {
-				// It is certain that there was a suspend, not how long: keep the
-				// old drift, so that the next reading measures again.
-				next.drift, next.suspended = old.drift, low
-				c.line.Store(next)
-				old = next
-				continue
+		case blurred && high-line.offset >= least:
+			// There may have been a suspend, and how long cannot be told. Take
+			// what is certain and keep the old drift, so that whoever reads next
+			// measures again.
+			if low-line.offset >= least {
+				c.line.Store(&timeline{drift: line.drift, offset: low})
 			}
-			next.suspended = high
-		case high-low > narrow && high-old.suspended >= least:
-			continue // too blurred to tell
+			continue
+		case low-line.offset >= least:
+			next.offset = high
 		}
 		c.line.Store(next)
-		return Reading{Boot: int64(t2.Sub(c.base)) + next.suspended, Wall: t2.UnixNano()}
+		return next.reading(after)
 	}
-	t := c.now()
-	return Reading{Boot: int64(t.Sub(c.base)) + c.line.Load().suspended, Wall: t.UnixNano()}
+	return c.line.Load().reading(c.now())
 }
 
 // NewAlarm implements Clock.
@@ -154,7 +175,7 @@ func (c *systemClock) NewAlarm(wake func()) Alarm {
 
 // here panics on the other side of a bubble's edge.
 func (c *systemClock) here() {
-	if !hasMono(c.now()) {
+	if c.now().foreign {
 		panic(edgePanic)
 	}
 }

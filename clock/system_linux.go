@@ -13,7 +13,7 @@ import (
 
 func newSystem() Clock {
 	return newSystemClock(
-		sources{now: time.Now, bootTime: readBootTime},
+		sources{now: runtimeNow(), bootTime: readBootTime},
 		func(c *systemClock, w *waker) Alarm {
 			if c.bootTime == nil {
 				return newTimerAlarm(c, w)

@@ -2,10 +2,8 @@
 
 package clock
 
-import "time"
-
 func newSystem() Clock {
 	return newSystemClock(
-		sources{now: time.Now},
+		sources{now: runtimeNow()},
 		func(c *systemClock, w *waker) Alarm { return newTimerAlarm(c, w) })
 }

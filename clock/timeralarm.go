@@ -1,7 +1,6 @@
 package clock
 
 import (
-	"math"
 	"sync"
 	"time"
 )
@@ -123,8 +122,8 @@ func until(at, now int64) int64 {
 		return Never
 	case at <= now:
 		return 0
-	case now < 0 && at > math.MaxInt64+now:
-		return math.MaxInt64 - 1 // centuries; the owner will be woken to look again
+	case now < 0 && at >= Never+now:
+		return Never - 1 // three centuries, in which the owner may be woken too early
 	}
 	return at - now
 }
