@@ -273,6 +273,9 @@ func TestStatistics(t *testing.T) {
 			t.Errorf("quantile(%v) = %d, want %d", q, got, want)
 		}
 	}
+	if diff := cmp.Diff([]int64{3, 5_000, 10_000, 15_000, 25_000}, withStalls([]int64{3, 10_000, 25_000})); diff != "" {
+		t.Errorf("withStalls (-want +got):\n%s", diff)
+	}
 	s, ok := spreadOf([]values{{"a": 3}, {"a": 1}, {"b": 9}, {"a": 2}, {"a": 10}}, "a")
 	if want := (spread{median: 2.5, low: 1, high: 10, samples: 4}); !ok || s != want {
 		t.Errorf("spread = %+v, want %+v", s, want)
