@@ -1,0 +1,159 @@
+package timer
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/dulyhq/duly/clock"
+)
+
+// maxFaults is how many passes in a row may fail before the engine counts as broken.
+const maxFaults = 3
+
+// wake is the driver: the alarm calls it, never twice at a time. It takes out of the shards what is due, hands it to the
+// workers, and sets the alarm again. A panic in here is a fault of the engine itself: it is reported, kept for Err, and
+// the pass is tried again; an engine that keeps failing refuses new work, and says why.
+func (e *Engine) wake() {
+	e.wakeups.Add(1)
+	for e.life.drives() {
+		err := e.pass()
+		if err != nil {
+			e.log.Error("timer engine failed", "engine", e.opts.Name, "error", err)
+		}
+		if broken := e.fault(err); broken || err == nil {
+			return
+		}
+	}
+}
+
+func (e *Engine) pass() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v\n%s", ErrBroken, v, debug.Stack())
+		}
+	}()
+	e.armMu.Lock()
+	e.armedBoot.Store(awake)
+	e.armedWall.Store(awake)
+	e.armMu.Unlock()
+	if e.testPass != nil {
+		e.testPass()
+	}
+	for {
+		now := e.clk.Read()
+		back := now.Wall < e.lastWall
+		e.lastWall = now.Wall
+		for i := range e.shards {
+			sh := &e.shards[i]
+			if sh.nextBoot.Load() <= now.Boot || sh.nextWall.Load() <= now.Wall || back {
+				e.expire(sh, now, back)
+			}
+		}
+		if e.rest(now) {
+			return nil
+		}
+	}
+}
+
+// rest sets the alarm for what comes next, unless something is due already. It first publishes that the alarm is not set,
+// then looks at what the shards have published.
+func (e *Engine) rest(now clock.Reading) bool {
+	e.armMu.Lock()
+	defer e.armMu.Unlock()
+	e.armedBoot.Store(never)
+	e.armedWall.Store(never)
+	boot, wall := e.nexts()
+	if boot <= now.Boot || wall <= now.Wall {
+		e.armedBoot.Store(awake)
+		e.armedWall.Store(awake)
+		return false
+	}
+	if e.live.Load() == 0 {
+		boot, wall = never, never
+	}
+	e.setAlarmLocked(boot, wall)
+	return true
+}
+
+// expire hands what is due in a shard to the workers, in batches between which others get the shard's lock.
+func (e *Engine) expire(sh *shard, now clock.Reading, back bool) {
+	for more := true; more; back = false {
+		var items []item
+		items, more = e.expireBatch(sh, now, back)
+		if e.tasks == e.timers {
+			e.tasks.submit(items)
+		} else {
+			isTask := func(it item) bool { return it.f == nil }
+			e.timers.submit(slices.DeleteFunc(slices.Clone(items), isTask))
+			e.tasks.submit(slices.DeleteFunc(items, func(it item) bool { return !isTask(it) }))
+		}
+		clear(items)
+	}
+}
+
+func (e *Engine) expireBatch(sh *shard, now clock.Reading, back bool) (items []item, more bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	items = sh.items[:0]
+	if back && sh.wall != nil && sh.wall.count > 0 {
+		sh.wall.rewind(&sh.slab, max(now.Wall, 0))
+	}
+	var moreWall bool
+	due, more := sh.boot.expire(&sh.slab, now.Boot, e.limit, sh.buf[:0])
+	items = sh.takeLocked(items, due, now)
+	if sh.wall != nil {
+		w := sh.wall
+		due, moreWall = w.expire(&sh.slab, max(now.Wall, 0), e.limit, due[:0])
+		items = sh.takeLocked(items, due, now)
+		if w == sh.wall {
+			sh.nextWall.Store(w.next(&sh.slab))
+		}
+	}
+	sh.buf = due[:0]
+	if !slices.IsSortedFunc(items, byDue) {
+		slices.SortStableFunc(items, byDue)
+	}
+	sh.items = items[:0]
+	sh.nextBoot.Store(sh.boot.next(&sh.slab))
+	return items, more || moreWall
+}
+
+func byDue(a, b item) int {
+	switch {
+	case a.due < b.due:
+		return -1
+	case a.due > b.due:
+		return 1
+	}
+	return 0
+}
+
+// takeLocked turns entries that left a wheel into items. Their due times are boot times from here on.
+func (sh *shard) takeLocked(items []item, due []uint32, now clock.Reading) []item {
+	for _, idx := range due {
+		en := sh.slab.at(idx)
+		en.clearFlag(flagLinked)
+		it := item{sh: sh, idx: idx, gen: en.generation(), due: en.due, at: now.Boot}
+		if en.onWall() {
+			it.due = satAdd(en.due, now.Boot-now.Wall)
+		}
+		switch what := en.what.(type) {
+		case func():
+			it.f = what
+			sh.dropLocked(idx, en)
+		case *running:
+			what.timeout = nilIdx
+			what.cancel(errTimedOut)
+			sh.dropLocked(idx, en)
+			continue
+		case *record:
+			if !what.dueLocked() {
+				continue
+			}
+			it.gen, it.token, it.prio = what.gen, what.token, what.set.priority
+		}
+		items = append(items, it)
+	}
+	return items
+}

@@ -1,0 +1,196 @@
+package timer
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// A shard is a part of the engine with a lock of its own: the entries whose names hash to it, their wheels and their name
+// table. Lock order: a shard, then any of the leaves (pool, hooks, keys, the arming lock); never two shards.
+type shard struct {
+	mu       sync.Mutex
+	closed   bool
+	e        *Engine
+	slab     slab
+	names    names
+	boot     wheel  // delays
+	wall     *wheel // instants; made on first use
+	phase    uint64
+	lastID   uint64
+	revived  map[uint64]uint32 // unnamed timers that were reset after their entry had gone: identity -> index
+	runs     runList
+	buf      []uint32
+	items    []item
+	nextBoot atomic.Int64 // when the driver must look at this shard; may be too early, never too late
+	nextWall atomic.Int64
+	_        [64]byte // keeps neighbours off this cache line
+}
+
+func (sh *shard) init(e *Engine, i, n int) {
+	sh.e = e
+	sh.slab.init()
+	// Spread the boundaries of all levels up to some 18 minutes evenly over the shards, so that they do not cascade at
+	// the same time: the bits of i, reversed, are the high bits of the phase.
+	if n > 1 {
+		sh.phase = bits.Reverse64(uint64(i)) >> (64 - 40)
+		sh.boot.phase = sh.phase | sh.phase>>12 | sh.phase>>24
+	}
+	sh.nextBoot.Store(never)
+	sh.nextWall.Store(never)
+}
+
+func (sh *shard) wallWheel() *wheel {
+	if sh.wall == nil {
+		sh.wall = &wheel{phase: sh.boot.phase}
+	}
+	return sh.wall
+}
+
+func (sh *shard) newID() uint64 {
+	sh.lastID++
+	return sh.lastID
+}
+
+// newLocked takes an entry, not yet linked.
+func (sh *shard) newLocked(id uint64) (uint32, *entry) {
+	idx := sh.slab.alloc()
+	sh.wasEmptyLocked()
+	en := sh.slab.at(idx)
+	en.tag = makeTag(id)
+	return idx, en
+}
+
+func (sh *shard) wasEmptyLocked() {
+	if sh.slab.live == 1 {
+		sh.e.live.Add(1)
+	}
+}
+
+// linkLocked puts an entry into its wheel and publishes when the driver must look. The caller calls kick when it has
+// unlocked the shard.
+func (sh *shard) linkLocked(idx uint32, en *entry, due int64, wall bool, now int64) {
+	en.due = due
+	if wall {
+		en.tag |= flagLinked | flagWall
+		sh.wallWheel().add(&sh.slab, idx, now)
+		if due < sh.nextWall.Load() {
+			sh.nextWall.Store(due)
+		}
+		return
+	}
+	en.tag = en.tag&^flagWall | flagLinked
+	sh.boot.add(&sh.slab, idx, now)
+	if due < sh.nextBoot.Load() {
+		sh.nextBoot.Store(due)
+	}
+}
+
+func (sh *shard) unlinkLocked(idx uint32, en *entry) {
+	if !en.linked() {
+		return
+	}
+	en.clearFlag(flagLinked)
+	if en.onWall() {
+		sh.wall.remove(&sh.slab, idx)
+		return
+	}
+	sh.boot.remove(&sh.slab, idx)
+}
+
+// dropLocked forgets an entry altogether.
+func (sh *shard) dropLocked(idx uint32, en *entry) {
+	sh.unlinkLocked(idx, en)
+	if en.name != "" {
+		sh.names.remove(uint32(maphash.String(sh.e.seed, en.name)>>32), idx)
+		if sh.e.opts.MaxPending > 0 {
+			sh.e.named.Add(-1)
+		}
+	} else if sh.revived != nil {
+		delete(sh.revived, en.id())
+		if len(sh.revived) == 0 {
+			sh.revived = nil
+		}
+	}
+	sh.slab.free(idx)
+	if sh.slab.live == 0 {
+		sh.emptiedLocked()
+	}
+}
+
+func (sh *shard) emptiedLocked() {
+	if cap(sh.buf) > 4*batchSize {
+		sh.buf, sh.items = nil, nil
+	}
+	if sh.slab.chunks == nil {
+		sh.boot.levels, sh.wall = [wheelLevels]*[64]slot{}, nil
+	}
+	sh.nextBoot.Store(never)
+	sh.nextWall.Store(never)
+	if sh.e.live.Add(-1) == 0 {
+		sh.e.idle()
+	}
+}
+
+// idle lets go of what waits for nothing: idle workers now, and the alarm, with its goroutine, within lingerFor. A
+// caller that adds and removes a single timer in turn thus finds the alarm set early enough and pays for no system call.
+func (e *Engine) idle() {
+	e.ranOut()
+	e.timers.release()
+	if e.tasks != e.timers {
+		e.tasks.release()
+	}
+	armed, wall := e.armedBoot.Load(), e.armedWall.Load()
+	if armed == awake || armed == e.linger.Load() && wall == never {
+		return
+	}
+	e.armMu.Lock()
+	defer e.armMu.Unlock()
+	soon := e.clk.Read().Boot + lingerFor
+	if armed = e.armedBoot.Load(); armed == awake || e.live.Load() != 0 {
+		return
+	}
+	if armed > soon || e.armedWall.Load() != never {
+		armed = min(armed, soon)
+		e.setAlarmLocked(armed, never)
+	}
+	e.linger.Store(armed)
+}
+
+// kick sets the alarm earlier if the shard needs that. Callers hold no shard's lock; they have published when the driver
+// must look before they read what the alarm is set to, and the driver does it the other way round: no wake-up is lost.
+func (e *Engine) kick(sh *shard) {
+	if sh.nextBoot.Load() < e.armedBoot.Load() || sh.nextWall.Load() < e.armedWall.Load() {
+		e.rearm()
+	}
+}
+
+func (e *Engine) rearm() {
+	e.armMu.Lock()
+	defer e.armMu.Unlock()
+	boot, wall := e.armedBoot.Load(), e.armedWall.Load()
+	if boot == awake {
+		return // the driver, or Start, will look
+	}
+	if nextBoot, nextWall := e.nexts(); nextBoot < boot || nextWall < wall {
+		e.rearms.Add(1)
+		e.setAlarmLocked(nextBoot, nextWall)
+	}
+}
+
+// nexts is when the driver must look at the first of the shards.
+func (e *Engine) nexts() (boot, wall int64) {
+	boot, wall = never, never
+	for i := range e.shards {
+		boot = min(boot, e.shards[i].nextBoot.Load())
+		wall = min(wall, e.shards[i].nextWall.Load())
+	}
+	return boot, wall
+}
+
+func (e *Engine) setAlarmLocked(boot, wall int64) {
+	e.armedBoot.Store(boot)
+	e.armedWall.Store(wall)
+	e.alarm.Set(boot, wall)
+}
