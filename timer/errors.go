@@ -71,8 +71,7 @@ func badArg(op, name, field, value, want string) error {
 }
 
 func badSchedule(op, name string, err error) error {
-	var se *schedule.Error
-	if errors.As(err, &se) {
+	if _, ok := errors.AsType[*schedule.Error](err); ok {
 		return &Error{Op: op, Name: name, Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
 	}
 	return opError(op, name, err)

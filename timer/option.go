@@ -53,7 +53,7 @@ const (
 // BufferAll runs once for every occurrence that came due, one after the other, but keeps at most the newest n; older ones
 // are skipped. n must be at least 1 and at most 10,000.
 func BufferAll(n int) OverlapPolicy {
-	return OverlapPolicy(min(max(n, -1), 1<<40))<<policyBits | bufferAll
+	return OverlapPolicy(min(max(n, -1), 1<<30))<<policyBits | bufferAll
 }
 
 func (o OverlapPolicy) kind() OverlapPolicy { return o & (1<<policyBits - 1) }
@@ -76,7 +76,7 @@ const (
 // All runs every missed occurrence, one after the other, but at most the newest n; older ones are folded into the first.
 // n must be at least 1 and at most 10,000.
 func All(n int) CatchUpPolicy {
-	return CatchUpPolicy(min(max(n, -1), 1<<40))<<policyBits | catchUpAll
+	return CatchUpPolicy(min(max(n, -1), 1<<30))<<policyBits | catchUpAll
 }
 
 func (c CatchUpPolicy) kind() CatchUpPolicy { return c & (1<<policyBits - 1) }

@@ -75,7 +75,7 @@ func (p *pool) submit(items []item) {
 		p.queue.push(items[i])
 	}
 	for n := min(p.queue.len(), p.procs); n > 0; n-- {
-		if !p.wakeOneLocked() && !(len(p.workers) < p.procs && p.growLocked()) {
+		if !p.wakeOneLocked() && (len(p.workers) >= p.procs || !p.growLocked()) {
 			break
 		}
 	}

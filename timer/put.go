@@ -249,6 +249,7 @@ func (r *record) conflictLocked(n *record, o *options, now clock.Reading) (t Tas
 		return r.handle(), true, nil
 	}
 	switch o.conflict.kind() {
+	case Replace:
 	case Fail:
 		return t, true, opError("put", r.name, ErrExists)
 	case Keep:

@@ -209,11 +209,11 @@ func (r *record) keepNewest(at time.Time, count int64, n int) (dropped int64) {
 // dealt with. It costs the same whatever their number. False means none; the record has gone on.
 //
 //	period 10, woken at 57, occ 10:   10   20   30   40   50 57
-//	Latest                                                x     run 50, missed 4
-//	Earliest                          x                         run 10, missed 4 (the oldest within the window)
-//	All(3)                                      x    x    x     run 30 (missed 2), 40, 50
+//	Latest                                                1     run 50, missed 4
+//	Earliest                          1                         run 10, missed 4 (the oldest within the window)
+//	All(3)                                      1    2    3     run 30 (missed 2), 40, 50
 //	None, grace 5                                               skipped 5
-//	None, grace 10                                        x     run 50, skipped 4
+//	None, grace 10                                        1     run 50, skipped 4
 func (r *record) planLocked(now clock.Reading) bool {
 	switch late := r.at(now) - r.due; {
 	case r.manual:
@@ -343,9 +343,9 @@ func (r *record) endsWithRun() bool {
 // policy decides about them.
 //
 //	period 10, run from 0 to 35:   10   20   30 35   40   50
-//	Skip                                             x    x
-//	BufferOne                                   x    x    x      at 35, for 30
-//	BufferAll(2)                                xx   x    x      at 35, for 20 and 30
+//	Skip                                             1    2
+//	BufferOne                                   1    2    3      at 35, for 30
+//	BufferAll(2)                                12   3    4      at 35, for 20 and 30
 func (r *record) resumeLocked(now clock.Reading) {
 	switch {
 	case r.phase == phaseHeld:

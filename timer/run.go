@@ -214,7 +214,7 @@ func (e *Engine) call(f func()) {
 	returned := false
 	defer func() {
 		if !returned {
-			e.caught("", recover())
+			_ = e.caught("", recover())
 		}
 	}()
 	f()
@@ -270,10 +270,8 @@ func (r *record) startLocked(now clock.Reading, it item, key *keyWaiter) *runnin
 	e := r.sh.e
 	r.starts++
 	r.missed += r.folded
-	due := it.due
-	if r.manual {
-		due = now.Boot
-	} else if due = r.due; r.wall {
+	due := r.due // linked, or set by RunNow
+	if r.wall {
 		due = satAdd(due, now.Boot-now.Wall)
 	}
 	run := &running{

@@ -40,7 +40,7 @@ func (r *record) infoLocked(now clock.Reading) Info {
 		Running: r.active, Runs: r.starts, Missed: r.missed, Skipped: r.skipped,
 		Tags: slices.Clone(r.tags), Priority: r.set.priority, Key: r.set.key, Err: r.err,
 	}
-	if !r.ended && !r.occ.IsZero() && !(r.phase == phaseNone && r.exhausted()) {
+	if !r.ended && !r.occ.IsZero() && (r.phase != phaseNone || !r.exhausted()) {
 		info.ScheduledFor = r.shown(r.occ, now)
 		info.Due = info.ScheduledFor.Add(r.offset)
 	}
@@ -144,7 +144,7 @@ func (e *Engine) each(s Selector, f func(*shard, uint32, *entry), between func()
 		sh := &e.shards[i]
 		for c, more := uint32(0), true; more; c++ {
 			sh.mu.Lock()
-			for o := uint32(0); o < chunkSize; o++ {
+			for o := range uint32(chunkSize) {
 				en := sh.slab.get(c<<chunkBits | o)
 				if en == nil {
 					break

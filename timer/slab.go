@@ -29,11 +29,8 @@ func (en *entry) id() uint64           { return en.tag >> (revBits + flagBits) }
 func (en *entry) generation() uint64   { return en.tag >> flagBits }
 func (en *entry) linked() bool         { return en.tag&flagLinked != 0 }
 func (en *entry) onWall() bool         { return en.tag&flagWall != 0 }
-func (en *entry) setFlags(f uint64)    { en.tag = en.tag&^flagMask | f }
-func (en *entry) setFlag(f uint64)     { en.tag |= f }
 func (en *entry) clearFlag(f uint64)   { en.tag &^= f }
 func generationID(gen uint64) uint64   { return gen >> revBits }
-func firstGeneration(id uint64) uint64 { return id << revBits }
 
 const (
 	chunkBits  = 10
