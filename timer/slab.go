@@ -24,13 +24,13 @@ const (
 	flagMask   = 1<<flagBits - 1
 )
 
-func makeTag(id uint64) uint64         { return id << (revBits + flagBits) }
-func (en *entry) id() uint64           { return en.tag >> (revBits + flagBits) }
-func (en *entry) generation() uint64   { return en.tag >> flagBits }
-func (en *entry) linked() bool         { return en.tag&flagLinked != 0 }
-func (en *entry) onWall() bool         { return en.tag&flagWall != 0 }
-func (en *entry) clearFlag(f uint64)   { en.tag &^= f }
-func generationID(gen uint64) uint64   { return gen >> revBits }
+func makeTag(id uint64) uint64       { return id << (revBits + flagBits) }
+func (en *entry) id() uint64         { return en.tag >> (revBits + flagBits) }
+func (en *entry) generation() uint64 { return en.tag >> flagBits }
+func (en *entry) linked() bool       { return en.tag&flagLinked != 0 }
+func (en *entry) onWall() bool       { return en.tag&flagWall != 0 }
+func (en *entry) clearFlag(f uint64) { en.tag &^= f }
+func generationID(gen uint64) uint64 { return gen >> revBits }
 
 const (
 	chunkBits  = 10
