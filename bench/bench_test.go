@@ -90,7 +90,7 @@ func TestRunWritesReport(t *testing.T) {
 	}
 	first := readText(t, path)
 	for _, want := range []string{
-		"A quick run", "## Machine and settings", "## Targets", "## Row 1: named put + cancel, hot\n", "## Row 5: ",
+		"A quick run", "arguments: -quick -lines hot,gc -engines afterfunc,empty)", "## Machine and settings", "## Targets", "## Row 1: named put + cancel, hot\n", "## Row 5: ",
 		"time.AfterFunc, unnamed", "(the harness alone)", "## Observations\n\nNone yet.",
 	} {
 		if !strings.Contains(first, want) {

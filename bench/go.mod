@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/dulyhq/duly => ../
 
 require (
+	github.com/dulyhq/duly v0.0.0-00010101000000-000000000000
 	github.com/go-co-op/gocron/v2 v2.21.2
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
@@ -12,4 +13,7 @@ require (
 	github.com/robfig/cron/v3 v3.0.1
 )
 
-require github.com/jonboulle/clockwork v0.5.0 // indirect
+require (
+	github.com/jonboulle/clockwork v0.5.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)

@@ -52,8 +52,8 @@ func (r report) markdown(w *strings.Builder) {
 	if r.opts.quick {
 		fmt.Fprint(w, "**A quick run: it checks the harness; the figures mean nothing.**\n\n")
 	}
-	fmt.Fprintf(w, "Written by `make bench` (module `bench`, arguments `%s`) on %s in %s. Everything above Observations is "+
-		"replaced by the next run.\n\n", strings.Join(r.args, " "), r.started.UTC().Format("2006-01-02 15:04 UTC"),
+	fmt.Fprintf(w, "Written by `make bench` (module `bench`, arguments: %s) on %s in %s. Everything above Observations is "+
+		"replaced by the next run.\n\n", r.arguments(), r.started.UTC().Format("2006-01-02 15:04 UTC"),
 		r.took.Round(time.Second))
 	r.settingsTo(w)
 	r.versionsTo(w)
@@ -69,6 +69,24 @@ func (r report) markdown(w *strings.Builder) {
 		}
 		writeRows(w, rows)
 	}
+}
+
+// arguments gives those that change what is measured, so not where the report goes.
+func (r report) arguments() string {
+	var args []string
+	for i := 0; i < len(r.args); i++ {
+		flag := strings.TrimLeft(r.args[i], "-")
+		switch {
+		case flag == "out":
+			i++ // and its value
+		case !strings.HasPrefix(flag, "out="):
+			args = append(args, r.args[i])
+		}
+	}
+	if len(args) == 0 {
+		return "(none)"
+	}
+	return strings.Join(args, " ")
 }
 
 func (r report) settingsTo(w *strings.Builder) {

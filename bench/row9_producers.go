@@ -65,7 +65,7 @@ func sampleProducers(c *cell, producers int) values {
 	tasks := r.tasks()
 	took := make([][]int64, producers)
 	for p := range took {
-		took[p] = make([]int64, 0, producerNames)
+		took[p] = make([]int64, 0, c.producerNames())
 	}
 	runtime.GC()
 
@@ -106,11 +106,16 @@ func withStalls(took []int64) []int64 {
 }
 
 // producerNames is how many names a producer has; it begins again when they are used up.
-const producerNames = 500 * thousand
+func (c *cell) producerNames() int {
+	if c.spec.Quick {
+		return 20 * thousand
+	}
+	return 500 * thousand
+}
 
 // crowdPut gives what arms timer i of the crowd, and beyond it those of the producers.
 func (c *cell) crowdPut(producers int) func(i int, d time.Duration, t task) {
-	n := c.spec.N + producers*producerNames
+	n := c.spec.N + producers*c.producerNames()
 	if c.named == nil {
 		c.slots.Grow(n)
 		return c.slots.Arm
@@ -121,7 +126,8 @@ func (c *cell) crowdPut(producers int) func(i int, d time.Duration, t task) {
 
 // produce puts one far task after the other until the crowd has fired, and keeps how long each put took from opens on.
 func (c *cell) produce(r *recorder, p int, opens int64, put func(int, time.Duration, task), took []int64) []int64 {
-	first := c.spec.N + p*producerNames
+	names := c.producerNames()
+	first := c.spec.N + p*names
 	for k := 0; ; k++ {
 		if k%64 == 0 {
 			select {
@@ -131,7 +137,7 @@ func (c *cell) produce(r *recorder, p int, opens int64, put func(int, time.Durat
 			}
 		}
 		begin := r.now()
-		put(first+k%producerNames, farDelay(uint64(k)), c.count)
+		put(first+k%names, farDelay(uint64(k)), c.count)
 		if begin >= opens && len(took) < cap(took) {
 			took = append(took, r.now()-begin)
 		}
