@@ -81,7 +81,7 @@ func badSchedule(op, name string, err error) error {
 const maxName = 255
 
 func checkName(op, name string) error {
-	if n := len(name); n-1 < maxName && name[0] != '.' {
+	if n := len(name); uint(n-1) < maxName && name[0] != '.' {
 		i := 0
 		for i < n && name[i]-0x20 < 0x5f { // printable ASCII
 			i++
