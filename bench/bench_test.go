@@ -17,6 +17,10 @@ func TestMain(m *testing.M) {
 	if spec, ok := os.LookupEnv(childVariable); ok {
 		os.Exit(childMain(spec, os.Stdin, os.Stdout, os.Stderr))
 	}
+	// A child under the race detector would sleep for a second before it ends.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -83,14 +87,15 @@ func checkCell(t *testing.T, r *result, l line, engine string, n int) {
 
 func TestRunWritesReport(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "docs", "engine.md")
-	args := []string{"-quick", "-lines", "hot,gc", "-engines", "afterfunc,empty", "-out", path}
+	profiles := t.TempDir()
+	args := []string{"-quick", "-lines", "hot,gc", "-engines", "afterfunc,empty", "-profiles=" + profiles, "-out", path}
 	var out bytes.Buffer
 	if err := run(t.Context(), args, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	first := readText(t, path)
 	for _, want := range []string{
-		"A quick run", "arguments: -quick -lines hot,gc -engines afterfunc,empty)", "## Machine and settings", "## Targets", "## Row 1: named put + cancel, hot\n", "## Row 5: ",
+		"A quick run", "arguments: -quick -lines hot,gc -engines afterfunc,empty -profiles=", "## Machine and settings", "## Targets", "## Row 1: named put + cancel, hot\n", "## Row 5: ",
 		"time.AfterFunc, unnamed", "(the harness alone)", "## Observations\n\nNone yet.",
 	} {
 		if !strings.Contains(first, want) {
@@ -109,6 +114,9 @@ func TestRunWritesReport(t *testing.T) {
 	}
 	if second := readText(t, path); !strings.HasSuffix(second, note) || strings.HasPrefix(second, "old") {
 		t.Errorf("a second run wrote:\n%s", second)
+	}
+	if profile, err := os.Stat(filepath.Join(profiles, "hot-afterfunc-500.pprof")); err != nil || profile.Size() == 0 {
+		t.Errorf("profile: %v, %v", profile, err)
 	}
 	if !strings.Contains(out.String(), "row 1, hot: named put + cancel, hot\n") {
 		t.Errorf("printed:\n%s", out.String())

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"runtime/pprof"
 	"time"
 )
 
@@ -19,6 +21,8 @@ type childSpec struct {
 	Quick  bool          `json:"quick"`
 	Sample time.Duration `json:"sample"`
 	Budget time.Duration `json:"budget"`
+
+	Profile string `json:"profile,omitempty"` // file for a CPU profile of the samples
 }
 
 // childReply is one line of a child's output: the first says that the cell is filled, each further one is a sample.
@@ -44,6 +48,15 @@ func childMain(text string, in io.Reader, out, errs io.Writer) int {
 	l.setup(c)
 	answer := json.NewEncoder(out)
 	must("answer", answer.Encode(childReply{Pending: c.pending}))
+	if spec.Profile != "" {
+		f, err := os.Create(spec.Profile)
+		must("create profile", err)
+		must("start profile", pprof.StartCPUProfile(f))
+		defer func() {
+			pprof.StopCPUProfile()
+			must("close profile", f.Close())
+		}()
+	}
 	for orders := bufio.NewScanner(in); orders.Scan(); {
 		v := l.sample(c)
 		must("answer", answer.Encode(childReply{Pending: c.pending, Values: v}))

@@ -70,6 +70,7 @@ type options struct {
 	sample  time.Duration
 	budget  time.Duration
 	out     string
+	profile string
 }
 
 // maxSample keeps a sample shorter than the deadlines that must not come true in it.
@@ -88,6 +89,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	fs.DurationVar(&o.sample, "sample", 500*time.Millisecond, "length of a sample, where a line has no length of its own")
 	fs.DurationVar(&o.budget, "budget", time.Minute, "time for filling a cell; it is cut where this ends")
 	fs.StringVar(&o.out, "out", "", "file to write the report to, as Markdown; its section Observations is kept")
+	fs.StringVar(&o.profile, "profiles", "", "folder for CPU profiles of the samples, one of each cell, named line-engine-N.pprof")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

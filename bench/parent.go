@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 )
 
@@ -119,9 +120,13 @@ type child struct {
 // startChild starts the cell's process and waits until it is filled. What goes wrong is the result's problem, so that one broken
 // cell does not cost the others.
 func startChild(ctx context.Context, self string, o options, r *result) *child {
-	spec, err := json.Marshal(childSpec{
+	order := childSpec{
 		Line: r.line.name, Engine: r.engine.name, N: r.n, Quick: o.quick, Sample: o.sample, Budget: o.budget,
-	})
+	}
+	if o.profile != "" {
+		order.Profile = filepath.Join(o.profile, fmt.Sprintf("%s-%s-%d.pprof", r.line.name, r.engine.name, r.n))
+	}
+	spec, err := json.Marshal(order)
 	if err != nil {
 		r.problem = err.Error()
 		return nil
