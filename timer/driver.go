@@ -102,6 +102,7 @@ func (e *Engine) expireBatch(sh *shard, now clock.Reading, back bool) (items []i
 	var moreWall bool
 	due, more := sh.boot.expire(&sh.slab, now.Boot, e.limit, sh.buf[:0])
 	items = sh.takeLocked(items, due, now)
+	delays := len(items)
 	if sh.wall != nil {
 		w := sh.wall
 		due, moreWall = w.expire(&sh.slab, max(now.Wall, 0), e.limit, due[:0])
@@ -111,12 +112,34 @@ func (e *Engine) expireBatch(sh *shard, now clock.Reading, back bool) (items []i
 		}
 	}
 	sh.buf = due[:0]
-	if !slices.IsSortedFunc(items, byDue) {
-		slices.SortStableFunc(items, byDue)
-	}
+	inOrder(items[:delays], items[delays:], items)
 	sh.items = items[:0]
 	sh.nextBoot.Store(sh.boot.next(&sh.slab))
 	return items, more || moreWall
+}
+
+// inOrder sorts what left the two wheels by due, and puts it into all, of which both are parts. What is due together keeps
+// its wheel's order; between the wheels, what was accepted first goes first.
+func inOrder(delays, instants, all []item) {
+	for _, part := range [][]item{delays, instants} {
+		if !slices.IsSortedFunc(part, byDue) {
+			slices.SortStableFunc(part, byDue)
+		}
+	}
+	if len(delays) == 0 || len(instants) == 0 {
+		return
+	}
+	merged := make([]item, 0, len(all))
+	for len(delays) > 0 && len(instants) > 0 {
+		from := &instants
+		if c := byDue(delays[0], instants[0]); c < 0 || c == 0 && delays[0].gen < instants[0].gen {
+			from = &delays
+		}
+		merged = append(merged, (*from)[0])
+		*from = (*from)[1:]
+	}
+	merged = append(append(merged, delays...), instants...)
+	copy(all, merged)
 }
 
 func byDue(a, b item) int {
