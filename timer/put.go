@@ -211,6 +211,7 @@ func (sh *shard) putRecord(hash uint32, name string, s schedule.Schedule, fn Han
 		en.name = name
 		sh.names.add(hash, idx)
 	} else {
+		sh.slab.at(idx).what = r // the entry is the new task's: the end of the old one does not free it
 		old.replaceLocked(r, now)
 	}
 	en := sh.slab.at(idx)
