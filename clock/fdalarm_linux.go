@@ -33,11 +33,10 @@ const strikeLimit = 8
 // fdAlarm is an alarm on two timerfds, each with one goroutine that is there
 // only while something is set on it.
 //
-// Every decision is taken under mu: a goroutine that finds its line unset marks
-// it as no longer served before it lets go of mu, and whoever sets a line under
-// mu starts a goroutine if nobody serves it. So no deadline can fall between a
-// goroutine's last look and its end. Unsetting a line lets its timer expire at
-// once, which is what sends the blocked goroutine home.
+// No deadline can fall between a goroutine's last look and its end: a goroutine
+// that finds its line unset marks it as not served before it lets go of mu, and
+// whoever sets a line under mu starts a goroutine if nobody serves it. Unsetting
+// a line lets its timer expire at once, which sends the blocked goroutine home.
 type fdAlarm struct {
 	clock  *systemClock
 	w      *waker
@@ -161,13 +160,10 @@ func (a *fdAlarm) closeFilesLocked() {
 
 // serve waits on one line's timerfd until the line is unset.
 func (a *fdAlarm) serve(l *fdLine) {
-	defer func() { // deferred for a wake that ends the goroutine
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		l.served = false
-		if l.at != Never && !a.closed && a.fallback == nil {
-			l.served = true
-			a.w.busy.Go(func() { a.serve(l) })
+	left := false
+	defer func() {
+		if !left { // a wake has ended the goroutine
+			a.leave(l, true)
 		}
 	}()
 	var count [8]byte
@@ -179,15 +175,28 @@ func (a *fdAlarm) serve(l *fdLine) {
 		} else {
 			strikes++
 		}
-		wake, more := a.answer(l, stepped, strikes >= strikeLimit || fatal(err))
-		if wake {
+		if a.answer(l, stepped, strikes >= strikeLimit || fatal(err)) {
 			a.w.fire(nil)
-			more = a.isSet(l)
 		}
-		if !more {
+		if left = a.leave(l, false); left {
 			return
 		}
 	}
+}
+
+// leave marks the line as not served any more if nothing is set on it, in the
+// same breath. If the goroutine must end in any case another takes over.
+func (a *fdAlarm) leave(l *fdLine, must bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if l.at == Never || a.closed || a.fallback != nil {
+		l.served = false
+		return true
+	}
+	if must {
+		a.w.busy.Go(func() { a.serve(l) })
+	}
+	return false
 }
 
 // fatal reports whether a read's error will come again: not after a signal, a
@@ -197,33 +206,23 @@ func fatal(err error) bool {
 		!errors.Is(err, syscall.EINTR) && !errors.Is(err, syscall.EAGAIN)
 }
 
-// answer decides what a read's return means: whether to wake the owner and, if
-// not, whether to read on.
-func (a *fdAlarm) answer(l *fdLine, stepped, broken bool) (wake, more bool) {
+// answer decides whether what a read returned is a reason to wake the owner.
+func (a *fdAlarm) answer(l *fdLine, stepped, broken bool) (wake bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case a.closed || a.fallback != nil:
-		return false, false
+	case a.closed || a.fallback != nil || l.at == Never:
+		return false
 	case broken:
 		a.fallBackLocked()
-		return false, false
-	case l.at == Never:
-		return false, false
-	}
-	reached := a.reachedLocked(l)
-	if !reached && !l.wall {
-		// Either the expiry was meant for an earlier deadline, or the kernel's
-		// boot clock is ahead of ours: a suspend was overlooked.
-		a.clock.resync(true)
-		reached = a.reachedLocked(l)
-	}
-	if reached {
+		return false
+	case a.reachedLocked(l):
 		l.at = Never
-	} else if !a.armLocked(l) { // a step disarms; so did an expiry meant for an earlier deadline
-		return stepped, false
+		return true
 	}
-	return reached || stepped, true
+	// A step may have disarmed the timer, an expiry for an earlier deadline has.
+	a.armLocked(l)
+	return stepped
 }
 
 // reachedLocked asks the clock, not the timer: an expiry may have been meant
@@ -233,13 +232,12 @@ func (a *fdAlarm) reachedLocked(l *fdLine) bool {
 	if l.wall {
 		return l.at <= r.Wall
 	}
+	if l.at > r.Boot {
+		// If the expiry was meant for this deadline, then the kernel's boot clock
+		// is ahead of ours: a suspend was overlooked.
+		r = a.clock.resync(true)
+	}
 	return l.at <= r.Boot
-}
-
-func (a *fdAlarm) isSet(l *fdLine) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return l.at != Never && !a.closed && a.fallback == nil
 }
 
 // Close implements Alarm.

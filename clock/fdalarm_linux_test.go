@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // The answers that a step of the wall clock and the kernel's other moods lead
@@ -34,6 +36,7 @@ func TestTimerfdAnswers(t *testing.T) {
 		{name: "nothing but signals", answers: repeat(answer{-1, syscall.EINTR}, strikeLimit), fallBack: true},
 		{name: "nothing but short reads", answers: repeat(answer{0, nil}, strikeLimit), fallBack: true},
 		{name: "descriptor closed by somebody else", answers: []answer{{-1, syscall.EBADF}}, fallBack: true},
+		{name: "descriptor closed at the deadline", reached: true, answers: []answer{{-1, syscall.EBADF}}, wakes: 1, fallBack: true},
 		{name: "not a timer", wall: true, answers: []answer{{-1, syscall.EINVAL}}, fallBack: true},
 	}
 	for _, c := range cases {
@@ -65,6 +68,11 @@ func TestTimerfdAnswers(t *testing.T) {
 				for range c.answers {
 					r.wantRead(f)
 				}
+				// Armed anew after each, whatever the kernel made of it.
+				want := repeat(f.sets[0], 1+len(c.answers))
+				if diff := cmp.Diff(want, f.sets); diff != "" {
+					t.Errorf("settime (-want +got):\n%s", diff)
+				}
 			}
 			r.wantNone("more than once")
 			if got := r.fallenBack(); got != c.fallBack {
@@ -78,8 +86,8 @@ func TestTimerfdAnswers(t *testing.T) {
 	}
 }
 
-func repeat(a answer, n int) []answer {
-	as := make([]answer, n)
+func repeat[T any](a T, n int) []T {
+	as := make([]T, n)
 	for i := range as {
 		as[i] = a
 	}

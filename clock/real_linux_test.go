@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -94,6 +95,34 @@ func TestRealTimerfd(t *testing.T) {
 		t.Errorf("%d timerfds are left after Close", n-before)
 	}
 	eventually(t, "no goroutine after Close", func() bool { return serving() == 0 })
+}
+
+// The kernel has been asked to tell of steps. Whether it then does is not
+// tested: nobody steps the machine's clock here.
+func TestRealTimerfdAsksForSteps(t *testing.T) {
+	clk := System()
+	a := clk.NewAlarm(func() {})
+	defer a.Close()
+	r := clk.Read()
+	a.Set(r.Boot+hour, r.Wall+hour)
+	fd := a.(*fdAlarm)
+	for _, c := range []struct {
+		line *fdLine
+		want []string
+	}{
+		{&fd.boot, []string{"clockid: 7", "settime flags: 01"}},
+		{&fd.wall, []string{"clockid: 0", "settime flags: 03"}},
+	} {
+		info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", c.line.fd.(*linuxTimerfd).fd))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(string(info), want+"\n") {
+				t.Errorf("timerfd lacks %q:\n%s", want, info)
+			}
+		}
+	}
 }
 
 // An alarm that is not set and not reachable leaks nothing.
