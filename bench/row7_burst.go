@@ -86,7 +86,6 @@ func sampleBurst(c *cell, byName, ahead bool) values {
 		put(i, r.arm(i, due), t)
 	}
 	added := readCost()
-	addedAt := r.now()
 	r.wait(time.Minute)
 	done := readCost()
 
@@ -94,9 +93,6 @@ func sampleBurst(c *cell, byName, ahead bool) values {
 	v[keyCPUAdd] = added.since(before).cpu.Seconds()
 	v[keyCPUFire] = done.since(added).cpu.Seconds()
 	v[keyCPUTotal] = done.since(before).cpu.Seconds()
-	if ahead && addedAt > opens {
-		v["added_late"] = 1
-	}
 	return v
 }
 
