@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -202,20 +201,31 @@ func (e *Engine) NextDue() (time.Time, bool) {
 	return wallOf(best, now), true
 }
 
-// earliest is the exact due time of the earliest entry, or never.
+// earliest is the exact due time of the earliest entry, or never. It looks at every entry of one slot, and puts those that
+// were re-armed into their place.
 func (w *wheel) earliest(s *slab) int64 {
-	if t := w.next(s); t == never {
-		return never
+	for {
+		lvl, n, start, ok := w.first()
+		if !ok {
+			return never
+		}
+		end := start + 1<<(6*lvl) // exclusive
+		best := int64(never)
+		for idx := w.levels[lvl][n].head; idx&slotMark == 0; {
+			en := s.at(idx)
+			following := en.next
+			if w.tick(en.due) >= end || lvl > 0 && start <= w.elapsed {
+				w.unlink(s, idx)
+				w.place(s, idx)
+			} else {
+				best = min(best, en.due)
+			}
+			idx = following
+		}
+		if w.occupied[lvl]&(1<<n) != 0 {
+			return best
+		}
 	}
-	lvl, n, _, ok := w.first()
-	if !ok {
-		return never
-	}
-	best := int64(math.MaxInt64)
-	for idx := w.levels[lvl][n].head; idx&slotMark == 0; idx = s.at(idx).next {
-		best = min(best, s.at(idx).due)
-	}
-	return best
 }
 
 // Pause keeps the selected tasks from starting until Resume; runs under way go on. It says how many tasks it paused; one

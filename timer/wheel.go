@@ -22,6 +22,7 @@ type wheel struct {
 	elapsed  uint64 // the tick up to which everything has left
 	phase    uint64 // shifts this wheel's slot boundaries against those of other shards
 	count    int
+	halfway  int // the level of a slot of which one part was moved down; 0 if there is none
 	occupied [wheelLevels]uint64
 	levels   [wheelLevels]*[64]slot // made on first use
 }
@@ -110,6 +111,13 @@ func (w *wheel) unlink(s *slab, idx uint32) {
 
 // first finds the slot that holds the earliest entry: its level, its number and its first tick.
 func (w *wheel) first() (lvl int, n uint32, start uint64, ok bool) {
+	if lvl = w.halfway; lvl > 0 {
+		// The rest of this slot may come before what was moved down. No other slot holds the wheel's own tick above level 0.
+		if n = uint32(w.elapsed>>(6*lvl)) & 63; w.occupied[lvl]>>n&1 == 1 {
+			return lvl, n, w.elapsed >> (6 * lvl) << (6 * lvl), true
+		}
+		w.halfway = 0
+	}
 	for lvl = range w.occupied {
 		if occ := w.occupied[lvl]; occ != 0 {
 			n = uint32(bits.TrailingZeros64(occ))
@@ -121,9 +129,10 @@ func (w *wheel) first() (lvl int, n uint32, start uint64, ok bool) {
 }
 
 // expire takes out entries that are due by now, appends them to out in the order of their slots, and says whether it
-// stopped at the limit with more to do. One call also moves at most limit entries down a level.
+// stopped at the limit with more to do. One call looks at no more than limit entries; where more than that share the tick
+// that has begun, those that are due may wait for its end.
 func (w *wheel) expire(s *slab, now int64, limit int, out []uint32) (due []uint32, more bool) {
-	target, work := w.tick(now), 0
+	target, work, waiting := w.tick(now), 0, 0
 	for {
 		lvl, n, start, ok := w.first()
 		if !ok || start > target {
@@ -141,10 +150,13 @@ func (w *wheel) expire(s *slab, now int64, limit int, out []uint32) (due []uint3
 			case lvl > 0 || w.tick(en.due) > start:
 				w.unlink(s, idx)
 				w.place(s, idx)
+			default:
+				waiting++
 			}
 			idx = next
 			if work++; work >= limit {
-				return out, true
+				w.halfway = lvl
+				return out, work > waiting
 			}
 		}
 		if lvl == 0 && start == target && w.occupied[0]&(1<<n) != 0 {
@@ -160,6 +172,9 @@ func (w *wheel) next(s *slab) int64 {
 		lvl, n, start, ok := w.first()
 		if !ok {
 			return never
+		}
+		if lvl > 0 && start <= w.elapsed {
+			return w.timeOf(start) // it is being moved down
 		}
 		end := start + 1<<(6*lvl) // exclusive
 		best, seen := int64(never), 0
