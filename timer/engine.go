@@ -91,7 +91,7 @@ func New(opts ...Options) *Engine {
 	if len(opts) == 1 {
 		o = opts[0]
 	}
-	n := 4 * runtime.GOMAXPROCS(0)
+	n := 16 * runtime.GOMAXPROCS(0)
 	if o.Workers == 1 {
 		n = 1
 	}

@@ -25,7 +25,7 @@ type shard struct {
 	items    []item
 	nextBoot atomic.Int64 // when the driver must look at this shard; may be too early, never too late
 	nextWall atomic.Int64
-	_        [64]byte // keeps neighbours off this cache line
+	_        [128]byte // keeps neighbours off this pair of cache lines
 }
 
 func (sh *shard) init(e *Engine, i, n int) {
@@ -147,8 +147,14 @@ func (e *Engine) idle() {
 	}
 	e.armMu.Lock()
 	defer e.armMu.Unlock()
+	e.lingerLocked()
+}
+
+// lingerLocked lets an alarm that waits for nothing any more ring soon, for the last time.
+func (e *Engine) lingerLocked() {
 	soon := e.clk.Read().Boot + lingerFor
-	if armed = e.armedBoot.Load(); armed == awake || e.live.Load() != 0 {
+	armed := e.armedBoot.Load()
+	if armed == awake || e.live.Load() != 0 {
 		return
 	}
 	if armed > soon || e.armedWall.Load() != never {
@@ -176,6 +182,9 @@ func (e *Engine) rearm() {
 	if nextBoot, nextWall := e.nexts(); nextBoot < boot || nextWall < wall {
 		e.rearms.Add(1)
 		e.setAlarmLocked(nextBoot, nextWall)
+		if e.live.Load() == 0 { // idle may have looked just before the alarm was set
+			e.lingerLocked()
+		}
 	}
 }
 
