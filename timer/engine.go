@@ -117,10 +117,11 @@ func New(opts ...Options) *Engine {
 	}
 	e.alarm = e.clk.NewAlarm(e.wake)
 	pending := func() bool { return e.live.Load() != 0 }
-	e.timers = newPool(0, e.runItem, pending)
+	e.cells = make([]fireStats, min(runtime.GOMAXPROCS(0), maxCells))
+	e.timers = newPool(0, e.runItem, pending, e.cells)
 	e.tasks = e.timers
 	if o.Workers > 0 {
-		e.tasks = newPool(o.Workers, e.runItem, pending)
+		e.tasks = newPool(o.Workers, e.runItem, pending, e.cells)
 	}
 	e.hooks.init(o.Hooks, e)
 	e.life.init()

@@ -1,12 +1,14 @@
 package timer
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"time"
 )
 
-// Conflict says what Put does when the name is taken by a task that is pending or recurring. The zero value is Replace.
+// Conflict says what Put does when the name is taken: by a task that is pending, that recurs, or that runs. A one-off that
+// runs has no start left to keep: Keep and Fail leave it alone, the others put the new task. The zero value is Replace.
 type Conflict int64
 
 const (
@@ -25,13 +27,21 @@ const (
 )
 
 // Debounce replaces the task, so that a burst of Puts runs once, after the last one; but the task comes due no later than
-// wait after the burst's first Put. A wait that is not positive is refused by Put.
+// wait after the burst's first Put. A wait of 18 years or more is no limit; one that is not positive is refused by Put.
 func Debounce(wait time.Duration) Conflict {
-	return Conflict(min(max(wait, -1), 1<<59))<<conflictBits | debounce
+	return Conflict(min(max(wait, -1), maxWait))<<conflictBits | debounce
 }
 
-func (c Conflict) kind() Conflict      { return c & (1<<conflictBits - 1) }
-func (c Conflict) wait() time.Duration { return time.Duration(c >> conflictBits) }
+const maxWait = 1 << 59
+
+func (c Conflict) kind() Conflict { return c & (1<<conflictBits - 1) }
+
+func (c Conflict) wait() time.Duration {
+	if w := time.Duration(c >> conflictBits); w < maxWait {
+		return w
+	}
+	return math.MaxInt64
+}
 
 // OverlapPolicy says what happens to an occurrence of a recurring task that comes due while the task still runs. The
 // zero value is Skip.
@@ -145,10 +155,10 @@ func (o *options) positive(field string, d time.Duration) {
 func OnConflict(c Conflict) Option {
 	return func(o *options) {
 		switch {
-		case c < 0 || c.kind() > debounce || c.kind() != debounce && c > EarliestDue:
-			o.fail("OnConflict", strconv.FormatInt(int64(c), 10), "Replace, Keep, Fail, KeepTime, EarliestDue or Debounce(wait)")
 		case c.kind() == debounce:
 			o.positive("Debounce's wait", c.wait())
+		case c < 0 || c > EarliestDue:
+			o.fail("OnConflict", strconv.FormatInt(int64(c), 10), "Replace, Keep, Fail, KeepTime, EarliestDue or Debounce(wait)")
 		}
 		o.conflict = c
 	}
@@ -170,10 +180,10 @@ func IfGeneration(g uint64) Option {
 func Overlap(p OverlapPolicy) Option {
 	return func(o *options) {
 		switch {
-		case p < 0 || p.kind() > bufferAll || p.kind() != bufferAll && p > Allow:
-			o.fail("Overlap", strconv.FormatInt(int64(p), 10), "Skip, BufferOne, BufferAll(n), CancelOther or Allow")
 		case p.kind() == bufferAll && (p.size() < 1 || p.size() > maxBuffer):
 			o.fail("BufferAll's n", strconv.Itoa(p.size()), "1 to 10000")
+		case p.kind() != bufferAll && (p < 0 || p > Allow):
+			o.fail("Overlap", strconv.FormatInt(int64(p), 10), "Skip, BufferOne, BufferAll(n), CancelOther or Allow")
 		}
 		o.overlap = p
 	}
@@ -183,10 +193,10 @@ func Overlap(p OverlapPolicy) Option {
 func CatchUp(p CatchUpPolicy) Option {
 	return func(o *options) {
 		switch {
-		case p < 0 || p.kind() > catchUpAll || p.kind() != catchUpAll && p > None:
-			o.fail("CatchUp", strconv.FormatInt(int64(p), 10), "Latest, Earliest, All(n) or None")
 		case p.kind() == catchUpAll && (p.size() < 1 || p.size() > maxBuffer):
 			o.fail("All's n", strconv.Itoa(p.size()), "1 to 10000")
+		case p.kind() != catchUpAll && (p < 0 || p > None):
+			o.fail("CatchUp", strconv.FormatInt(int64(p), 10), "Latest, Earliest, All(n) or None")
 		}
 		o.catchUp = p
 	}

@@ -31,6 +31,7 @@ const stallTime = time.Millisecond
 // under it.
 type pool struct {
 	run     func(*worker, item)
+	cells   []fireStats // each worker counts in one of them
 	pending func() bool // whether the engine has anything to wait for
 	limit   int         // of workers; 0 is none
 	procs   int
@@ -49,19 +50,20 @@ type pool struct {
 
 type worker struct {
 	p     *pool
+	cell  *fireStats
 	wake  chan struct{}
 	place int    // in p.workers
 	runs  uint64 // started
-	seen  uint64 // runs, when the watch looked last
+	seen  uint64 // runs, when the watch began
 	busy  bool
 }
 
-func newPool(limit int, run func(*worker, item), pending func() bool) *pool {
+func newPool(limit int, run func(*worker, item), pending func() bool, cells []fireStats) *pool {
 	procs := runtime.GOMAXPROCS(0)
 	if limit > 0 {
 		procs = min(procs, limit)
 	}
-	return &pool{run: run, pending: pending, limit: limit, procs: procs, gone: make(chan struct{})}
+	return &pool{run: run, pending: pending, cells: cells, limit: limit, procs: procs, gone: make(chan struct{})}
 }
 
 // submit hands over what is due, in order.
@@ -100,6 +102,7 @@ func (p *pool) growLocked() bool {
 		return false
 	}
 	w := &worker{p: p, wake: make(chan struct{}, 1), place: len(p.workers)}
+	w.cell = &p.cells[w.place%len(p.cells)]
 	p.workers = append(p.workers, w)
 	go w.loop()
 	return true
@@ -111,6 +114,9 @@ func (p *pool) watchLocked() {
 		return
 	}
 	p.armed = true
+	for _, w := range p.workers {
+		w.seen = w.runs
+	}
 	if p.dog == nil {
 		p.dog = time.AfterFunc(stallTime, p.look)
 		return
@@ -118,32 +124,35 @@ func (p *pool) watchLocked() {
 	p.dog.Reset(stallTime)
 }
 
-// look grows the pool for work that waits behind blocked handlers. A worker that has not begun another run since the last
-// look counts as stuck. If no worker has made progress, work gets workers in bulk: whoever blocks many handlers at once
-// gets many goroutines, as time.AfterFunc would have given. Otherwise the stuck ones are replaced.
+// look grows the pool for work that waits behind blocked handlers. A worker that has been in the same run since the watch
+// began is stuck. If all are, they are joined by twice as many: whoever blocks many handlers at once gets many goroutines
+// within milliseconds, as time.AfterFunc would have given. If some are, only as many come as there are processors for
+// those that are not. Workers that were started or woken and have not got to run yet are help enough: there the machine
+// is behind, not the pool.
 func (p *pool) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = false
-	stuck, moved := 0, false
-	for _, w := range p.workers {
-		if w.busy && w.seen == w.runs {
-			stuck++
-		} else if w.runs != w.seen {
-			moved = true
-		}
-		w.seen = w.runs
-	}
 	waiting := p.queue.len()
 	if waiting == 0 {
 		return
 	}
-	grow := p.procs - (len(p.workers) - stuck)
-	switch {
-	case !moved:
-		grow = max(grow, 64, 4*len(p.workers))
-	case stuck > 0:
-		grow = max(grow, stuck)
+	stuck, busy := 0, 0
+	for _, w := range p.workers {
+		if w.busy {
+			busy++
+			if w.seen == w.runs {
+				stuck++
+			}
+		}
+	}
+	grow := 0
+	switch coming := len(p.workers) - len(p.idle) - busy; {
+	case coming > 0:
+	case stuck == busy:
+		grow = max(p.procs, 2*stuck)
+	default:
+		grow = p.procs - (busy - stuck)
 	}
 	for range min(grow, waiting) {
 		if !p.wakeOneLocked() && !p.growLocked() {

@@ -21,7 +21,7 @@ import (
 // Put never waits and never calls fn itself. An error, always an *Error, means that nothing was changed.
 func (e *Engine) Put(name string, s schedule.Schedule, fn Handler, opts ...Option) (Task, error) {
 	if len(opts) == 0 && fn != nil {
-		if d, ok := s.PlainAfter(); ok {
+		if d, ok := s.PlainAfter(); ok && d < farDelay {
 			return e.putPlain(name, s, int64(max(d, 0)), false, fn)
 		}
 		if t, ok := s.PlainAt(); ok {
@@ -32,6 +32,9 @@ func (e *Engine) Put(name string, s schedule.Schedule, fn Handler, opts ...Optio
 	}
 	return e.putRecord(name, s, fn, opts)
 }
+
+// farDelay is a delay from which on the clocks' range might not hold the instant. It is never reached, but has to be told.
+const farDelay = 1 << 62
 
 // Runnable is a task as an object.
 type Runnable interface {
@@ -202,6 +205,9 @@ func (sh *shard) putRecord(hash uint32, name string, s schedule.Schedule, fn Han
 	} else if o.hasIfGen || o.ifPending {
 		return Task{}, opError("put", name, fmt.Errorf("%w: no task of this name is pending", ErrCondition))
 	}
+	if o.conflict.kind() == debounce {
+		r.limitLocked(o.conflict.wait(), now)
+	}
 	if old == nil {
 		if !e.admit() {
 			return Task{}, e.full(name)
@@ -237,7 +243,7 @@ func (r *record) bindLocked(s schedule.Schedule, now clock.Reading) {
 
 // conflictLocked decides about a Put on a name that is taken. done says that nothing is left to do but to return t.
 func (r *record) conflictLocked(n *record, o *options, now clock.Reading) (t Task, done bool, err error) {
-	started := r.phase == phaseNone && !r.recurring()
+	started := r.endsWithRun()
 	switch {
 	case o.ifAbsent:
 		return t, true, opError("put", r.name, ErrExists)
@@ -261,7 +267,7 @@ func (r *record) conflictLocked(n *record, o *options, now clock.Reading) (t Tas
 		}
 		return r.amendLocked(n, now), true, nil
 	case EarliestDue:
-		if started || n.shown(n.occ, now).Add(n.offset).Before(r.shown(r.occ, now).Add(r.offset)) {
+		if started || n.soonerLocked(r, now) {
 			return t, false, nil
 		}
 		return r.amendLocked(n, now), true, nil
@@ -269,15 +275,49 @@ func (r *record) conflictLocked(n *record, o *options, now clock.Reading) (t Tas
 		if started {
 			return t, false, nil
 		}
-		n.firstPut = r.firstPut
-		if last := satAdd(r.firstPut, int64(o.conflict.wait())); n.due > last && !n.wall {
-			n.occ = r.sh.e.bootTime(last)
-		} else if w := satAdd(last, now.Wall-now.Boot); n.wall && n.due > w {
-			n.occ = time.Unix(0, w).UTC()
+		if r.firstPut != unknownPut {
+			n.firstPut = r.firstPut
 		}
 	}
 	return t, false, nil
 }
+
+// soonerLocked says whether the task comes due before another. A task that rests between its runs and runs now does so no
+// sooner than it would if the run ended now.
+func (r *record) soonerLocked(o *record, now clock.Reading) bool {
+	when := func(r *record) time.Time {
+		occ := r.occ
+		if occ.IsZero() && r.sched.Kind() == schedule.KindPace && len(r.runs) > 0 {
+			occ = r.rule.Next(r.instant(now))
+		}
+		return occ
+	}
+	mine, others := when(r), when(o)
+	switch {
+	case mine.IsZero() || others.IsZero(): // never
+		return !mine.IsZero()
+	default:
+		return r.shown(mine, now).Add(r.offset).Before(o.shown(others, now).Add(o.offset))
+	}
+}
+
+// limitLocked keeps a debounced task from coming due later than wait after the first Put of its burst.
+func (r *record) limitLocked(wait time.Duration, now clock.Reading) {
+	last := satAdd(r.firstPut, int64(wait))
+	if r.wall {
+		last = satAdd(last, now.Wall-now.Boot)
+	}
+	switch {
+	case r.dueOf(r.occ) <= last:
+	case r.wall:
+		r.occ = time.Unix(0, last).UTC().Add(-r.offset)
+	default:
+		r.occ = r.sh.e.bootTime(last).Add(-r.offset)
+	}
+}
+
+// unknownPut is firstPut of a task that was put without options, of which that is not kept.
+const unknownPut = -1
 
 // identical says whether a Put would change nothing (contract A5).
 func (r *record) identical(n *record) bool {
@@ -308,13 +348,14 @@ func (r *record) changedLocked() { r.gen++ }
 
 // replaceLocked ends the task in favour of another, which takes over its name and its runs under way.
 func (r *record) replaceLocked(n *record, now clock.Reading) {
+	over := r.ended || r.endsWithRun()
 	if r.phase != phaseNone {
 		r.unlinkLocked()
 	}
 	n.runs, r.runs = r.runs, nil
 	n.paused, n.why = r.paused, r.why
 	r.sh.lastID = max(r.sh.lastID, generationID(r.gen))
-	if r.ended {
+	if over { // nothing of it is prevented: how it ends, its last run decides
 		return
 	}
 	r.ended, r.state, r.err = true, StateCancelled, ErrReplaced
@@ -336,7 +377,7 @@ func (sh *shard) promoteLocked(idx uint32, en *entry) *record {
 	fn, _ := en.what.(Handler)
 	r := &record{
 		sh: sh, name: en.name, fn: fn, id: en.id(), gen: en.generation(), idx: idx,
-		wall: en.onWall(), due: en.due, phase: phaseReady,
+		wall: en.onWall(), due: en.due, phase: phaseReady, firstPut: unknownPut,
 	}
 	r.occ = sh.e.bootTime(en.due)
 	if r.wall {
@@ -396,7 +437,7 @@ func (sh *shard) moveLocked(s schedule.Schedule, find func() uint32, absent erro
 	switch {
 	case r.ended:
 		return absent
-	case r.phase == phaseNone && (!r.recurring() || r.exhausted()):
+	case r.endsWithRun():
 		return ErrRunning
 	case r.phase == phaseNone: // a run of a recurring task is under way; its end lets the new schedule begin
 		r.bindLocked(s, now)
@@ -415,7 +456,7 @@ func (sh *shard) moveLocked(s schedule.Schedule, find func() uint32, absent erro
 func (sh *shard) movePlainLocked(idx uint32, en *entry, s schedule.Schedule, now clock.Reading) bool {
 	at, due, wall, ok := now.Boot, int64(0), false, false
 	if d, after := s.PlainAfter(); after {
-		due, ok = satAdd(now.Boot, int64(max(d, 0))), true
+		due, ok = satAdd(now.Boot, int64(max(d, 0))), d < farDelay
 	} else if t, instant := s.PlainAt(); instant {
 		due, ok = wallNanos(t)
 		at, wall = max(now.Wall, 0), true

@@ -310,8 +310,7 @@ func (r *record) skipLocked(n int64, now clock.Reading, reason string) {
 func (r *record) advanceLocked(now clock.Reading) {
 	r.phase = phaseNone
 	switch last := r.occ; {
-	case r.manual:
-		r.manual = false
+	case r.manual && r.recurring() && !r.exhausted(): // the occurrence is still to come
 	case r.exhausted() || !r.recurring() || r.sched.Kind() == schedule.KindPace:
 		r.occ = time.Time{}
 	case r.sched.Kind() == schedule.KindPaceFromStart:
@@ -322,7 +321,7 @@ func (r *record) advanceLocked(now clock.Reading) {
 		}
 		r.occ = r.rule.Next(last)
 	}
-	r.buffed, r.after = false, time.Time{}
+	r.manual, r.buffed, r.after = false, false, time.Time{}
 	if k := r.set.overlap; !r.occ.IsZero() && (k == Allow || k == CancelOther) && r.backlog == 0 {
 		r.linkLocked(now)
 	}
@@ -348,10 +347,13 @@ func (r *record) endsWithRun() bool {
 //	BufferAll(2)                                12   3    4      at 35, for 20 and 30
 func (r *record) resumeLocked(now clock.Reading) {
 	switch {
+	case r.phase == phaseHeld && len(r.runs) > 0:
+		return
+	case r.phase == phaseHeld && r.paused && !r.manual:
+		r.phase = phaseParked
+		return
 	case r.phase == phaseHeld:
-		if len(r.runs) == 0 {
-			r.readyLocked(now, nil)
-		}
+		r.readyLocked(now, nil)
 		return
 	case r.phase != phaseNone || r.endsWithRun():
 		return

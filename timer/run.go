@@ -125,10 +125,11 @@ func (r *running) cancel(cause error) {
 	}
 }
 
+// stopped says whether somebody has asked the run to stop; a timeout is not somebody.
 func (r *running) stopped() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cause != nil
+	return r.cause != nil && !errors.Is(r.cause, ErrTimeout)
 }
 
 // ended returns a channel that is closed when the run has ended.
@@ -197,15 +198,15 @@ func (l *runList) remove(r *running) {
 }
 
 // runItem is what a worker does with an item.
-func (e *Engine) runItem(_ *worker, it item) {
+func (e *Engine) runItem(w *worker, it item) {
 	if it.f != nil {
 		if it.sh != nil { // not the engine's own
-			e.fired(it.due, it.at, e.clk.Read().Boot)
+			w.cell.fired(it.due, it.at, e.clk.Read().Boot)
 		}
 		e.call(it.f)
 		return
 	}
-	if run := e.claim(it); run != nil {
+	if run := e.claim(w, it); run != nil {
 		e.runTask(run)
 	}
 }
@@ -223,11 +224,11 @@ func (e *Engine) call(f func()) {
 
 // claim takes a task out of the pending state for a run: here, under the shard's lock, it is decided whether a Cancel, a
 // Move, a Put or this start wins.
-func (e *Engine) claim(it item) *running {
+func (e *Engine) claim(w *worker, it item) *running {
 	now := e.clk.Read()
 	sh := it.sh
 	sh.mu.Lock()
-	run, freed := sh.claimLocked(it, now)
+	run, freed := sh.claimLocked(w, it, now)
 	sh.mu.Unlock()
 	if freed != nil {
 		e.grant(e.keys.release(freed.key))
@@ -236,7 +237,7 @@ func (e *Engine) claim(it item) *running {
 	return run
 }
 
-func (sh *shard) claimLocked(it item, now clock.Reading) (run *running, freed *keyWaiter) {
+func (sh *shard) claimLocked(w *worker, it item, now clock.Reading) (run *running, freed *keyWaiter) {
 	en := sh.slab.get(it.idx)
 	if en == nil || sh.closed && !sh.e.life.runsPending() {
 		return nil, it.key
@@ -262,11 +263,11 @@ func (sh *shard) claimLocked(it item, now clock.Reading) (run *running, freed *k
 	if !r.planLocked(now) {
 		return nil, key
 	}
-	return r.startLocked(now, it, key), nil
+	return r.startLocked(w, now, it, key), nil
 }
 
 // startLocked begins the run and settles what comes after it.
-func (r *record) startLocked(now clock.Reading, it item, key *keyWaiter) *running {
+func (r *record) startLocked(w *worker, now clock.Reading, it item, key *keyWaiter) *running {
 	e := r.sh.e
 	r.starts++
 	r.missed += r.folded
@@ -291,7 +292,7 @@ func (r *record) startLocked(now clock.Reading, it item, key *keyWaiter) *runnin
 	r.active++
 	r.runs = append(r.runs, run)
 	r.sh.runs.add(run)
-	e.fired(due, max(it.at, due), now.Boot)
+	w.cell.fired(due, max(it.at, due), now.Boot)
 	if e.hooks.on(EventStarted) {
 		ev := r.eventLocked(EventStarted, now, "", 0)
 		ev.ScheduledFor, ev.Due, ev.Missed = run.scheduled, run.due, run.missed
@@ -334,7 +335,9 @@ func (e *Engine) settle(run *running, err error) {
 	}
 	cur.runs = slices.DeleteFunc(cur.runs, func(o *running) bool { return o == run })
 	r.active--
-	r.err = err
+	if err != nil || !r.ended {
+		r.err = err
+	}
 	kind := EventFinished
 	if err != nil {
 		kind = EventFailed

@@ -282,6 +282,7 @@ func (e *Engine) RunNow(s Selector, reason string) (int, error) {
 		busy := len(r.runs) > 0 && r.set.overlap != Allow
 		switch {
 		case r.phase == phaseReady || r.phase == phaseKeyed || r.phase == phaseHeld:
+			r.manual = r.manual || r.paused
 			return true // it is on its way
 		case r.phase == phaseNone && !r.recurring(), r.recurring() && r.exhausted():
 			return false

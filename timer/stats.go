@@ -9,13 +9,23 @@ import (
 
 // stats are the engine's counters.
 type stats struct {
-	wakeups, rearms, fires, early, failed, skipped, panics, refusals, hooksLost atomic.Uint64
+	wakeups, rearms, failed, skipped, panics, refusals, hooksLost atomic.Uint64
 
-	lateness, wakeLate, slotLate histogram
+	cells []fireStats
 }
 
+// fireStats count starts. Workers count in cells of their own, so that they do not fight for a cache line.
+type fireStats struct {
+	fires, early atomic.Uint64
+
+	lateness, wakeLate, slotLate histogram
+	_                            [64]byte
+}
+
+const maxCells = 8
+
 // fired counts a start: when it was due, when the driver saw that, and when it began, in boot time.
-func (s *stats) fired(due, seen, started int64) {
+func (s *fireStats) fired(due, seen, started int64) {
 	s.fires.Add(1)
 	if started < due {
 		s.early.Add(1)
@@ -50,10 +60,17 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Name:    e.opts.Name,
-		Wakeups: e.wakeups.Load(), Rearms: e.rearms.Load(), Fires: e.fires.Load(), Early: e.early.Load(),
+		Wakeups: e.wakeups.Load(), Rearms: e.rearms.Load(),
 		Failed: e.failed.Load(), Skipped: e.skipped.Load(), Panics: e.panics.Load(), Refused: e.refusals.Load(),
 		HooksLost: e.hooksLost.Load(),
-		Lateness:  e.lateness.read(), Wake: e.wakeLate.read(), Slot: e.slotLate.read(),
+	}
+	for i := range e.cells {
+		c := &e.cells[i]
+		s.Fires += c.fires.Load()
+		s.Early += c.early.Load()
+		c.lateness.addTo(&s.Lateness)
+		c.wakeLate.addTo(&s.Wake)
+		c.slotLate.addTo(&s.Slot)
 	}
 	for i := range e.shards {
 		s.Pending += e.shards[i].pending()
@@ -139,13 +156,14 @@ func (h *histogram) add(d int64) {
 	}
 }
 
-func (h *histogram) read() Histogram {
-	out := Histogram{Sum: time.Duration(h.sum.Load()), Max: time.Duration(h.max.Load())}
+func (h *histogram) addTo(out *Histogram) {
+	out.Sum += time.Duration(h.sum.Load())
+	out.Max = max(out.Max, time.Duration(h.max.Load()))
 	for i := range h.buckets {
-		out.counts[i] = h.buckets[i].Load()
-		out.Count += out.counts[i]
+		n := h.buckets[i].Load()
+		out.counts[i] += n
+		out.Count += n
 	}
-	return out
 }
 
 // Histogram is a distribution of durations, kept without samples: any quantile is at most a quarter too high, never too

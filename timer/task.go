@@ -136,8 +136,8 @@ func (t Task) cancel(why string) CancelResult {
 	t.sh.mu.Lock()
 	defer t.sh.mu.Unlock()
 	if t.findLocked() == nil {
-		if t.rec != nil && t.rec.active > 0 && !t.rec.recurring() {
-			return Running // replaced while it runs
+		if t.rec != nil && t.rec.active > 0 && !t.rec.ended {
+			return Running // replaced while it ran for the last time
 		}
 		return Finished
 	}
@@ -172,7 +172,7 @@ func (sh *shard) cancelLocked(idx uint32, now clock.Reading, why string, absent 
 		return Cancelled
 	case r.ended:
 		return absent
-	case r.phase == phaseNone && (!r.recurring() || r.exhausted()):
+	case r.endsWithRun():
 		return Running
 	}
 	r.why = why
