@@ -1,0 +1,35 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The bubble owns the program's time, and would not end if the program left a goroutine behind.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		if err := run(t.Context(), &out); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("output (-want +got):\n%s", diff)
+		}
+	})
+}
+
+const want = `pending: eggs
+pending: tea
+pending: oven
+pending: laundry
+oven moved: in 7 minutes, not in 10
+cancel laundry: cancelled
+cancel it again: unknown
+tea is pending
+reminder: eggs
+reminder: oven
+reminder: tea
+`
