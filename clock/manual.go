@@ -29,7 +29,8 @@ type Manual struct {
 	changed    chan struct{} // closed and replaced when alarms or waking change
 }
 
-// NewManual returns a clock whose Boot is 0 and whose wall clock shows start.
+// NewManual returns a clock whose Boot is 0 and whose wall clock shows start,
+// which must lie between the years 1678 and 2262.
 func NewManual(start time.Time) *Manual {
 	return &Manual{wall: start.UnixNano(), changed: make(chan struct{})}
 }

@@ -41,6 +41,24 @@ func TestManualReads(t *testing.T) {
 	}
 }
 
+// At the end of time nothing is left to do: an engine whose deadlines saturate
+// does not keep Run busy.
+func TestManualEndOfTime(t *testing.T) {
+	m := NewManual(start)
+	a := m.NewAlarm(func() {})
+	defer a.Close()
+	a.Set(Never-1, Never-1)
+	if err := m.Run(patient(t), math.MaxInt64); err != nil {
+		t.Fatal(err)
+	}
+	if boot, wall := m.Armed(); boot != Never-1 || wall != Never {
+		t.Errorf("armed for (%d, %d), want the wall deadline reached and the boot deadline not", boot, wall)
+	}
+	if move := m.Advance(time.Hour); move.Moved != 0 || move.Left != 0 {
+		t.Errorf("moved %v beyond the end, %v left", move.Moved, move.Left)
+	}
+}
+
 func TestManualRefusesToGoBack(t *testing.T) {
 	m := NewManual(start)
 	for name, f := range map[string]func(){

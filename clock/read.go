@@ -65,9 +65,12 @@ type systemClock struct {
 }
 
 // timeline is immutable: drift is wall minus monotonic time when that was last
-// compared with boot time, offset what to add to monotonic time.
+// compared with boot time, offset what to add to monotonic time. If rough, a
+// suspend was seen and offset counts only what is certain of it; drift is then
+// still the old one, so that whoever reads next measures again.
 type timeline struct {
 	drift, offset int64
+	rough         bool
 }
 
 // near reports whether i shows the drift that is known already.
@@ -131,12 +134,12 @@ func (c *systemClock) Read() Reading {
 func (c *systemClock) resync(force bool) Reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	least := leastSuspend
-	if force {
-		least = 1
-	}
 	for range bracketTries {
 		line := c.line.Load()
+		least := leastSuspend
+		if force || line.rough {
+			least = 1
+		}
 		if now := c.now(); (!force && line.near(now)) || c.bootTime == nil {
 			return line.reading(now)
 		}
@@ -151,12 +154,9 @@ func (c *systemClock) resync(force bool) Reading {
 		next := &timeline{drift: before.drift(), offset: line.offset}
 		blurred := high-low > narrow
 		switch {
-		case blurred && high-line.offset >= least:
-			// There may have been a suspend, and how long cannot be told. Take
-			// what is certain and keep the old drift, so that whoever reads next
-			// measures again.
+		case blurred && high-line.offset >= least: // how long, if at all, cannot be told
 			if low-line.offset >= least {
-				c.line.Store(&timeline{drift: line.drift, offset: low})
+				c.line.Store(&timeline{drift: line.drift, offset: low, rough: true})
 			}
 			continue
 		case low-line.offset >= least:

@@ -45,12 +45,15 @@ func (m *fakeMachine) bootTime() (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.bootReads++
+	took := int64(200)
 	if len(m.slowBoots) > 0 {
-		m.passLocked(m.slowBoots[0])
+		took += m.slowBoots[0]
 		m.slowBoots = m.slowBoots[1:]
 	}
-	m.passLocked(200)
-	return m.boot, m.bootErr
+	m.passLocked(took / 2)
+	boot := m.boot
+	m.passLocked(took - took/2)
+	return boot, m.bootErr
 }
 
 func (m *fakeMachine) passLocked(d int64) {
@@ -148,22 +151,25 @@ func TestReadOnASimulatedMachine(t *testing.T) {
 // behind the kernel's clock.
 func TestBootIsNotBehindTheKernel(t *testing.T) {
 	m := newFakeMachine()
-	m.slowBoots = []int64{15_000}
+	slow := []int64{15_000} // within what is taken for sharp
+	m.slowBoots = slow
 	clk := m.clock()
 	check := func(when string) {
 		t.Helper()
-		kernel, _ := m.bootTime()
-		if got := clk.Read().Boot; got < kernel-clk.bootBase || got > kernel-clk.bootBase+int64(time.Millisecond) {
-			t.Errorf("%s: Boot is %d, the kernel's %d", when, got, kernel-clk.bootBase)
+		clk.Read() // notices what there is to notice
+		kernel := m.boot - clk.bootBase
+		if got := clk.Read().Boot; got < kernel || got > kernel+int64(time.Millisecond) {
+			t.Errorf("%s: Boot is %d, the kernel's %d", when, got, kernel)
 		}
 	}
 	check("at first")
 	m.suspend(time.Minute)
-	m.slowBoots = []int64{15_000}
+	m.slowBoots = slow
 	check("after a suspend")
 	m.suspend(time.Hour)
 	m.step(-time.Hour) // hides the suspend from the drift
-	clk.resync(true)   // what an alarm does that rings too early
+	m.slowBoots = slow
+	clk.resync(true) // what an alarm does that rings too early
 	check("after a hidden suspend")
 }
 
