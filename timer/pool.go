@@ -173,13 +173,14 @@ func (p *pool) take(w *worker) (item, bool) {
 			return it, true
 		}
 		w.busy = false
+		p.idlers.Store(int32(len(p.idle) + 1)) // before pending is asked; release looks at the two in the other order
 		if p.closing || !p.pending() || len(p.idle) >= p.procs {
+			p.idlers.Store(int32(len(p.idle)))
 			p.removeLocked(w)
 			p.mu.Unlock()
 			return item{}, false
 		}
 		p.idle = append(p.idle, w)
-		p.idlers.Store(int32(len(p.idle)))
 		p.mu.Unlock()
 		<-w.wake
 		p.mu.Lock()
