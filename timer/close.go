@@ -136,7 +136,9 @@ func (e *Engine) finish(ctx context.Context, op string, opts []CloseOption, stop
 	e.life.mu.Lock()
 	e.life.state.Store(lifeStopped)
 	e.life.mu.Unlock()
+	e.handing.Lock() // what is due is then either still in a shard or already in a pool, which the join waits for
 	e.collect(left)
+	e.handing.Unlock()
 	if stop {
 		e.stopRuns()
 	}

@@ -79,17 +79,25 @@ func (e *Engine) rest(now clock.Reading) bool {
 // expire hands what is due in a shard to the workers, in batches between which others get the shard's lock.
 func (e *Engine) expire(sh *shard, now clock.Reading, back bool) {
 	for more := true; more; back = false {
-		var items []item
-		items, more = e.expireBatch(sh, now, back)
-		if e.tasks == e.timers {
-			e.tasks.submit(items)
-		} else {
-			isTask := func(it item) bool { return it.f == nil }
-			e.timers.submit(slices.DeleteFunc(slices.Clone(items), isTask))
-			e.tasks.submit(slices.DeleteFunc(items, func(it item) bool { return !isTask(it) }))
-		}
-		clear(items)
+		more = e.handOver(sh, now, back)
 	}
+}
+
+// handOver is one batch of expire. While it is on its way from the shard to the workers, Drain and Close must not find
+// both of them empty.
+func (e *Engine) handOver(sh *shard, now clock.Reading, back bool) (more bool) {
+	e.handing.Lock()
+	defer e.handing.Unlock()
+	items, more := e.expireBatch(sh, now, back)
+	if e.tasks == e.timers {
+		e.tasks.submit(items)
+	} else {
+		isTask := func(it item) bool { return it.f == nil }
+		e.timers.submit(slices.DeleteFunc(slices.Clone(items), isTask))
+		e.tasks.submit(slices.DeleteFunc(items, func(it item) bool { return !isTask(it) }))
+	}
+	clear(items)
+	return more
 }
 
 func (e *Engine) expireBatch(sh *shard, now clock.Reading, back bool) (items []item, more bool) {

@@ -67,7 +67,9 @@ type Engine struct {
 	armedWall atomic.Int64
 	linger    atomic.Int64 // the boot time to which the alarm was set when nothing was pending any more
 	lastWall  int64        // the driver's last reading, to notice a clock that was set back
+	handing   sync.Mutex   // held while the driver carries a batch from a shard to the pools
 
+	handing  sync.Mutex // held while a batch is on its way from a shard to the pools; locked before a shard
 	life     lifecycle
 	testPass func() // a test's, called at the beginning of each of the driver's passes
 
@@ -140,10 +142,18 @@ func (e *Engine) Start() error {
 	if err := e.life.start(); err != nil {
 		return opError("start", "", err)
 	}
+	e.wakeUp()
+	return nil
+}
+
+// wakeUp sets the alarm of an engine that was held. Like rest it first publishes that the alarm is not set, so that what is
+// put at the same moment is seen here, or sets the alarm itself.
+func (e *Engine) wakeUp() {
 	e.armMu.Lock()
 	defer e.armMu.Unlock()
+	e.armedBoot.Store(never)
+	e.armedWall.Store(never)
 	e.setAlarmLocked(e.nexts())
-	return nil
 }
 
 // Name returns the engine's name.
