@@ -22,11 +22,14 @@ import (
 func (e *Engine) Put(name string, s schedule.Schedule, fn Handler, opts ...Option) (Task, error) {
 	if len(opts) == 0 && fn != nil {
 		if d, ok := s.PlainAfter(); ok && d < farDelay {
-			return e.putPlain(name, s, int64(max(d, 0)), false, fn)
-		}
-		if t, ok := s.PlainAt(); ok {
+			if t, done, err := e.putPlain(name, int64(max(d, 0)), false, fn); done {
+				return t, err
+			}
+		} else if t, ok := s.PlainAt(); ok {
 			if ns, exact := wallNanos(t); exact {
-				return e.putPlain(name, s, ns, true, fn)
+				if t, done, err := e.putPlain(name, ns, true, fn); done {
+					return t, err
+				}
 			}
 		}
 	}
@@ -52,14 +55,14 @@ func (e *Engine) PutRunnable(r Runnable, s schedule.Schedule, opts ...Option) (T
 }
 
 // putPlain is Put for a one-off without options; due is a delay or an instant. Whatever it finds under the name that is
-// not as plain is left to putRecord.
-func (e *Engine) putPlain(name string, s schedule.Schedule, due int64, wall bool, fn Handler) (Task, error) {
+// not as plain is left to putRecord; then it is not done.
+func (e *Engine) putPlain(name string, due int64, wall bool, fn Handler) (t Task, done bool, err error) {
 	if err := checkName("put", name); err != nil {
-		return Task{}, err
+		return t, true, err
 	}
 	now, err := e.read()
 	if err != nil {
-		return Task{}, opError("put", name, err)
+		return t, true, opError("put", name, err)
 	}
 	at := now.Wall
 	if !wall {
@@ -69,13 +72,13 @@ func (e *Engine) putPlain(name string, s schedule.Schedule, due int64, wall bool
 	sh.mu.Lock()
 	if sh.closed {
 		sh.mu.Unlock()
-		return Task{}, opError("put", name, e.life.reason())
+		return t, true, opError("put", name, e.life.reason())
 	}
 	idx := sh.names.find(hash, name, &sh.slab)
 	if idx == nilIdx {
 		if !e.admit() {
 			sh.mu.Unlock()
-			return Task{}, e.full(name)
+			return t, true, e.full(name)
 		}
 		var en *entry
 		idx, en = sh.newLocked(sh.newID())
@@ -85,27 +88,27 @@ func (e *Engine) putPlain(name string, s schedule.Schedule, due int64, wall bool
 	en := sh.slab.at(idx)
 	if _, plain := en.what.(Handler); !plain && en.what != nil {
 		sh.mu.Unlock()
-		return e.putRecord(name, s, fn, nil)
+		return t, false, nil
 	}
 	if en.what != nil {
 		if en.linked() && en.due == due && en.onWall() == wall { // identical
 			en.what = fn
-			t := Task{sh: sh, name: name, id: en.id(), idx: idx}
+			t = Task{sh: sh, name: name, id: en.id(), idx: idx}
 			sh.mu.Unlock()
-			return t, nil
+			return t, true, nil
 		}
 		sh.unlinkLocked(idx, en)
 		en.tag = makeTag(sh.newID())
 	}
 	en.what = fn
 	sh.linkLocked(idx, en, due, wall, max(at, 0))
-	t := Task{sh: sh, name: name, id: en.id(), idx: idx}
+	t = Task{sh: sh, name: name, id: en.id(), idx: idx}
 	if e.hooks.on(EventScheduled) {
 		e.hooks.add(plainEvent(en, EventScheduled, now, ""))
 	}
 	sh.mu.Unlock()
 	e.kick(sh)
-	return t, nil
+	return t, true, nil
 }
 
 // admit counts one more named task, if there may be one.

@@ -101,9 +101,18 @@ func (sh *shard) unlinkLocked(idx uint32, en *entry) {
 
 // dropLocked forgets an entry altogether.
 func (sh *shard) dropLocked(idx uint32, en *entry) {
+	hash := uint32(0)
+	if en.name != "" {
+		hash = uint32(maphash.String(sh.e.seed, en.name) >> 32)
+	}
+	sh.dropHashedLocked(idx, en, hash)
+}
+
+// dropHashedLocked is dropLocked for those who have the hash of the entry's name.
+func (sh *shard) dropHashedLocked(idx uint32, en *entry, hash uint32) {
 	sh.unlinkLocked(idx, en)
 	if en.name != "" {
-		sh.names.remove(uint32(maphash.String(sh.e.seed, en.name)>>32), idx)
+		sh.names.remove(hash, idx)
 		if sh.e.opts.MaxPending > 0 {
 			sh.e.named.Add(-1)
 		}

@@ -157,6 +157,12 @@ func (e *Engine) Cancel(name string) CancelResult {
 	if idx == nilIdx {
 		return Unknown
 	}
+	if en := sh.slab.at(idx); !e.hooks.any {
+		if _, plain := en.what.(Handler); plain {
+			sh.dropHashedLocked(idx, en, hash)
+			return Cancelled
+		}
+	}
 	return sh.cancelLocked(idx, now, "", Unknown)
 }
 
