@@ -69,7 +69,6 @@ type Engine struct {
 	lastWall  int64        // the driver's last reading, to notice a clock that was set back
 	handing   sync.Mutex   // held while the driver carries a batch from a shard to the pools
 
-	handing  sync.Mutex // held while a batch is on its way from a shard to the pools; locked before a shard
 	life     lifecycle
 	testPass func() // a test's, called at the beginning of each of the driver's passes
 
