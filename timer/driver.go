@@ -47,7 +47,7 @@ func (e *Engine) pass() (err error) {
 		for i := range e.shards {
 			sh := &e.shards[i]
 			if sh.nextBoot.Load() <= now.Boot || sh.nextWall.Load() <= now.Wall || back {
-				e.expire(sh, now, back)
+				e.expire(sh, now)
 			}
 		}
 		if e.rest(now) {
@@ -77,18 +77,17 @@ func (e *Engine) rest(now clock.Reading) bool {
 }
 
 // expire hands what is due in a shard to the workers, in batches between which others get the shard's lock.
-func (e *Engine) expire(sh *shard, now clock.Reading, back bool) {
-	for more := true; more; back = false {
-		more = e.handOver(sh, now, back)
+func (e *Engine) expire(sh *shard, now clock.Reading) {
+	for e.handOver(sh, now) {
 	}
 }
 
 // handOver is one batch of expire. While it is on its way from the shard to the workers, Drain and Close must not find
 // both of them empty.
-func (e *Engine) handOver(sh *shard, now clock.Reading, back bool) (more bool) {
+func (e *Engine) handOver(sh *shard, now clock.Reading) (more bool) {
 	e.handing.Lock()
 	defer e.handing.Unlock()
-	items, more := e.expireBatch(sh, now, back)
+	items, more := e.expireBatch(sh, now)
 	if e.tasks == e.timers {
 		e.tasks.submit(items)
 	} else {
@@ -100,12 +99,14 @@ func (e *Engine) handOver(sh *shard, now clock.Reading, back bool) (more bool) {
 	return more
 }
 
-func (e *Engine) expireBatch(sh *shard, now clock.Reading, back bool) (items []item, more bool) {
+func (e *Engine) expireBatch(sh *shard, now clock.Reading) (items []item, more bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	items = sh.items[:0]
-	if back && sh.wall != nil && sh.wall.count > 0 {
-		sh.wall.rewind(&sh.slab, max(now.Wall, 0))
+	// The wheel is asked, not the driver's last reading: an empty wheel takes its time from whoever adds to it, and the
+	// driver may have seen neither the clock set forward before that nor set back after it.
+	if w := sh.wall; w != nil && w.count > 0 && w.elapsed > w.tick(max(now.Wall, 0)) {
+		w.rewind(&sh.slab, max(now.Wall, 0))
 	}
 	var moreWall bool
 	due, more := sh.boot.expire(&sh.slab, now.Boot, e.limit, sh.buf[:0])
@@ -119,9 +120,10 @@ func (e *Engine) expireBatch(sh *shard, now clock.Reading, back bool) (items []i
 			sh.nextWall.Store(w.next(&sh.slab))
 		}
 	}
-	sh.buf = due[:0]
 	inOrder(items[:delays], items[delays:], items)
-	sh.items = items[:0]
+	if sh.buf, sh.items = due[:0], items[:0]; cap(items) > 4*batchSize { // all of a burst, from the only shard
+		sh.buf, sh.items = nil, nil
+	}
 	sh.nextBoot.Store(sh.boot.next(&sh.slab))
 	return items, more || moreWall
 }
@@ -179,6 +181,10 @@ func (sh *shard) takeLocked(items []item, due []uint32, now clock.Reading) []ite
 			sh.dropLocked(idx, en)
 			continue
 		case *record:
+			if what.buffed { // it was due before; what it waited for was the end of a run
+				it.at = it.due
+			}
+			what.seen = it.at
 			if !what.dueLocked() {
 				continue
 			}

@@ -442,8 +442,11 @@ func (sh *shard) moveLocked(s schedule.Schedule, find func() uint32, absent erro
 		return absent
 	case r.endsWithRun():
 		return ErrRunning
-	case r.phase == phaseNone: // a run of a recurring task is under way; its end lets the new schedule begin
+	case r.phase == phaseNone: // a run of a recurring task is under way; its end lets a schedule that recurs begin
 		r.bindLocked(s, now)
+		if !r.recurring() {
+			r.linkLocked(now)
+		}
 	default:
 		r.unlinkLocked()
 		r.manual = false

@@ -48,6 +48,7 @@ type record struct {
 	active  int        // runs of this very task under way
 	starts  int64
 	base    int64 // starts when the schedule was set
+	seen    int64 // boot time at which the driver saw that the occurrence is due
 	missed  int64
 	skipped int64
 	err     error // of the last run, or why the task ended
@@ -167,7 +168,7 @@ func (r *record) readyLocked(now clock.Reading, granted *keyWaiter) {
 	if r.wall {
 		due = satAdd(due, now.Boot-now.Wall)
 	}
-	it := item{sh: r.sh, idx: r.idx, gen: r.gen, token: r.token, prio: r.set.priority, due: due, at: now.Boot, key: granted}
+	it := item{sh: r.sh, idx: r.idx, gen: r.gen, token: r.token, prio: r.set.priority, due: due, at: r.seen, key: granted}
 	r.sh.e.tasks.submit([]item{it})
 }
 

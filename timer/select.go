@@ -293,7 +293,7 @@ func (e *Engine) RunNow(s Selector, reason string) (int, error) {
 			r.unlinkLocked()
 		}
 		r.manual = true
-		r.due = r.at(now)
+		r.due, r.seen = r.at(now), now.Boot
 		if !r.recurring() {
 			r.occ = r.instant(now)
 		}

@@ -1,0 +1,419 @@
+package timer_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/timer"
+)
+
+// contract: C1. Invariant 2: to the nanosecond, for delays that straddle every level of the wheel and its ticks, on both
+// timelines.
+func TestContract_C1_NeverEarly(t *testing.T) {
+	const tick = 1 << 16
+	var delays []time.Duration
+	for _, base := range []int64{1, tick, 64 * tick, 64 * 64 * tick, 64 * 64 * 64 * tick, int64(time.Millisecond), int64(time.Hour)} {
+		for _, d := range []int64{base - 1, base, base + 1, 3*base - 1, 3*base + 1, 63*base + 1} {
+			delays = append(delays, time.Duration(d))
+		}
+	}
+	slices.Sort(delays)
+	delays = slices.Compact(delays)
+	for _, kind := range []string{"timer", "delay", "instant", "tracked", "every"} {
+		for _, workers := range []int{0, 1} {
+			t.Run(fmt.Sprint(kind, " ", workers), func(t *testing.T) {
+				ctByHand(t, timer.Options{Workers: workers}, func(t *testing.T, w *ct) {
+					w.pass(12_345_678) // not on a boundary
+					base := w.now()
+					var mu sync.Mutex
+					got := make(map[time.Duration]time.Duration)
+					for _, d := range delays {
+						f := func() {
+							mu.Lock()
+							defer mu.Unlock()
+							got[d] = w.now() - base
+						}
+						name := d.String()
+						switch kind {
+						case "timer":
+							w.AfterFunc(d, f)
+						case "delay":
+							w.put(name, schedule.After(d), timer.Plain(f))
+						case "instant":
+							w.put(name, schedule.At(w.wall(base+d)), timer.Plain(f))
+						case "tracked":
+							w.put(name, schedule.After(d), timer.Plain(f), timer.Track())
+						case "every": // from the instant after the one before it
+							w.put(name, schedule.Every(d+1).From(w.wall(base+d)).Times(1), timer.Plain(f))
+						}
+					}
+					w.pass(100 * time.Hour)
+					mu.Lock()
+					defer mu.Unlock()
+					for _, d := range delays {
+						// A clock moved by hand stands still at every deadline: late is as wrong as early.
+						if at, ok := got[d]; !ok || at != d {
+							t.Errorf("due after %d, started after %d (%v)", d, at, ok)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// contract: C1. On the machine's clock, with 2,000 random delays of up to 50 ms.
+func TestContract_C1_NeverEarlyOnTheRealClock(t *testing.T) {
+	e := timer.New()
+	var group sync.WaitGroup
+	for i := range 2000 {
+		group.Add(1)
+		d := time.Duration(rand.Int64N(int64(50 * time.Millisecond)))
+		at := time.Now()
+		check := func() {
+			if took := time.Since(at); took < d {
+				t.Errorf("due after %v, started after %v", d, took)
+			}
+			group.Done()
+		}
+		switch i % 3 {
+		case 0:
+			e.AfterFunc(d, check)
+		case 1:
+			if _, err := e.Put(fmt.Sprint(i), schedule.After(d), timer.Plain(check)); err != nil {
+				t.Fatal(err)
+			}
+		case 2:
+			if _, err := e.Put(fmt.Sprint(i), schedule.Every(d+1).Times(1), timer.Plain(check)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	group.Wait()
+	_, err := e.Close(t.Context())
+	ctIs(t, "close", err, nil)
+	ctEqual(t, "early", e.Stats().Early, 0)
+	ctEqual(t, "fires", e.Stats().Fires, 2000)
+}
+
+// contract: C2. Lateness is told whole and in its parts: the wake-up, and the wait for a worker or a key.
+func TestContract_C2_LatenessInParts(t *testing.T) {
+	type parts struct{ Lateness, Wake, Slot time.Duration }
+	for _, c := range []struct {
+		name string
+		opts timer.Options
+		do   func(w *ct)
+		want parts
+	}{
+		{"on time", timer.Options{}, func(w *ct) {
+			w.put("a", schedule.After(time.Second), w.logs("a"))
+			w.pass(time.Minute)
+		}, parts{}},
+		{"suspended", timer.Options{}, func(w *ct) {
+			w.put("a", schedule.After(time.Second), w.logs("a"))
+			w.suspend(11 * time.Second)
+		}, parts{10 * time.Second, 10 * time.Second, 0}},
+		{"no worker", timer.Options{Workers: 1}, func(w *ct) {
+			gate := make(chan struct{})
+			w.put("blocker", schedule.After(0), w.waits("blocker", gate))
+			w.put("a", schedule.After(time.Second), w.logs("a"))
+			w.pass(31 * time.Second)
+			close(gate)
+			w.settle()
+		}, parts{30 * time.Second, 0, 30 * time.Second}},
+		{"no key", timer.Options{}, func(w *ct) {
+			gate := make(chan struct{})
+			w.put("blocker", schedule.After(0), w.waits("blocker", gate), timer.Key("k", 1))
+			w.put("a", schedule.At(w.wall(time.Second)), w.logs("a"), timer.Key("k", 1))
+			w.pass(31 * time.Second)
+			close(gate)
+			w.settle()
+		}, parts{30 * time.Second, 0, 30 * time.Second}},
+		{"suspended, then no worker", timer.Options{Workers: 1}, func(w *ct) {
+			gate := make(chan struct{})
+			w.put("blocker", schedule.After(0), w.waits("blocker", gate))
+			w.put("a", schedule.After(time.Second), w.logs("a"))
+			w.suspend(11 * time.Second)
+			w.pass(20 * time.Second)
+			close(gate)
+			w.settle()
+		}, parts{30 * time.Second, 10 * time.Second, 20 * time.Second}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctByHand(t, c.opts, func(t *testing.T, w *ct) {
+				c.do(w)
+				s := w.Stats()
+				ctEqual(t, "sums", parts{s.Lateness.Sum, s.Wake.Sum, s.Slot.Sum}, c.want)
+				ctEqual(t, "count", s.Lateness.Count, s.Fires)
+			})
+		})
+	}
+}
+
+// contract: C3. With one worker the order is exact: by due, then first in, first out; delays, instants, recurring tasks
+// and tasks that were moved alike.
+func TestContract_C3_OrderIsExactWithOneWorker(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		ctByHand(t, timer.Options{Workers: 1}, func(t *testing.T, w *ct) {
+			type planned struct {
+				due  time.Duration
+				seq  int
+				name string
+			}
+			var plan []planned
+			for i := range 300 {
+				due := time.Duration(rng.IntN(40)) * time.Millisecond
+				name := fmt.Sprint("t", i)
+				fn := w.logs(name)
+				switch rng.IntN(4) {
+				case 0:
+					w.put(name, schedule.After(due), fn)
+				case 1:
+					w.put(name, schedule.After(due), fn, timer.Track())
+				case 2:
+					w.put(name, schedule.After(time.Hour), fn)
+					ctIs(t, "move", w.Move(name, schedule.After(due)), nil)
+				case 3:
+					w.put(name, schedule.Every(due+1).Times(1), fn)
+					due++
+				}
+				plan = append(plan, planned{due, i, name})
+			}
+			w.suspend(time.Second) // all are due at once
+			slices.SortFunc(plan, func(a, b planned) int {
+				if a.due != b.due {
+					return int(a.due - b.due)
+				}
+				return a.seq - b.seq
+			})
+			var want, got []string
+			for _, p := range plan {
+				want = append(want, p.name)
+			}
+			for _, line := range w.told() {
+				got = append(got, strings.Fields(line)[1])
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("seed %d (-want +got):\n%s", seed, diff)
+			}
+		})
+	}
+}
+
+// contract: C3. Unnamed timers and named tasks keep one order, too, as long as no worker is missing.
+func TestContract_C3_OrderOnBothTimelines(t *testing.T) {
+	ctByHand(t, timer.Options{Workers: 1}, func(_ *testing.T, w *ct) {
+		for i := 9; i >= 0; i-- {
+			at := time.Duration(i+1) * time.Second
+			if i%2 == 0 {
+				w.put(fmt.Sprint(i), schedule.At(w.wall(at)), w.logs(fmt.Sprint(i)))
+			} else {
+				w.put(fmt.Sprint(i), schedule.After(at), w.logs(fmt.Sprint(i)))
+			}
+		}
+		w.suspend(time.Minute)
+		w.want("1m0s 0", "1m0s 1", "1m0s 2", "1m0s 3", "1m0s 4", "1m0s 5", "1m0s 6", "1m0s 7", "1m0s 8", "1m0s 9")
+	})
+}
+
+// contract: C3. Among those that wait for a worker the priority comes first, then due, then the order accepted.
+func TestContract_C3_PriorityAmongThoseThatWait(t *testing.T) {
+	ctByHand(t, timer.Options{Workers: 1}, func(_ *testing.T, w *ct) {
+		gate := make(chan struct{})
+		w.put("blocker", schedule.After(0), w.waits("blocker", gate))
+		w.pass(time.Second)
+		w.put("low", schedule.After(time.Second), w.logs("low"), timer.Priority(-5))
+		w.put("late", schedule.After(3*time.Second), w.logs("late"))
+		w.put("first", schedule.After(2*time.Second), w.logs("first"))
+		w.put("second", schedule.After(2*time.Second), w.logs("second"))
+		w.put("high", schedule.After(4*time.Second), w.logs("high"), timer.Priority(7))
+		w.put("highest", schedule.After(5*time.Second), w.logs("highest"), timer.Priority(1<<40))
+		w.put("lowest", schedule.After(time.Second), w.logs("lowest"), timer.Priority(-1<<62))
+		w.pass(time.Minute)
+		w.want("0s blocker")
+		close(gate)
+		w.settle()
+		w.want("1m1s highest", "1m1s high", "1m1s first", "1m1s second", "1m1s late", "1m1s low", "1m1s lowest")
+	})
+}
+
+// contract: C3. Per name by scheduled_for: also those that are caught up, or buffered, or run beside each other.
+func TestContract_C3_PerNameByScheduledFor(t *testing.T) {
+	for name, opts := range map[string][]timer.Option{
+		"caught up": {timer.CatchUp(timer.All(100))},
+		"buffered":  {timer.Overlap(timer.BufferAll(100))},
+		"allowed":   {timer.Overlap(timer.Allow), timer.CatchUp(timer.All(100))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+				var mu sync.Mutex
+				var got []time.Time
+				w.put("a", schedule.Every(time.Second).Times(40), func(ctx context.Context) error {
+					a, _ := timer.TaskFrom(ctx)
+					mu.Lock()
+					got = append(got, a.ScheduledFor)
+					mu.Unlock()
+					return nil
+				}, opts...)
+				w.pass(5 * time.Second)
+				w.suspend(20 * time.Second)
+				w.pass(time.Minute)
+				ctEqual(t, "runs", len(got), 40)
+				ctEqual(t, "in order", slices.IsSortedFunc(got, time.Time.Compare), true)
+			})
+		})
+	}
+}
+
+// contract: C6. Wake-ups are for what is due, and for nothing else: an idle engine is not woken at all.
+func TestContract_C6_NoPolling(t *testing.T) {
+	ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+		const year = 365 * 24 * time.Hour
+		wakeups := func() uint64 { return w.Stats().Wakeups }
+		w.pass(year)
+		ctEqual(t, "wake-ups of an engine never used", wakeups(), 0)
+		w.put("far", schedule.After(3*year), w.logs("far"))
+		w.put("far instant", schedule.At(w.wall(5*year)), w.logs("far instant"))
+		w.pass(year)
+		ctEqual(t, "wake-ups for what is far away", wakeups(), 0)
+		for i := range 100 {
+			w.put(fmt.Sprint(i), schedule.After(time.Hour), w.logs("x"))
+		}
+		w.pass(time.Minute)
+		ctEqual(t, "wake-ups before they are due", wakeups(), 0)
+		w.pass(time.Hour)
+		if n := wakeups(); n < 1 || n > 2 {
+			t.Errorf("%d wake-ups for 100 tasks at one instant", n)
+		}
+		before := wakeups()
+		w.pass(10 * year)
+		if n := wakeups() - before; n > 8 { // two tasks, and the alarm let go of
+			t.Errorf("%d wake-ups for two tasks", n)
+		}
+		boot, wall := w.hand.Armed()
+		ctEqual(t, "alarm of an engine with nothing pending", []int64{boot, wall}, []int64{clock.Never, clock.Never})
+		ctEqual(t, "workers of an engine with nothing pending", w.Stats().Goroutines, 0)
+	})
+}
+
+// contract: C6. A task that cannot run yet costs no wake-ups while it waits.
+func TestContract_C6_WaitingIsNotPolling(t *testing.T) {
+	for name, wait := range map[string]func(w *ct, gate chan struct{}){
+		"for a worker": func(w *ct, _ chan struct{}) { w.put("a", schedule.After(time.Second), w.logs("a")) },
+		"for a key": func(w *ct, _ chan struct{}) {
+			w.put("a", schedule.After(time.Second), w.logs("a"), timer.Key("k", 1))
+		},
+		"for resume": func(w *ct, _ chan struct{}) {
+			w.put("a", schedule.Every(time.Second), w.logs("a"))
+			_, _ = w.Pause(timer.Named("a"), "")
+		},
+		"for the run of its name": func(w *ct, _ chan struct{}) { w.put("blocker", schedule.After(time.Second), w.logs("a")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctByHand(t, timer.Options{Workers: 1}, func(t *testing.T, w *ct) {
+				gate := make(chan struct{})
+				w.put("blocker", schedule.After(0), w.waits("blocker", gate), timer.Key("k", 1))
+				w.settle()
+				wait(w, gate)
+				w.pass(2 * time.Second)
+				before := w.Stats().Wakeups
+				w.pass(1000 * time.Hour)
+				ctEqual(t, "wake-ups", w.Stats().Wakeups-before, 0)
+				close(gate)
+			})
+		})
+	}
+}
+
+// contract: C6. An earlier arrival is a wake-up, at whatever moment it comes; a later one is none.
+func TestContract_C6_OnlyAnEarlierArrivalRearms(t *testing.T) {
+	ctByHand(t, timer.Options{Workers: 1}, func(t *testing.T, w *ct) {
+		w.hand.TakeSets()
+		for i := range 50 { // each later than the one before
+			w.put(fmt.Sprint(i), schedule.After(time.Duration(i+1)*time.Hour), w.logs("x"))
+		}
+		ctEqual(t, "settings of the alarm", len(w.hand.TakeSets()), 1)
+		for i := range 50 { // each earlier than the one before
+			w.put(fmt.Sprint("early", i), schedule.After(time.Duration(50-i)*time.Minute), w.logs("x"))
+		}
+		ctEqual(t, "settings of the alarm", len(w.hand.TakeSets()), 50)
+		for i := range 50 {
+			w.Cancel(fmt.Sprint(i))
+		}
+		ctEqual(t, "settings for cancels", len(w.hand.TakeSets()), 0)
+	})
+}
+
+// Invariant 1: what was accepted and not cancelled, replaced or expired starts, in a storm of random operations.
+func TestContract_Invariant1_WhatWasAcceptedStarts(t *testing.T) {
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+			var mu sync.Mutex
+			ran := make(map[string]int)
+			want := make(map[string]int)
+			live := make(map[string]bool)
+			for i := range 400 {
+				name := fmt.Sprint("t", rng.IntN(30))
+				switch rng.IntN(8) {
+				case 0:
+					if w.Cancel(name) == timer.Cancelled {
+						delete(live, name)
+					}
+				case 1:
+					_ = w.Move(name, schedule.After(time.Duration(rng.IntN(5000))*time.Millisecond))
+				case 2:
+					_, _ = w.Pause(timer.Named(name), "")
+				case 3:
+					_, _ = w.Resume(timer.Named(name))
+				case 4:
+					w.pass(time.Duration(rng.IntN(300)) * time.Millisecond)
+				default:
+					mark := fmt.Sprint(name, "/", i)
+					var opts []timer.Option
+					if rng.IntN(2) == 0 {
+						opts = append(opts, timer.Key("k", 2))
+					}
+					s := schedule.After(time.Duration(rng.IntN(5000)) * time.Millisecond)
+					if rng.IntN(3) == 0 {
+						s = schedule.At(w.wall(w.now() + time.Duration(rng.IntN(5000))*time.Millisecond))
+					}
+					w.put(name, s, func(context.Context) error {
+						mu.Lock()
+						defer mu.Unlock()
+						ran[mark]++
+						return nil
+					}, opts...)
+					live[name] = true
+					want[name] = i
+				}
+			}
+			if _, err := w.Resume(timer.AllTasks()); err != nil {
+				t.Fatal(err)
+			}
+			w.pass(time.Minute)
+			for name := range live {
+				if mark := fmt.Sprint(name, "/", want[name]); ran[mark] != 1 {
+					t.Errorf("seed %d: %s ran %d times", seed, mark, ran[mark])
+				}
+			}
+			for mark, n := range ran {
+				if n != 1 {
+					t.Errorf("seed %d: %s ran %d times", seed, mark, n)
+				}
+			}
+			ctEqual(t, "pending", w.Stats().Pending, 0)
+		})
+	}
+}
