@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -247,9 +248,12 @@ func TestEmptyWaitsForever(t *testing.T) {
 	idle("new")
 	same(t, "wake-ups of a new engine", e.Stats().Wakeups, uint64(0))
 	for i := range 3 {
-		put(t, e, "a", schedule.After(time.Second), timer.Plain(func() { ran <- struct{}{} }))
+		task := put(t, e, "a", schedule.After(time.Second), timer.Plain(func() { ran <- struct{}{} }), timer.Track())
 		run(t, m, time.Second)
 		recv(t, ran, fmt.Sprintf("run %d", i))
+		if err := task.Wait(patient(t)); err != nil {
+			t.Fatal(err)
+		}
 		idle("after a run")
 		put(t, e, "b", schedule.At(epoch.AddDate(1, 0, 0)), nothing)
 		same(t, "cancel", e.Cancel("b"), timer.Cancelled)
@@ -262,6 +266,51 @@ func TestEmptyWaitsForever(t *testing.T) {
 		sleep(2 * time.Second)
 		j.want(t, "a@1h0m1s")
 		same(t, "workers", e.Stats().Goroutines, 0)
+	})
+}
+
+// The last task may be cancelled while the call that put it is about to set the alarm, or while a worker, its run ended, is
+// about to wait for more: neither may be left behind.
+func TestEmptyWaitsForever_Races(t *testing.T) {
+	t.Run("alarm", func(t *testing.T) {
+		e, m := newManual(t, timer.Options{})
+		for i := range 100_000 {
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for e.Cancel("b") != timer.Cancelled { //nolint:revive // until it has been put
+				}
+			})
+			put(t, e, "b", schedule.At(epoch.AddDate(1, 0, 0)), nothing)
+			wg.Wait()
+			if _, wall := m.Armed(); wall != clock.Never {
+				t.Fatalf("round %d: the alarm is set for %d with nothing pending", i, wall)
+			}
+		}
+	})
+	t.Run("worker", func(t *testing.T) {
+		e := newEngine(t, timer.Options{Clock: clock.NewManual(epoch)})
+		var ended atomic.Int64
+		for i := range 10_000 {
+			last := e.AfterFunc(time.Hour, func() {})
+			put(t, e, "a", schedule.After(time.Hour), timer.Plain(func() { ended.Add(1) }))
+			if n, err := e.RunNow(timer.Named("a"), ""); n != 1 || err != nil {
+				t.Fatalf("RunNow: %d, %v", n, err)
+			}
+			for start := time.Now(); int(ended.Load()) != i+1; { // spins, to be quicker than a wake-up
+				if time.Since(start) > patience {
+					t.Fatalf("round %d: ran %d times", i, ended.Load())
+				}
+			}
+			for range i % 2000 {
+				_ = ended.Load()
+			}
+			last.Stop()
+			for start := time.Now(); e.Stats().Goroutines != 0; runtime.Gosched() {
+				if time.Since(start) > patience {
+					t.Fatalf("round %d: %d workers with nothing pending", i, e.Stats().Goroutines)
+				}
+			}
+		}
 	})
 }
 

@@ -161,14 +161,17 @@ func (e *Engine) idle() {
 
 // lingerLocked lets an alarm that waits for nothing any more ring soon, for the last time.
 func (e *Engine) lingerLocked() {
-	soon := e.clk.Read().Boot + lingerFor
+	now := e.clk.Read()
 	armed := e.armedBoot.Load()
-	if armed == awake || e.live.Load() != 0 {
+	if armed == awake || e.live.Load() != 0 || now.Foreign() { // the alarm is not to be touched from a bubble's other side
 		return
 	}
-	if armed > soon || e.armedWall.Load() != never {
+	if soon := now.Boot + lingerFor; armed > soon || e.armedWall.Load() != never {
 		armed = min(armed, soon)
 		e.setAlarmLocked(armed, never)
+		if boot, wall := e.nexts(); wall != never { // put just now, when the alarm was still set early enough for it
+			e.setAlarmLocked(min(boot, armed), wall)
+		}
 	}
 	e.linger.Store(armed)
 }
