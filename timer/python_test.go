@@ -52,16 +52,21 @@ func rows2Close(t *testing.T, e *timer.Engine) {
 // rows2Trace notes what happens when, as "what@time since the trace was made".
 type rows2Trace struct {
 	start time.Time
+	since func() time.Duration
+	round time.Duration // times are cut to it
 	mu    sync.Mutex
 	notes []string
 }
 
-func rows2NewTrace() *rows2Trace { return &rows2Trace{start: time.Now()} }
+func rows2NewTrace() *rows2Trace {
+	start := time.Now()
+	return &rows2Trace{start: start, since: func() time.Duration { return time.Since(start) }}
+}
 
 func (tr *rows2Trace) note(what string) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.notes = append(tr.notes, what+"@"+time.Since(tr.start).String())
+	tr.notes = append(tr.notes, what+"@"+tr.since().Truncate(tr.round).String())
 }
 
 // run is a handler that notes its task's name and takes d.
@@ -74,27 +79,31 @@ func (tr *rows2Trace) run(d time.Duration) timer.Handler {
 	}
 }
 
-// take returns the notes, those of one instant sorted, and forgets them.
+// take returns the notes and forgets them. Those of one instant are sorted: their order is not promised.
 func (tr *rows2Trace) take() []string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	at := func(s string) string { return s[strings.LastIndexByte(s, '@'):] }
-	for i := 0; i < len(tr.notes); {
-		j := i + 1
-		for j < len(tr.notes) && at(tr.notes[j]) == at(tr.notes[i]) {
-			j++
-		}
-		slices.Sort(tr.notes[i:j])
-		i = j
-	}
 	notes := tr.notes
 	tr.notes = nil
+	return rows2SortTies(notes)
+}
+
+func rows2SortTies(notes []string) []string {
+	at := func(s string) string { return s[strings.LastIndexByte(s, '@'):] }
+	for i := 0; i < len(notes); {
+		j := i + 1
+		for j < len(notes) && at(notes[j]) == at(notes[i]) {
+			j++
+		}
+		slices.Sort(notes[i:j])
+		i = j
+	}
 	return notes
 }
 
 func (tr *rows2Trace) want(t *testing.T, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, tr.take()); diff != "" {
+	if diff := cmp.Diff(rows2SortTies(want), tr.take()); diff != "" {
 		t.Errorf("what ran (-want +got):\n%s", diff)
 	}
 }
