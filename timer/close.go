@@ -16,7 +16,7 @@ type lifecycle struct {
 	state   atomic.Uint32
 	faults  int
 	err     error         // what broke the engine
-	drained chan struct{} // closed when, under RunPending, nothing is pending any more
+	drained chan struct{} // closed when, under RunPending, nothing is pending any more, or nothing will be claimed
 }
 
 const (
@@ -48,6 +48,20 @@ func (l *lifecycle) drives() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err == nil
+}
+
+// stopLocked lets nothing be claimed any more, and nobody wait for what is pending.
+func (l *lifecycle) stopLocked() {
+	l.state.Store(lifeStopped)
+	l.drainedLocked()
+}
+
+func (l *lifecycle) drainedLocked() {
+	select {
+	case <-l.drained:
+	default:
+		close(l.drained)
+	}
 }
 
 func (l *lifecycle) runsPending() bool { return l.state.Load() == lifeRunningOut }
@@ -83,7 +97,7 @@ func (e *Engine) fault(err error) (broken bool) {
 	l.faults++
 	if broken = l.faults >= maxFaults; broken {
 		l.err = err
-		l.state.Store(lifeStopped)
+		l.stopLocked()
 	}
 	l.mu.Unlock()
 	if broken {
@@ -128,13 +142,13 @@ func (e *Engine) finish(ctx context.Context, op string, opts []CloseOption, stop
 	if self != nil && self.rec.sh.e != e {
 		self = nil
 	}
-	e.refuse()
 	left := &Leftover{}
 	if len(opts) > 0 && opts[0] == RunPending && self == nil {
 		e.runOut(ctx, left)
 	}
+	e.refuse()
 	e.life.mu.Lock()
-	e.life.state.Store(lifeStopped)
+	e.life.stopLocked()
 	e.life.mu.Unlock()
 	e.handing.Lock() // what is due is then either still in a shard or already in a pool, which the join waits for
 	e.collect(left)
@@ -142,7 +156,7 @@ func (e *Engine) finish(ctx context.Context, op string, opts []CloseOption, stop
 	if stop {
 		e.stopRuns()
 	}
-	err := e.join(ctx, self)
+	err := e.join(ctx, self, stop)
 	left.stillRunning(e)
 	if err != nil {
 		return left, opError(op, "", fmt.Errorf("%d runs are still under way: %w", left.Running(), err))
@@ -150,7 +164,9 @@ func (e *Engine) finish(ctx context.Context, op string, opts []CloseOption, stop
 	return left, nil
 }
 
-// runOut waits until all one-offs have run. Recurring tasks end here.
+// runOut waits until all one-offs have run. Recurring tasks end here, and so do paused ones, which nothing can resume any
+// more. That claims go on is said before the shards are closed: the worker that finds its shard closed between the two
+// would drop what it came for.
 func (e *Engine) runOut(ctx context.Context, left *Leftover) {
 	l := &e.life
 	l.mu.Lock()
@@ -162,18 +178,23 @@ func (e *Engine) runOut(ctx context.Context, left *Leftover) {
 	if state > lifeRunningOut {
 		return
 	}
+	e.refuse()
 	now := e.clk.Read()
 	e.each(AllTasks(), func(_ *shard, _ uint32, en *entry) {
-		if r, ok := en.what.(*record); ok && r.recurring() {
-			left.infos = append(left.infos, r.infoLocked(now))
+		r, ok := en.what.(*record)
+		if !ok || r.endsWithRun() {
+			return
+		}
+		if r.recurring() || r.phase == phaseParked || r.phase == phaseHeld && r.paused && !r.manual {
+			info := r.infoLocked(now)
+			info.State = StateCancelled
+			left.infos = append(left.infos, info)
 			r.endLocked(StateCancelled, ErrClosed, now)
 		}
 	}, nil)
-	e.armMu.Lock()
 	if state == lifeHeld {
-		e.setAlarmLocked(e.nexts())
+		e.wakeUp()
 	}
-	e.armMu.Unlock()
 	e.ranOut()
 	select {
 	case <-l.drained:
@@ -188,11 +209,7 @@ func (e *Engine) ranOut() {
 	}
 	e.life.mu.Lock()
 	defer e.life.mu.Unlock()
-	select {
-	case <-e.life.drained:
-	default:
-		close(e.life.drained)
-	}
+	e.life.drainedLocked()
 }
 
 // collect takes what is pending out of the shards. Only the timeouts of runs under way stay.
@@ -237,6 +254,10 @@ func (sh *shard) collectLocked(left *Leftover) []*chunk {
 			switch what := c.entries[o].what.(type) {
 			case func():
 				left.timers++
+			case Handler:
+				if sh.e.hooks.on(EventCancelled) {
+					sh.e.hooks.add(plainEvent(&c.entries[o], EventCancelled, left.now, "closed"))
+				}
 			case *record:
 				what.collectedLocked(left.now)
 			}
@@ -260,15 +281,11 @@ func (r *record) collectedLocked(now clock.Reading) {
 		r.sh.e.leaveKey(r.waiter)
 		r.waiter = nil
 	}
-	r.dropped = r.phase != phaseNone || r.recurring() && !r.exhausted()
-	r.phase, r.ended, r.state = phaseNone, true, StateCancelled
-	if !r.dropped { // the run under way was the last; it decides
-		r.ended = false
+	if r.endsWithRun() { // the run under way was the last; it decides
 		return
 	}
-	if r.err == nil {
-		r.err = ErrClosed
-	}
+	r.dropped = true
+	r.phase, r.ended, r.state, r.err = phaseNone, true, StateCancelled, ErrClosed
 	r.sh.e.hooks.add(r.eventLocked(EventCancelled, now, "closed", 0))
 	r.closeLocked()
 }
@@ -284,28 +301,40 @@ func (e *Engine) stopRuns() {
 	}
 }
 
-// join waits until no worker is left and the hooks have been told, and ends the driver.
-func (e *Engine) join(ctx context.Context, self *running) error {
+// join waits until no worker is left and the hooks have been told, and ends the driver; stop says that runs were asked to.
+func (e *Engine) join(ctx context.Context, self *running, stop bool) error {
 	waits := []<-chan struct{}{e.timers.close(), e.tasks.close()}
 	err := error(nil)
 	if self != nil {
 		err = ErrSelfWait
 	}
 	for i := 0; i < len(waits) && err == nil; i++ {
-		select {
-		case <-waits[i]:
-			if i == 1 {
-				waits = append(waits, e.hooks.close())
-			}
-		case <-ctx.Done():
-			err = context.Cause(ctx)
+		if err = waitFor(ctx, waits[i]); err == nil && i == 1 {
+			waits = append(waits, e.hooks.close())
 		}
 	}
 	if err != nil {
 		e.hooks.abandon()
 	}
-	e.alarm.Close()
+	if err == nil || stop || e.live.Load() == 0 { // else the alarm is still there for the timeouts of runs under way
+		e.alarm.Close()
+	}
 	return err
+}
+
+// waitFor waits until c is closed, or ctx ends, whose cause it then returns. What is over already is not waited for.
+func waitFor(ctx context.Context, c <-chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	default:
+	}
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Leftover is what Drain or Close left: what did not run, which is gone, and what still runs.

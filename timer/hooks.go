@@ -93,30 +93,43 @@ func (q *hookQueue) add(ev Event) {
 		q.queue = append(q.queue, ev)
 		if !q.running {
 			q.running = true
-			go q.loop()
+			go q.loop(nil)
 		}
 	}
 }
 
-func (q *hookQueue) loop() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for len(q.queue) > 0 {
-		batch := q.queue
-		q.queue = nil
-		q.mu.Unlock()
-		for _, ev := range batch {
-			if q.dropped.Load() {
-				break
-			}
+// loop tells the batch and what is queued then. A hook that calls runtime.Goexit takes the goroutine with it; another goes
+// on with what is left.
+func (q *hookQueue) loop(batch []Event) {
+	ended := false
+	defer func() {
+		if !ended {
+			go q.loop(batch)
+		}
+	}()
+	for more := true; more; batch, more = q.next() {
+		for len(batch) > 0 && !q.dropped.Load() {
+			ev := batch[0]
+			batch = batch[1:]
 			q.e.shielded("hook "+ev.Kind.String(), func() { q.hooks[ev.Kind](ev) })
 		}
-		q.mu.Lock()
+	}
+	ended = true
+}
+
+// next returns what was queued meanwhile. If that is nothing, the goroutine is to end.
+func (q *hookQueue) next() (batch []Event, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.queue) > 0 {
+		batch, q.queue = q.queue, nil
+		return batch, true
 	}
 	q.running = false
 	if q.closed {
 		close(q.idle)
 	}
+	return nil, false
 }
 
 // close takes no more events; the channel is closed when those that were taken have been told.

@@ -1,9 +1,6 @@
 package timer
 
-import (
-	"slices"
-	"sync"
-)
+import "sync"
 
 // keyTable counts the runs under way for each key and lets those wait that find theirs taken. A key that nobody uses is
 // forgotten. Its lock is a leaf.
@@ -13,15 +10,42 @@ type keyTable struct {
 }
 
 type keyState struct {
-	running int
-	waiting []*keyWaiter // first come, first served
+	running    int
+	head, tail *keyWaiter // the line: first come, first served
 }
 
-// A keyWaiter stands for a record that waits for its key, and later for the grant on its way to a worker.
+// A keyWaiter stands for a record that waits for its key, and later for the grant on its way to a worker. Many may wait
+// for one key and any of them may leave, so they are linked.
 type keyWaiter struct {
-	rec   *record
-	key   string
-	limit int
+	rec        *record
+	key        string
+	limit      int
+	waiting    bool // in line
+	prev, next *keyWaiter
+}
+
+func (st *keyState) push(w *keyWaiter) {
+	w.waiting, w.prev = true, st.tail
+	if st.tail == nil {
+		st.head = w
+	} else {
+		st.tail.next = w
+	}
+	st.tail = w
+}
+
+func (st *keyState) remove(w *keyWaiter) {
+	if w.prev == nil {
+		st.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		st.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.waiting, w.prev, w.next = false, nil, nil
 }
 
 // enter takes a place under the key, or puts the waiter in line.
@@ -36,11 +60,11 @@ func (t *keyTable) enter(w *keyWaiter) bool {
 		st = &keyState{}
 		t.keys[w.key] = st
 	}
-	if len(st.waiting) == 0 && st.running < w.limit {
+	if st.head == nil && st.running < w.limit {
 		st.running++
 		return true
 	}
-	st.waiting = append(st.waiting, w)
+	st.push(w)
 	return false
 }
 
@@ -58,25 +82,21 @@ func (t *keyTable) release(key string) []*keyWaiter {
 func (t *keyTable) leave(w *keyWaiter) []*keyWaiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	st := t.keys[w.key]
-	if st == nil {
+	if !w.waiting {
 		return nil
 	}
-	if i := slices.Index(st.waiting, w); i >= 0 {
-		st.waiting = slices.Delete(st.waiting, i, i+1)
-	}
+	st := t.keys[w.key]
+	st.remove(w)
 	return t.grantLocked(w.key, st)
 }
 
 func (t *keyTable) grantLocked(key string, st *keyState) (granted []*keyWaiter) {
-	n := 0
-	for n < len(st.waiting) && st.running < st.waiting[n].limit {
+	for w := st.head; w != nil && st.running < w.limit; w = st.head {
 		st.running++
-		n++
+		st.remove(w)
+		granted = append(granted, w)
 	}
-	granted = slices.Clone(st.waiting[:n])
-	st.waiting = slices.Delete(st.waiting, 0, n)
-	if st.running == 0 && len(st.waiting) == 0 {
+	if st.running == 0 && st.head == nil {
 		delete(t.keys, key)
 	}
 	return granted

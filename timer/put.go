@@ -97,6 +97,9 @@ func (e *Engine) putPlain(name string, due int64, wall bool, fn Handler) (t Task
 			sh.mu.Unlock()
 			return t, true, nil
 		}
+		if e.hooks.on(EventCancelled) {
+			e.hooks.add(plainEvent(en, EventCancelled, now, "replaced"))
+		}
 		sh.unlinkLocked(idx, en)
 		en.tag = makeTag(sh.newID())
 	}
@@ -443,9 +446,10 @@ func (sh *shard) moveLocked(s schedule.Schedule, find func() uint32, absent erro
 	case r.endsWithRun():
 		return ErrRunning
 	case r.phase == phaseNone: // a run of a recurring task is under way; its end lets a schedule that recurs begin
-		r.bindLocked(s, now)
-		if !r.recurring() {
+		if r.bindLocked(s, now); !r.recurring() {
 			r.linkLocked(now)
+		} else if s.Kind() == schedule.KindPace {
+			r.occ = time.Time{} // a pace after that end
 		}
 	default:
 		r.unlinkLocked()

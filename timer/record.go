@@ -288,13 +288,18 @@ func (r *record) grace() time.Duration {
 // goOnAfterLocked skips n occurrences, the last of which is given, and lets the next one come due.
 func (r *record) goOnAfterLocked(last time.Time, n int64, now clock.Reading, reason string) {
 	r.skipLocked(n, now, reason)
-	if r.occ = r.rule.Next(last); r.occ.IsZero() {
-		if r.active == 0 {
-			r.endLocked(StateDone, nil, now)
-		}
+	r.goOnAtLocked(r.rule.Next(last), now)
+}
+
+// goOnAtLocked lets the occurrence given come due. If there is none, the task ends, with the last of its runs under way.
+func (r *record) goOnAtLocked(occ time.Time, now clock.Reading) {
+	if r.occ = occ; !occ.IsZero() {
+		r.linkLocked(now)
 		return
 	}
-	r.linkLocked(now)
+	if r.phase = phaseNone; r.active == 0 {
+		r.endLocked(StateDone, nil, now)
+	}
 }
 
 func (r *record) skipLocked(n int64, now clock.Reading, reason string) {
@@ -348,6 +353,8 @@ func (r *record) endsWithRun() bool {
 //	BufferAll(2)                                12   3    4      at 35, for 20 and 30
 func (r *record) resumeLocked(now clock.Reading) {
 	switch {
+	case r.ended:
+		return
 	case r.phase == phaseHeld && len(r.runs) > 0:
 		return
 	case r.phase == phaseHeld && r.paused && !r.manual:

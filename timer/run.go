@@ -145,16 +145,14 @@ func (r *running) ended() <-chan struct{} {
 	return r.done
 }
 
-// end tells those who wait for the run, and frees what hangs on its context.
+// end tells those who wait for the run, and ends its context for those who go on using it.
 func (r *running) end() {
+	r.cancel(context.Canceled)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.over = true
 	if r.done != nil {
 		close(r.done)
-	}
-	if r.stop != nil {
-		r.stop(context.Canceled)
 	}
 }
 
@@ -215,7 +213,8 @@ func (e *Engine) call(f func()) {
 	returned := false
 	defer func() {
 		if !returned {
-			_ = e.caught("", recover())
+			var err error
+			e.caught("", recover(), &err)
 		}
 	}()
 	f()
@@ -306,11 +305,11 @@ func (r *record) startLocked(w *worker, now clock.Reading, it item, key *keyWait
 func (e *Engine) runTask(run *running) {
 	returned := false
 	var err error
+	defer func() { e.settle(run, err) }()
 	defer func() {
 		if !returned {
-			err = e.caught(run.rec.name, recover())
+			e.caught(run.rec.name, recover(), &err)
 		}
-		e.settle(run, err)
 	}()
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("duly_engine", e.opts.Name, "duly_task", run.rec.name)))
 	defer pprof.SetGoroutineLabels(context.Background())
@@ -350,7 +349,9 @@ func (e *Engine) settle(run *running, err error) {
 	}
 	r.settledLocked(run, err, now)
 	if cur != r {
-		cur.resumeLocked(now)
+		if cur.active == 0 { // else its own run decides
+			cur.resumeLocked(now)
+		}
 		cur.closeLocked()
 	}
 	sh.mu.Unlock()
@@ -409,28 +410,30 @@ func (p *PanicError) Unwrap() error {
 	return err
 }
 
-// caught reports a panic, or a Goexit if v is nil, and returns it as the run's error. It runs on the goroutine that
-// panicked, deferred.
-func (e *Engine) caught(task string, v any) error {
+// caught makes a panic, or a Goexit if v is nil, the run's error, and then reports it: OnPanic might call Goexit itself. It
+// runs on the goroutine that panicked, deferred.
+func (e *Engine) caught(task string, v any, err *error) {
 	p := Panic{Engine: e.opts.Name, Task: task, Value: v, Goexit: v == nil, Stack: debug.Stack()}
+	if *err = ErrGoexit; !p.Goexit {
+		*err = &PanicError{Value: v, Stack: p.Stack}
+	}
 	e.panics.Add(1)
 	if e.opts.OnPanic == nil {
 		e.log.Error("task panicked", "engine", p.Engine, "task", task, "panic", fmt.Sprint(v), "goexit", p.Goexit, "stack", string(p.Stack))
 	} else {
 		e.shielded("OnPanic", func() { e.opts.OnPanic(p) })
 	}
-	if p.Goexit {
-		return ErrGoexit
-	}
-	return &PanicError{Value: v, Stack: p.Stack}
 }
 
-// shielded calls what the user gave to be told of things; that it panics is logged and changes nothing.
+// shielded calls what the user gave to be told of things; that it panics, or calls runtime.Goexit, is logged. A Goexit goes
+// on: whoever calls shielded has deferred what must be done all the same.
 func (e *Engine) shielded(what string, f func()) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			e.log.Error("callback panicked", "engine", e.opts.Name, "callback", what, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		if v := recover(); !returned {
+			e.log.Error("callback panicked", "engine", e.opts.Name, "callback", what, "panic", fmt.Sprint(v), "goexit", v == nil, "stack", string(debug.Stack()))
 		}
 	}()
 	f()
+	returned = true
 }

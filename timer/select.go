@@ -120,11 +120,15 @@ func (s Selector) matches(en *entry) bool {
 // unlocks the shard, lets the driver know and calls between, which may end the walk: a task that is put or ends meanwhile
 // may be seen or not. f may end the task it is called for.
 func (e *Engine) each(s Selector, f func(*shard, uint32, *entry), between func() bool) {
-	visit := func(sh *shard, idx uint32, en *entry) {
+	e.walk(s, func(sh *shard, idx uint32, en *entry) {
 		if r, ok := en.what.(*record); !ok || !r.ended {
 			f(sh, idx, en)
 		}
-	}
+	}, between)
+}
+
+// walk is each that also visits tasks that have ended but for runs under way.
+func (e *Engine) walk(s Selector, visit func(*shard, uint32, *entry), between func() bool) {
 	rest := func(sh *shard) bool {
 		e.kick(sh)
 		return between == nil || between()
@@ -258,18 +262,16 @@ func (e *Engine) Resume(s Selector) (int, error) {
 		if r.phase != phaseParked {
 			return true
 		}
-		r.phase = phaseNone
+		r.phase, r.buffed = phaseNone, false
 		at := r.instant(now)
 		switch count := r.dueCount(at); {
 		case count == 0 || r.set.resumeMissed || !r.recurring():
+			r.linkLocked(now)
 		case !r.onGrid():
-			r.occ = r.rule.Next(at)
+			r.goOnAtLocked(r.rule.Next(at), now)
 		default:
 			r.goOnAfterLocked(r.newest(at), count, now, "paused")
-			return true
 		}
-		r.buffed = false
-		r.linkLocked(now)
 		return true
 	})
 }
@@ -284,7 +286,7 @@ func (e *Engine) RunNow(s Selector, reason string) (int, error) {
 		case r.phase == phaseReady || r.phase == phaseKeyed || r.phase == phaseHeld:
 			r.manual = r.manual || r.paused
 			return true // it is on its way
-		case r.phase == phaseNone && !r.recurring(), r.recurring() && r.exhausted():
+		case r.endsWithRun():
 			return false
 		case busy && r.recurring() && r.active > 0 && r.set.overlap == Skip:
 			return false
@@ -298,10 +300,11 @@ func (e *Engine) RunNow(s Selector, reason string) (int, error) {
 			r.occ = r.instant(now)
 		}
 		sh.e.hooks.add(r.eventLocked(EventScheduled, now, reason, 0))
-		if !r.dueLocked() {
-			return true
+		if sh.e.life.state.Load() == lifeHeld {
+			r.linkLocked(now) // for the driver to find when the engine is started
+		} else if r.dueLocked() {
+			r.readyLocked(now, nil)
 		}
-		r.readyLocked(now, nil)
 		return true
 	})
 }
@@ -338,10 +341,14 @@ func (e *Engine) Wait(ctx context.Context, s Selector) error {
 	for _, name := range e.names(s) {
 		for {
 			t, ok := e.Find(name)
-			if !ok {
-				break
+			if t.sh == nil {
+				break // nobody has the name
 			}
-			if err := t.Wait(ctx); err != nil {
+			wait := t.Wait
+			if !ok {
+				wait = t.waitHeld
+			}
+			if err := wait(ctx); err != nil {
 				return err
 			}
 		}
@@ -349,9 +356,10 @@ func (e *Engine) Wait(ctx context.Context, s Selector) error {
 	return nil
 }
 
+// names lists the tasks that are selected, also those that have ended but for runs under way.
 func (e *Engine) names(s Selector) []string {
 	var all []string
-	e.each(s, func(_ *shard, _ uint32, en *entry) { all = append(all, en.name) }, nil)
+	e.walk(s, func(_ *shard, _ uint32, en *entry) { all = append(all, en.name) }, nil)
 	slices.SortFunc(all, cmp.Compare[string])
 	return all
 }

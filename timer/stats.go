@@ -91,6 +91,9 @@ func (sh *shard) pending() int {
 	n := sh.slab.live
 	seen := make(map[uint32]bool)
 	for run := sh.runs.head; run != nil; run = run.next {
+		if run.timeout != nilIdx {
+			n--
+		}
 		idx := run.rec.idx
 		if seen[idx] {
 			continue

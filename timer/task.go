@@ -2,6 +2,7 @@ package timer
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -202,11 +203,21 @@ func (t Task) waitRuns(ctx context.Context) error {
 	if t.sh == nil {
 		return nil
 	}
+	return t.await(ctx, func(run *running) bool { return run.rec.id == t.id && run.rec.idx == t.idx })
+}
+
+// waitHeld waits for the runs that hold the name of a task that has ended: its own and those that it took over.
+func (t Task) waitHeld(ctx context.Context) error {
+	return t.await(ctx, func(run *running) bool { return slices.Contains(t.rec.runs, run) })
+}
+
+// await waits for those runs of the shard that are meant.
+func (t Task) await(ctx context.Context, meant func(*running) bool) error {
 	self := runFrom(ctx)
 	var waits []<-chan struct{}
 	t.sh.mu.Lock()
 	for run := t.sh.runs.head; run != nil; run = run.next {
-		if run.rec.id == t.id && run.rec.idx == t.idx {
+		if meant(run) {
 			if run == self {
 				t.sh.mu.Unlock()
 				return opError("wait", t.name, ErrSelfWait)
@@ -276,10 +287,10 @@ func doneLocked(r *record) chan struct{} {
 }
 
 // Wait waits until the task has ended and no run of it is under way, or ctx ends, whose cause it then returns. A task that
-// recurs without limit ends when it is cancelled. From inside a run of the task it returns ErrSelfWait. How the task
-// ended, State and Err tell.
+// recurs without limit ends when it is cancelled. From inside a run of the task, or of one that it replaced and whose end
+// it waits for, it returns ErrSelfWait. How the task ended, State and Err tell.
 func (t Task) Wait(ctx context.Context) error {
-	if run := runFrom(ctx); run != nil && run.rec.id == t.id && run.rec.sh == t.sh {
+	if run := runFrom(ctx); run != nil && run.rec.sh == t.sh && (run.rec.id == t.id || t.heldUpBy(run)) {
 		return opError("wait", t.name, ErrSelfWait)
 	}
 	select {
@@ -293,6 +304,14 @@ func (t Task) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return opError("wait", t.name, context.Cause(ctx))
 	}
+}
+
+// heldUpBy says whether the task cannot start before the end of a run that it took over.
+func (t Task) heldUpBy(run *running) bool {
+	t.sh.mu.Lock()
+	defer t.sh.mu.Unlock()
+	r := t.rec
+	return r != nil && !r.ended && r.set.overlap != Allow && slices.Contains(r.runs, run)
 }
 
 // State returns the task's state.
