@@ -1,0 +1,296 @@
+package timer
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/schedule"
+)
+
+// earlier are the ways in which an earlier deadline arrives. Each is given an engine with a timer far ahead and a task
+// "far" far ahead, and lets f run after d.
+var earlier = map[string]func(e *Engine, far Timer, now clock.Reading, d time.Duration, f func()) error{
+	"AfterFunc": func(e *Engine, _ Timer, _ clock.Reading, d time.Duration, f func()) error {
+		return e.AfterFunc(d, f).Err()
+	},
+	"Put After": func(e *Engine, _ Timer, _ clock.Reading, d time.Duration, f func()) error {
+		_, err := e.Put("soon", schedule.After(d), Plain(f))
+		return err
+	},
+	"Put At": func(e *Engine, _ Timer, now clock.Reading, d time.Duration, f func()) error {
+		_, err := e.Put("soon", schedule.At(time.Unix(0, now.Wall).Add(d)), Plain(f))
+		return err
+	},
+	"Put Every": func(e *Engine, _ Timer, _ clock.Reading, d time.Duration, f func()) error {
+		_, err := e.Put("soon", schedule.Every(d).Times(1), Plain(f))
+		return err
+	},
+	"Put in place": func(e *Engine, _ Timer, _ clock.Reading, d time.Duration, f func()) error {
+		_, err := e.Put("far", schedule.After(d), Plain(f))
+		return err
+	},
+	"Move": func(e *Engine, _ Timer, now clock.Reading, d time.Duration, f func()) error {
+		if _, err := e.Put("far", afterHour, Plain(f)); err != nil {
+			return err
+		}
+		return e.Move("far", schedule.At(time.Unix(0, now.Wall).Add(d)))
+	},
+	"Reset": func(_ *Engine, far Timer, _ clock.Reading, d time.Duration, _ func()) error {
+		far.Reset(d) // its func is the same f
+		return nil
+	},
+}
+
+// fallAsleep wakes the driver of an engine on a manual clock and holds every call that it, a worker or the arrival makes
+// to the clock, to let them go on one after the other in a random order. At a random moment an earlier deadline arrives.
+func fallAsleep(t *testing.T, seed uint64, arrive func(*Engine, Timer, clock.Reading, time.Duration, func()) error) {
+	t.Helper()
+	const first, soon = 10 * time.Millisecond, 5 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), stormPatience)
+	defer cancel()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	m := clock.NewManual(time.Unix(1_770_000_000, 0))
+	e := New(Options{Clock: m, Workers: int(seed % 3)})
+	fired := make(chan int64, 10)
+	f := func() { fired <- m.Now().Boot }
+	far := e.AfterFunc(time.Hour, f)
+	if _, err := e.Put("far", afterHour, Plain(func() {})); err != nil {
+		t.Fatal(err)
+	}
+	e.AfterFunc(first, func() {})
+
+	trap := m.Trap()
+	holds := make(chan *clock.Held)
+	var helpers sync.WaitGroup
+	helpers.Go(func() {
+		for {
+			h, err := trap.Wait(ctx)
+			if err != nil {
+				return
+			}
+			select {
+			case holds <- h:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	move := m.Advance(first)
+	now := m.Now()
+	slept, arrived := make(chan error, 1), make(chan error, 1)
+	helpers.Go(func() { slept <- move.Wait(ctx) })
+	var held []*clock.Held
+	when, begun, awake := rng.IntN(8), false, true
+	for n := 0; awake || !begun || len(arrived) == 0; n++ {
+		if n >= when && !begun || !awake && !begun {
+			begun = true
+			helpers.Go(func() { arrived <- arrive(e, far, now, soon, f) })
+		}
+		for gap := true; gap; { // until nobody comes any more: the others are held, done, or wait for one who is held
+			select {
+			case h := <-holds:
+				held = append(held, h)
+			case err := <-slept:
+				if awake = false; err != nil {
+					t.Fatal(err)
+				}
+			case <-time.After(100 * time.Microsecond):
+				gap = false
+			}
+		}
+		if len(held) > 0 {
+			i := rng.IntN(len(held))
+			if err := held[i].Release(ctx); err != nil {
+				t.Fatal(err)
+			}
+			held = append(held[:i], held[i+1:]...)
+		}
+	}
+	trap.Close()
+	if err := <-arrived; err != nil {
+		t.Fatal(err)
+	}
+	boot, wall := m.Armed()
+	if at := min(boot, satAdd(wall, now.Boot-now.Wall)); at > int64(first+soon) {
+		t.Errorf("seed %d: asleep until %v, but something is due at %v", seed, time.Duration(at), first+soon)
+	}
+	if err := m.Run(ctx, soon); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case at := <-fired:
+		if at != int64(first+soon) {
+			t.Errorf("seed %d: it ran at %v, want %v", seed, time.Duration(at), first+soon)
+		}
+	case <-ctx.Done():
+		t.Errorf("seed %d: it did not run", seed)
+	}
+	patientClose(t, e)
+	cancel()
+	helpers.Wait()
+}
+
+// plainClock is the portable way to wake, whatever the platform: one timer of the runtime, set again and again.
+type plainClock struct{ start time.Time }
+
+func (c plainClock) Read() clock.Reading {
+	now := time.Now()
+	return clock.Reading{Boot: int64(now.Sub(c.start)), Wall: now.UnixNano()}
+}
+
+func (c plainClock) NewAlarm(wake func()) clock.Alarm {
+	a := &plainAlarm{clock: c, wake: wake}
+	a.ended.L = &a.mu
+	return a
+}
+
+type plainAlarm struct {
+	clock plainClock
+	wake  func()
+
+	mu                   sync.Mutex
+	ended                sync.Cond
+	timer                *time.Timer
+	waking, more, closed bool
+}
+
+func (a *plainAlarm) Set(boot, wall int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	if boot == never && wall == never {
+		return
+	}
+	now := a.clock.Read()
+	a.timer = time.AfterFunc(time.Duration(max(0, min(boot-now.Boot, wall-now.Wall))), a.ring)
+}
+
+func (a *plainAlarm) ring() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.more = true; a.waking {
+		return
+	}
+	a.waking = true
+	for a.more && !a.closed {
+		a.more = false
+		a.mu.Unlock()
+		a.wake()
+		a.mu.Lock()
+	}
+	a.waking = false
+	a.ended.Broadcast()
+}
+
+func (a *plainAlarm) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	for a.waking {
+		a.ended.Wait()
+	}
+}
+
+// raceToSleep lets deadlines arrive around the moment at which the driver has worked and falls asleep, and waits for each.
+// Only a wake-up that is lost makes it fail: it then waits for what is an hour ahead, or for nothing.
+func raceToSleep(t *testing.T, c clock.Clock, n int, pause func()) {
+	t.Helper()
+	e := New(Options{Clock: c})
+	fired := make(chan struct{}, 1)
+	f := func() { fired <- struct{}{} }
+	for i := range n {
+		var far Timer
+		if i%2 == 0 { // or there is nothing at all to sleep for
+			far = e.AfterFunc(time.Hour, f)
+		}
+		e.AfterFunc(time.Duration(rand.IntN(100_000)), func() {})
+		pause()
+		d := time.Duration(rand.IntN(50_000))
+		switch i % 3 {
+		case 0:
+			e.AfterFunc(d, f)
+		case 1:
+			if _, err := e.Put("soon", schedule.At(time.Now().Add(d)), Plain(f)); err != nil {
+				t.Fatal(err)
+			}
+		case 2:
+			e.AfterFunc(2*time.Hour, f).Reset(d)
+		}
+		select {
+		case <-fired:
+		case <-time.After(stormPatience):
+			t.Fatalf("round %d: a wake-up was lost", i)
+		}
+		far.Stop()
+	}
+	patientClose(t, e)
+}
+
+// An earlier deadline may arrive at every moment of the driver's falling asleep, and wakes it all the same.
+// contract: C6
+func TestStress_NoLostWakeup(t *testing.T) {
+	for how, arrive := range earlier {
+		t.Run("held at every call of the clock/"+how, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(rounds(60)) {
+				fallAsleep(t, seed, arrive)
+			}
+		})
+	}
+	spin := func() {
+		for until := time.Now().Add(time.Duration(rand.IntN(400_000))); time.Now().Before(until); {
+			runtime.Gosched()
+		}
+	}
+	t.Run("system clock", func(t *testing.T) { raceToSleep(t, clock.System(), rounds(2000), spin) })
+	t.Run("portable alarm", func(t *testing.T) { raceToSleep(t, plainClock{time.Now()}, rounds(1000), spin) })
+	t.Run("bubble", func(t *testing.T) { synctest.Test(t, wakeInBubble) })
+}
+
+// wakeInBubble is raceToSleep where time tells a lost wake-up: what it wakes is late.
+func wakeInBubble(t *testing.T) {
+	e := New()
+	fired := make(chan time.Time, 2)
+	f := func() { fired <- time.Now() }
+	for i := range rounds(60_000) {
+		var far Timer
+		if i%2 == 0 {
+			far = e.AfterFunc(time.Hour, f)
+		}
+		first := time.Duration(1 + rand.IntN(100_000))
+		e.AfterFunc(first, func() {})
+		time.Sleep(first) // the driver and this goroutine wake at the same instant
+		for range rand.IntN(40) {
+			runtime.Gosched()
+		}
+		d := time.Duration(rand.IntN(100_000))
+		want := time.Now().Add(d)
+		if i%3 == 0 {
+			if _, err := e.Put(fmt.Sprint("soon ", i), schedule.At(want), Plain(f)); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			e.AfterFunc(d, f)
+		}
+		if got := <-fired; !got.Equal(want) {
+			t.Fatalf("round %d: it ran %v late", i, got.Sub(want))
+		}
+		far.Stop()
+	}
+	patientClose(t, e)
+}
