@@ -416,6 +416,7 @@ func (r *record) closeLocked() {
 	if !r.ended || r.active > 0 {
 		return
 	}
+	r.fn = nil // a handle may outlive the task; what the handler refers to need not
 	if r.done != nil {
 		select {
 		case <-r.done:
