@@ -85,16 +85,18 @@ func (e *Engine) Err() error {
 	return e.life.err
 }
 
-// fault counts failed passes of the driver in a row; after too many of them the engine is broken.
-func (e *Engine) fault(err error) (broken bool) {
+// fault reports n more failures of the driver in a row, or with nil that it works; after too many the engine is broken.
+func (e *Engine) fault(err error, n int) (broken bool) {
 	l := &e.life
-	l.mu.Lock()
 	if err == nil {
+		l.mu.Lock()
 		l.faults = 0
 		l.mu.Unlock()
 		return false
 	}
-	l.faults++
+	e.log.Error("timer engine failed", "engine", e.opts.Name, "error", err)
+	l.mu.Lock()
+	l.faults += n
 	if broken = l.faults >= maxFaults; broken {
 		l.err = err
 		l.stopLocked()

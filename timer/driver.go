@@ -12,19 +12,24 @@ import (
 const maxFaults = 3
 
 // wake is the driver: the alarm calls it, never twice at a time. It takes out of the shards what is due, hands it to the
-// workers, and sets the alarm again. A panic in here is a fault of the engine itself: it is reported, kept for Err, and
-// the pass is tried again; an engine that keeps failing refuses new work, and says why.
+// workers, and sets the alarm again. A panic in here is a fault of the engine itself, or of its clock: it is reported, kept
+// for Err, and the pass is tried again; an engine that keeps failing refuses new work, and says why. One whose driver loses
+// its goroutine to runtime.Goexit does so at once: nobody is left to try again.
 func (e *Engine) wake() {
 	e.wakeups.Add(1)
+	returned := false
+	defer func() {
+		if !returned {
+			e.fault(fmt.Errorf("%w: runtime.Goexit on the driver's goroutine\n%s", ErrBroken, debug.Stack()), maxFaults)
+		}
+	}()
 	for e.life.drives() {
 		err := e.pass()
-		if err != nil {
-			e.log.Error("timer engine failed", "engine", e.opts.Name, "error", err)
-		}
-		if broken := e.fault(err); broken || err == nil {
-			return
+		if broken := e.fault(err, 1); broken || err == nil {
+			break
 		}
 	}
+	returned = true
 }
 
 func (e *Engine) pass() (err error) {
