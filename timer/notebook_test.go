@@ -538,7 +538,7 @@ func TestEPIDemo_NotCancelled(t *testing.T) {
 
 // contract: K1 — what was accepted while Close came is either run or returned, each once; what came later is refused.
 func TestAddAfterStopIsError(t *testing.T) {
-	for range 20 {
+	for range 10 {
 		addDuringClose(t)
 	}
 	e := timer.New()
