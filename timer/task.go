@@ -107,10 +107,20 @@ func (t Task) recordLocked() *record {
 	case t.rec != nil:
 		return t.rec
 	case t.findLocked() == nil:
-		return nil
+		return t.replacedLocked()
 	default:
 		return t.sh.recordLocked(t.idx)
 	}
+}
+
+// replacedLocked returns the record of a plain task that lost its name to another while a run of it is under way, or nil.
+func (t Task) replacedLocked() *record {
+	for run := t.sh.runs.head; run != nil; run = run.next {
+		if run.rec.id == t.id && run.rec.idx == t.idx {
+			return run.rec
+		}
+	}
+	return nil
 }
 
 // look calls f with the task's record under the shard's lock, and with nil if a plain task has ended.
@@ -137,7 +147,7 @@ func (t Task) cancel(why string) CancelResult {
 	t.sh.mu.Lock()
 	defer t.sh.mu.Unlock()
 	if t.findLocked() == nil {
-		if t.rec != nil && t.rec.active > 0 && !t.rec.ended {
+		if r := t.recordLocked(); r != nil && r.active > 0 && !r.ended {
 			return Running // replaced while it ran for the last time
 		}
 		return Finished
@@ -324,14 +334,16 @@ func (t Task) State() State {
 	if t.rec != nil {
 		return t.rec.stateLocked()
 	}
-	en := t.findLocked()
-	if en == nil {
-		return StateFinished
+	if en := t.findLocked(); en != nil {
+		if r, ok := en.what.(*record); ok {
+			return r.stateLocked()
+		}
+		return StatePending
 	}
-	if r, ok := en.what.(*record); ok {
+	if r := t.replacedLocked(); r != nil {
 		return r.stateLocked()
 	}
-	return StatePending
+	return StateFinished
 }
 
 func (r *record) stateLocked() State {
@@ -384,6 +396,9 @@ func (t Task) Info() Info {
 	}
 	if en := t.findLocked(); en != nil {
 		return infoLocked(en, now)
+	}
+	if r := t.replacedLocked(); r != nil {
+		return r.infoLocked(now)
 	}
 	return info
 }
