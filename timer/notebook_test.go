@@ -293,61 +293,6 @@ func TestRearmOnlyWhenHeadChanges(t *testing.T) {
 	}
 }
 
-// contract: E1 — of a cancel and the start exactly one wins, and of two cancels one at most.
-func TestCancelVsFire_ExactlyOneWins(t *testing.T) {
-	const rounds, each = 1000, 100
-	e, m := newManual(t, timer.Options{})
-	var ran [rounds * each]atomic.Int32
-	var won [rounds * each]atomic.Int32
-	for r := range rounds {
-		tasks := make([]func() bool, each)
-		for i := range each {
-			n := r*each + i
-			f := func() { ran[n].Add(1) }
-			switch i % 3 {
-			case 0:
-				task := put(t, e, fmt.Sprint(i), schedule.After(time.Millisecond), timer.Plain(f))
-				tasks[i] = func() bool { return task.Cancel() == timer.Cancelled }
-			case 1:
-				task := put(t, e, fmt.Sprint(i), schedule.After(time.Millisecond), timer.Plain(f), timer.Track())
-				tasks[i] = func() bool { return task.Cancel().Prevented() }
-			default:
-				tasks[i] = e.AfterFunc(time.Millisecond, f).Stop
-			}
-		}
-		var wg sync.WaitGroup
-		move := m.Advance(time.Millisecond)
-		for range 2 {
-			wg.Go(func() {
-				for i, cancel := range tasks {
-					if cancel() {
-						won[r*each+i].Add(1)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if err := move.Wait(patient(t)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := e.Drain(patient(t), timer.RunPending); err != nil {
-		t.Fatal(err)
-	}
-	fired := 0
-	for n := range ran {
-		r, w := ran[n].Load(), won[n].Load()
-		if r+w != 1 {
-			t.Fatalf("task %d: ran %d times, %d cancels won; want exactly one of them", n, r, w)
-		}
-		fired += int(r)
-	}
-	t.Logf("%d fired, %d cancelled", fired, len(ran)-fired)
-	if fired == 0 || fired == len(ran) {
-		t.Errorf("%d of %d fired: there was no race", fired, len(ran))
-	}
-}
-
 // contract: C6 and K1 — no goroutine where nothing is pending, the same few for one task as for 100,000, and none after the
 // end.
 func TestDispatcherLifecycle(t *testing.T) {
