@@ -227,6 +227,7 @@ func (e *Engine) collect(left *Leftover) {
 }
 
 func (sh *shard) collectLocked(left *Leftover) []*chunk {
+	sh.settleLocked()
 	if sh.slab.live == 0 {
 		return nil
 	}

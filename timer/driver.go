@@ -107,6 +107,7 @@ func (e *Engine) handOver(sh *shard, now clock.Reading) (more bool) {
 func (e *Engine) expireBatch(sh *shard, now clock.Reading) (items []item, more bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	sh.settleLocked()
 	items = sh.items[:0]
 	// The wheel is asked, not the driver's last reading: an empty wheel takes its time from whoever adds to it, and the
 	// driver may have seen neither the clock set forward before that nor set back after it.
@@ -124,6 +125,8 @@ func (e *Engine) expireBatch(sh *shard, now clock.Reading) (items []item, more b
 		if w == sh.wall {
 			sh.nextWall.Store(w.next(&sh.slab))
 		}
+	} else {
+		sh.nextWall.Store(never) // what was published left again before it was linked
 	}
 	inOrder(items[:delays], items[delays:], items)
 	if sh.buf, sh.items = due[:0], items[:0]; cap(items) > 4*batchSize { // all of a burst, from the only shard

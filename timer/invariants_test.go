@@ -53,6 +53,7 @@ func checkQuiet(e *Engine) error {
 }
 
 func checkShard(sh *shard) error {
+	sh.settleLocked()
 	if err := checkSlab(&sh.slab); err != nil {
 		return err
 	}

@@ -191,7 +191,8 @@ func (e *Engine) NextDue() (time.Time, bool) {
 	for i := range e.shards {
 		sh := &e.shards[i]
 		sh.mu.Lock()
-		best = min(best, sh.boot.earliest(&sh.slab))
+		sh.settleLocked()
+		best = min(best, sh.earliestLocked())
 		if sh.wall != nil {
 			if w := sh.wall.earliest(&sh.slab); w != never {
 				best = min(best, satAdd(w, now.Boot-now.Wall))
@@ -203,6 +204,34 @@ func (e *Engine) NextDue() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return wallOf(best, now), true
+}
+
+// earliestLocked is the exact due time of the earliest delay, or never. The timeouts of runs under way are in the same
+// wheel and are nothing that a user waits for; only if one of them comes first are all entries looked at.
+func (sh *shard) earliestLocked() int64 {
+	best := sh.boot.earliest(&sh.slab)
+	for run := sh.runs.head; run != nil; run = run.next {
+		if run.timeout != nilIdx && run.expires == best {
+			return sh.searchLocked()
+		}
+	}
+	return best
+}
+
+func (sh *shard) searchLocked() int64 {
+	best := int64(never)
+	for _, c := range sh.slab.chunks {
+		if c == nil {
+			continue
+		}
+		for o := range c.used {
+			en := &c.entries[o]
+			if _, timeout := en.what.(*running); !timeout && en.what != nil && en.linked() && !en.onWall() {
+				best = min(best, en.due)
+			}
+		}
+	}
+	return best
 }
 
 // earliest is the exact due time of the earliest entry, or never. It looks at every entry of one slot, and puts those that

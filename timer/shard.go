@@ -21,6 +21,7 @@ type shard struct {
 	lastID   uint64
 	revived  map[uint64]uint32 // unnamed timers that were reset after their entry had gone: identity -> index
 	runs     runList
+	later    later
 	buf      []uint32
 	items    []item
 	nextBoot atomic.Int64 // when the driver must look at this shard; may be too early, never too late
@@ -68,20 +69,21 @@ func (sh *shard) wasEmptyLocked() {
 	}
 }
 
-// linkLocked puts an entry into its wheel and publishes when the driver must look. The caller calls kick when it has
+// linkLocked puts an entry into its wheel, or lets it be put there later, and publishes when the driver must look. The caller calls kick when it has
 // unlocked the shard.
 func (sh *shard) linkLocked(idx uint32, en *entry, due int64, wall bool, now int64) {
+	sh.putOffLocked(idx, en)
 	en.due = due
 	if wall {
-		en.tag |= flagLinked | flagWall
-		sh.wallWheel().add(&sh.slab, idx, now)
+		en.tag |= flagLinked | flagFresh | flagWall
+		sh.later.wall = now
 		if due < sh.nextWall.Load() {
 			sh.nextWall.Store(due)
 		}
 		return
 	}
-	en.tag = en.tag&^flagWall | flagLinked
-	sh.boot.add(&sh.slab, idx, now)
+	en.tag = en.tag&^flagWall | flagLinked | flagFresh
+	sh.later.boot = now
 	if due < sh.nextBoot.Load() {
 		sh.nextBoot.Store(due)
 	}
@@ -92,11 +94,12 @@ func (sh *shard) unlinkLocked(idx uint32, en *entry) {
 		return
 	}
 	en.clearFlag(flagLinked)
-	if en.onWall() {
-		sh.wall.remove(&sh.slab, idx)
+	if en.fresh() {
+		en.clearFlag(flagFresh)
+		sh.recallLocked(en)
 		return
 	}
-	sh.boot.remove(&sh.slab, idx)
+	sh.wheelOf(en).remove(&sh.slab, idx)
 }
 
 // dropLocked forgets an entry altogether.
@@ -110,7 +113,6 @@ func (sh *shard) dropLocked(idx uint32, en *entry) {
 
 // dropHashedLocked is dropLocked for those who have the hash of the entry's name.
 func (sh *shard) dropHashedLocked(idx uint32, en *entry, hash uint32) {
-	sh.unlinkLocked(idx, en)
 	if en.name != "" {
 		sh.names.remove(hash, idx)
 		if sh.e.opts.MaxPending > 0 {
@@ -122,7 +124,15 @@ func (sh *shard) dropHashedLocked(idx uint32, en *entry, hash uint32) {
 			sh.revived = nil
 		}
 	}
-	sh.slab.free(idx)
+	if en.linked() && !en.fresh() {
+		sh.buryLocked(idx, en)
+	} else {
+		sh.unlinkLocked(idx, en)
+		sh.slab.free(idx)
+		if sh.later.gone > 0 && sh.later.gone == sh.slab.live {
+			sh.buryAllLocked()
+		}
+	}
 	if sh.slab.live == 0 {
 		sh.emptiedLocked()
 	}

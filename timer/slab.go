@@ -12,12 +12,14 @@ type entry struct {
 	what       any    // func() of an unnamed timer, Handler of a plain task, *record of any other
 }
 
-// The tag of an entry: 44 bits of identity (given once per Put, rising within the shard, never used twice), 17 bits of
-// revision (counted by Move) and 3 bits of flags. Identity and revision together are the generation that users see.
+// The tag of an entry: 43 bits of identity (given once per Put, rising within the shard, never used twice), 17 bits of
+// revision (counted by Move) and 4 bits of flags. Identity and revision together are the generation that users see.
 const (
 	flagWall   = 1 << 0 // the due time is on the wall clock's timeline
-	flagLinked = 1 << 1 // the entry is in a wheel
-	flagBits   = 3
+	flagLinked = 1 << 1 // the entry is in a wheel, or will be
+	flagFresh  = 1 << 2 // the entry is not in the wheel yet
+	flagDead   = 1 << 3 // the entry is in the wheel still, and nobody's
+	flagBits   = 4
 	revBits    = 17
 	idBits     = 64 - revBits - flagBits
 	maxRev     = 1<<revBits - 1
@@ -28,6 +30,8 @@ func makeTag(id uint64) uint64       { return id << (revBits + flagBits) }
 func (en *entry) id() uint64         { return en.tag >> (revBits + flagBits) }
 func (en *entry) generation() uint64 { return en.tag >> flagBits }
 func (en *entry) linked() bool       { return en.tag&flagLinked != 0 }
+func (en *entry) dead() bool         { return en.tag&flagDead != 0 }
+func (en *entry) fresh() bool        { return en.tag&flagFresh != 0 }
 func (en *entry) onWall() bool       { return en.tag&flagWall != 0 }
 func (en *entry) clearFlag(f uint64) { en.tag &^= f }
 func generationID(gen uint64) uint64 { return gen >> revBits }

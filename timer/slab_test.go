@@ -251,7 +251,7 @@ func TestEntry_Is56Bytes(t *testing.T) {
 
 func TestEntry_TagKeepsItsParts(t *testing.T) {
 	const last = 1<<idBits - 1
-	for _, id := range []uint64{1, 2, 1 << 43, last} {
+	for _, id := range []uint64{1, 2, 1 << 42, last} {
 		en := entry{tag: makeTag(id)}
 		en.tag |= flagLinked | flagWall
 		for range 3 {

@@ -88,7 +88,7 @@ func (e *Engine) Stats() Stats {
 func (sh *shard) pending() int {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	n := sh.slab.live
+	n := sh.slab.live - sh.later.gone
 	seen := make(map[uint32]bool)
 	for run := sh.runs.head; run != nil; run = run.next {
 		if run.timeout != nilIdx {

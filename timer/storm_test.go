@@ -472,7 +472,7 @@ func TestTwoDispatchersOneItem(t *testing.T) {
 			}
 			sh, now := task.sh, e.clk.Read()
 			sh.mu.Lock()
-			sh.boot.remove(&sh.slab, task.idx)
+			sh.unlinkLocked(task.idx, sh.slab.at(task.idx))
 			items := sh.takeLocked(nil, []uint32{task.idx}, now)
 			sh.mu.Unlock()
 			var wg sync.WaitGroup

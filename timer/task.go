@@ -87,7 +87,7 @@ func (t Task) Name() string { return t.name }
 
 // findLocked returns the task's entry while it is there.
 func (t Task) findLocked() *entry {
-	if en := t.sh.slab.get(t.idx); en != nil && en.id() == t.id {
+	if en := t.sh.slab.get(t.idx); en != nil && en.id() == t.id && !en.dead() {
 		return en
 	}
 	return nil

@@ -100,7 +100,7 @@ func (t Timer) reset(due int64, now clock.Reading) bool {
 			en.due = due // the wheel looks again when the old time comes
 			return true
 		}
-		sh.boot.remove(&sh.slab, idx)
+		sh.unlinkLocked(idx, en)
 		sh.linkLocked(idx, en, due, false, now.Boot)
 		return true
 	}
@@ -114,7 +114,7 @@ func (t Timer) reset(due int64, now clock.Reading) bool {
 // findLocked returns the timer's entry if it is pending: the one that it was given, or the one that a Reset after its end
 // found for it.
 func (t Timer) findLocked() (uint32, *entry) {
-	if en := t.sh.slab.get(t.idx); en != nil && en.id() == t.id {
+	if en := t.sh.slab.get(t.idx); en != nil && en.id() == t.id && !en.dead() {
 		return t.idx, en
 	}
 	if idx, ok := t.sh.revived[t.id]; ok {
@@ -127,6 +127,12 @@ func (t Timer) findLocked() (uint32, *entry) {
 // it; otherwise another, to which the shard remembers the way.
 func (t Timer) reviveLocked() uint32 {
 	sh := t.sh
+	if en := sh.slab.get(t.idx); en != nil && en.id() == t.id { // dead, and in the wheel still
+		sh.later.gone--
+		en.clearFlag(flagDead)
+		sh.unlinkLocked(t.idx, en)
+		return t.idx
+	}
 	if sh.slab.allocAt(t.idx) {
 		sh.wasEmptyLocked()
 		return t.idx
