@@ -1,0 +1,5 @@
+//go:build !slow
+
+package timer
+
+const manyTimers = 1_000_000

@@ -1,0 +1,5 @@
+//go:build slow
+
+package timer
+
+const manyTimers = 10_000_000
