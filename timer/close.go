@@ -1,6 +1,7 @@
 package timer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -126,8 +127,9 @@ const RunPending CloseOption = 1
 
 // Drain takes nothing more, starts nothing more and waits until the runs under way have ended; when it returns nil,
 // nothing of the user's runs any more, and no goroutine, file or timer of the engine is left. What was pending is dropped
-// and returned. If ctx ends first, Drain returns its cause, and the Leftover says what still runs. Called by a handler
-// with its context, Drain does not wait, which would be for itself, and returns ErrSelfWait.
+// and returned. If ctx ends first, also while RunPending waits, Drain returns its cause, and the Leftover says what still
+// runs; nothing else starts any more, but a hook that is being called may go on, too. Called by a handler with its context,
+// Drain does not wait, which would be for itself, and returns ErrSelfWait.
 //
 // Drain and Close may be called again, also at the same time; only one of the calls gets what was pending.
 func (e *Engine) Drain(ctx context.Context, opts ...CloseOption) (*Leftover, error) {
@@ -140,13 +142,17 @@ func (e *Engine) Close(ctx context.Context, opts ...CloseOption) (*Leftover, err
 }
 
 func (e *Engine) finish(ctx context.Context, op string, opts []CloseOption, stop bool) (*Leftover, error) {
+	left := &Leftover{}
+	if _, err := e.read(); err != nil {
+		return left, opError(op, "", err)
+	}
 	self := runFrom(ctx)
 	if self != nil && self.rec.sh.e != e {
 		self = nil
 	}
-	left := &Leftover{}
+	var cut error
 	if len(opts) > 0 && opts[0] == RunPending && self == nil {
-		e.runOut(ctx, left)
+		cut = e.runOut(ctx, left)
 	}
 	e.refuse()
 	e.life.mu.Lock()
@@ -159,17 +165,27 @@ func (e *Engine) finish(ctx context.Context, op string, opts []CloseOption, stop
 		e.stopRuns()
 	}
 	err := e.join(ctx, self, stop)
-	left.stillRunning(e)
 	if err != nil {
-		return left, opError(op, "", fmt.Errorf("%d runs are still under way: %w", left.Running(), err))
+		left.timers += e.timers.abandon()
+		if e.tasks != e.timers {
+			e.tasks.abandon()
+		}
 	}
-	return left, nil
+	left.stillRunning(e)
+	switch {
+	case err == nil && cut == nil:
+		return left, nil
+	case left.Running() == 0:
+		return left, opError(op, "", cmp.Or(err, cut))
+	default:
+		return left, opError(op, "", fmt.Errorf("%d runs are still under way: %w", left.Running(), cmp.Or(err, cut)))
+	}
 }
 
 // runOut waits until all one-offs have run. Recurring tasks end here, and so do paused ones, which nothing can resume any
 // more. That claims go on is said before the shards are closed: the worker that finds its shard closed between the two
 // would drop what it came for.
-func (e *Engine) runOut(ctx context.Context, left *Leftover) {
+func (e *Engine) runOut(ctx context.Context, left *Leftover) error {
 	l := &e.life
 	l.mu.Lock()
 	state := l.state.Load()
@@ -178,7 +194,7 @@ func (e *Engine) runOut(ctx context.Context, left *Leftover) {
 	}
 	l.mu.Unlock()
 	if state > lifeRunningOut {
-		return
+		return nil
 	}
 	e.refuse()
 	now := e.clk.Read()
@@ -198,10 +214,7 @@ func (e *Engine) runOut(ctx context.Context, left *Leftover) {
 		e.wakeUp()
 	}
 	e.ranOut()
-	select {
-	case <-l.drained:
-	case <-ctx.Done():
-	}
+	return waitFor(ctx, l.drained)
 }
 
 // ranOut tells runOut that nothing is pending any more, if that is so.

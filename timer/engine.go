@@ -138,6 +138,9 @@ func New(opts ...Options) *Engine {
 // Start lets a Held engine run; tasks that came due meanwhile run at once. An engine that runs returns ErrAlreadyStarted,
 // a closed one ErrClosed.
 func (e *Engine) Start() error {
+	if _, err := e.read(); err != nil {
+		return opError("start", "", err)
+	}
 	if err := e.life.start(); err != nil {
 		return opError("start", "", err)
 	}

@@ -255,6 +255,28 @@ func (p *pool) close() <-chan struct{} {
 	return p.gone
 }
 
+// abandon drops what no worker has taken, and says how many unnamed timers' functions were among it: for those who wait no
+// longer and have said that nothing more starts. Tasks that are dropped here are pending in their shards.
+func (p *pool) abandon() (timers int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		it, ok := p.queue.pop()
+		if !ok {
+			break
+		}
+		if it.f != nil && it.sh != nil {
+			timers++
+		}
+	}
+	if p.dog != nil {
+		p.dog.Stop()
+		p.armed = false
+	}
+	p.goneLocked()
+	return timers
+}
+
 // A queue holds items by priority, and first in, first out within one.
 type queue struct {
 	fifos []fifo // by falling priority; nearly always there is one

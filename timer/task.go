@@ -204,8 +204,22 @@ func (sh *shard) cancelLocked(idx uint32, now clock.Reading, why string, absent 
 // CancelWait cancels and then waits until no run of the task is under way, or ctx ends, whose cause it then returns. From
 // inside a run of the task it cancels and returns ErrSelfWait.
 func (t Task) CancelWait(ctx context.Context) (CancelResult, error) {
+	if err := t.here(); err != nil {
+		return Unknown, err
+	}
 	c := t.Cancel()
 	return c, t.waitRuns(ctx)
+}
+
+// here says whether the caller is on the engine's side of a synctest bubble's edge; nobody is woken across it.
+func (t Task) here() error {
+	if t.sh == nil {
+		return nil
+	}
+	if _, err := t.sh.e.read(); err != nil {
+		return opError("wait", t.name, err)
+	}
+	return nil
 }
 
 // waitRuns waits for the runs under way.
@@ -302,6 +316,9 @@ func doneLocked(r *record) chan struct{} {
 func (t Task) Wait(ctx context.Context) error {
 	if run := runFrom(ctx); run != nil && run.rec.sh == t.sh && (run.rec.id == t.id || t.heldUpBy(run)) {
 		return opError("wait", t.name, ErrSelfWait)
+	}
+	if err := t.here(); err != nil {
+		return err
 	}
 	select {
 	case <-ctx.Done():
