@@ -73,14 +73,14 @@ func (sh *shard) settleLocked() {
 func (sh *shard) buryAllLocked() {
 	dead := sh.later.dead
 	for _, idx := range dead {
-		if en := sh.slab.at(idx); en.dead() && en.linked() { // one that was revived and died again is here twice
+		if en := sh.slab.get(idx); en != nil && en.dead() && en.linked() { // one that was revived and died again is here twice
 			en.clearFlag(flagLinked)
 			sh.wheelOf(en).remove(&sh.slab, idx)
 		}
 	}
 	sh.later.dead, sh.later.gone = dead[:0], 0
 	for _, idx := range dead {
-		if sh.slab.at(idx).dead() {
+		if en := sh.slab.get(idx); en != nil && en.dead() { // one that was revived may even be gone, with its chunk
 			sh.slab.free(idx)
 			if sh.slab.live == 0 {
 				return
