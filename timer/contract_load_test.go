@@ -92,18 +92,23 @@ func TestContract_J2_KeysOneToK(t *testing.T) {
 						}, timer.Key("k", k))
 					}
 					w.pass(time.Second)
+					read := func(n *int) int {
+						mu.Lock()
+						defer mu.Unlock()
+						return *n
+					}
 					free := k
 					if workers > 0 {
 						free = min(k, workers)
 					}
-					ctEqual(t, "running", inside, free)
+					ctEqual(t, "running", read(&inside), free)
 					if workers == 0 || workers > k {
 						w.put("other", schedule.After(0), w.logs("other"))
 						w.pass(time.Second)
 						w.want("1s other")
 					}
 					w.pass(time.Hour)
-					ctEqual(t, "most at a time", most, free)
+					ctEqual(t, "most at a time", read(&most), free)
 					ctEqual(t, "ran", len(order), 24)
 					if k == 1 {
 						ctEqual(t, "in order", slices.IsSorted(order), true)

@@ -27,7 +27,8 @@ const (
 )
 
 // Debounce replaces the task, so that a burst of Puts runs once, after the last one; but the task comes due no later than
-// wait after the burst's first Put. A wait of 18 years or more is no limit; one that is not positive is refused by Put.
+// wait after the burst's first Put. A Put without options is not the first of a burst: when it was is not kept. A wait of
+// 18 years or more is no limit; one that is not positive is refused by Put.
 func Debounce(wait time.Duration) Conflict {
 	return Conflict(min(max(wait, -1), maxWait))<<conflictBits | debounce
 }
