@@ -443,7 +443,7 @@ func TestPanicIsolated(t *testing.T) {
 		{"an error", func() { panic(errRows2) }, "the test's error", errRows2, false},
 		{"a string", func() { panic("words") }, "words", nil, false},
 		{"nil", func() { panic(nil) }, fmt.Sprint(new(runtime.PanicNilError)), nil, false}, //nolint:govet // the case
-		{"Goexit", func() { runtime.Goexit() }, "<nil>", timer.ErrGoexit, true},
+		{"Goexit", rows2Goexit, "<nil>", timer.ErrGoexit, true},
 		{"nil map", func() { nilMap["x"] = 1 }, "assignment to entry in nil map", nil, false},
 	}
 	for _, test := range tests {
@@ -487,7 +487,7 @@ func TestPanicIsolated(t *testing.T) {
 					names := map[string]int{}
 					for _, p := range told {
 						names[p.Task]++
-						if got := fmt.Sprint(p.Value); got != test.value || p.Goexit != test.goexit || p.Engine != "e" || !bytes.Contains(p.Stack, []byte("java_life_test.go")) {
+						if got := fmt.Sprint(p.Value); got != test.value || p.Goexit != test.goexit || p.Engine != "e" || !bytes.Contains(p.Stack, []byte("_test.go")) {
 							t.Errorf("told of %q, Goexit %v, engine %q, with the stack\n%s", got, p.Goexit, p.Engine, p.Stack)
 						}
 					}
