@@ -127,7 +127,8 @@ func TestSleepsUntilHead(t *testing.T) {
 }
 
 func TestManyProducers(t *testing.T) {
-	const producers, each = 16, 10_000
+	const producers = 16
+	each := timer.Rounds(10_000)
 	e := newEngine(t)
 	ran := make([]atomic.Int32, producers*each)
 	var wg, all sync.WaitGroup
@@ -168,7 +169,7 @@ func TestManyProducers(t *testing.T) {
 		}
 	}
 	st := e.Stats()
-	same(t, "starts, and starts that were early", []uint64{st.Fires, st.Early}, []uint64{producers * each, 0})
+	same(t, "starts, and starts that were early", []uint64{st.Fires, st.Early}, []uint64{uint64(len(ran)), 0})
 }
 
 // contract: C6 — an earlier arrival wakes a driver that sleeps for a later one.
@@ -274,7 +275,7 @@ func TestEmptyWaitsForever(t *testing.T) {
 func TestEmptyWaitsForever_Races(t *testing.T) {
 	t.Run("alarm", func(t *testing.T) {
 		e, m := newManual(t, timer.Options{})
-		for i := range 100_000 {
+		for i := range timer.Rounds(100_000) {
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				for e.Cancel("b") != timer.Cancelled { //nolint:revive // until it has been put
@@ -290,7 +291,7 @@ func TestEmptyWaitsForever_Races(t *testing.T) {
 	t.Run("worker", func(t *testing.T) {
 		e := newEngine(t, timer.Options{Clock: clock.NewManual(epoch)})
 		var ended atomic.Int64
-		for i := range 10_000 {
+		for i := range timer.Rounds(10_000) {
 			last := e.AfterFunc(time.Hour, func() {})
 			put(t, e, "a", schedule.After(time.Hour), timer.Plain(func() { ended.Add(1) }))
 			if n, err := e.RunNow(timer.Named("a"), ""); n != 1 || err != nil {
@@ -490,7 +491,7 @@ func TestCallbackGetsItsTask(t *testing.T) {
 // contract: C6 — the dispatcher serves for ever: 100,000 times it runs dry and is woken again.
 func TestPerpetualWithGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const cycles = 100_000
+		cycles := timer.Rounds(100_000)
 		e, ran := newEngine(t), 0
 		rnd := rand.New(rand.NewPCG(1, 2))
 		for i := range cycles {
@@ -515,7 +516,7 @@ func TestPerpetualWithGaps(t *testing.T) {
 				t.Fatalf("%d of %d ran", ran, i+1)
 			}
 		}
-		if st := e.Stats(); st.Pending != 0 || st.Wakeups > 2*cycles {
+		if st := e.Stats(); st.Pending != 0 || st.Wakeups > uint64(2*cycles) {
 			t.Errorf("%d pending, %d wake-ups for %d tasks", st.Pending, st.Wakeups, cycles)
 		}
 	})

@@ -127,7 +127,7 @@ func TestOneOffAccuracy(t *testing.T) {
 
 // contract: C6 — ten thousand of everything that waits wake nobody until the first is due.
 func TestNoPollingAnyPrimitive(t *testing.T) {
-	const n = 10_000
+	n := timer.Rounds(10_000)
 	e, m := newManual(t, timer.Options{})
 	soon, late := schedule.After(time.Hour), schedule.At(epoch.Add(time.Hour))
 	for name, arm := range map[string]func(name string){

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -486,7 +487,7 @@ func TestAddAfterStopIsError(t *testing.T) {
 	for range 10 {
 		addDuringClose(t)
 	}
-	e := timer.New()
+	e := timer.New(timer.Options{Logger: slog.New(slog.DiscardHandler)})
 	old := put(t, e, "old", schedule.After(time.Hour), nothing)
 	fn := e.AfterFunc(time.Hour, func() {})
 	closeEngine(t, e)

@@ -1,0 +1,4 @@
+package timer
+
+// Rounds is rounds for the tests outside of the package.
+var Rounds = rounds
