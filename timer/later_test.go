@@ -130,5 +130,5 @@ func laterProperty(t *rapid.T) {
 }
 
 func TestLater_AddsUp(t *testing.T) {
-	checkRapid(t, "300", "30", laterProperty)
+	checkRapid(t, 300, 30, laterProperty)
 }

@@ -136,7 +136,7 @@ func namesProperty(t *rapid.T) {
 }
 
 func TestNames_AgreeWithMap(t *testing.T) {
-	checkRapid(t, "200", "40", namesProperty)
+	checkRapid(t, 200, 40, namesProperty)
 }
 
 // A name costs at most 10 to 15 bytes when there are many, whether the table has grown to it or shrunk to it.

@@ -293,7 +293,7 @@ func TestPool_CloseRunsTheQueueFirst(t *testing.T) {
 }
 
 func TestQueue_AgreesWithSortedSlice(t *testing.T) {
-	checkRapid(t, "200", "100", func(t *rapid.T) {
+	checkRapid(t, 200, 100, func(t *rapid.T) {
 		var (
 			q     queue
 			model []item

@@ -100,7 +100,7 @@ func twinScript(t *rapid.T) {
 }
 
 func TestTimer_SameAsAfterFunc(t *testing.T) {
-	checkRapid(t, "150", "150", func(t *rapid.T) { rapid.SyncTest(t, twinScript) })
+	checkRapid(t, 150, 150, func(t *rapid.T) { rapid.SyncTest(t, twinScript) })
 }
 
 // In races no two runs are alike, but what the return values promise can be counted: a timer runs once for each time it

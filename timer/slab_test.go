@@ -190,7 +190,7 @@ func slabProperty(t *rapid.T) {
 }
 
 func TestSlab_AgreesWithMap(t *testing.T) {
-	checkRapid(t, "50", "30", slabProperty)
+	checkRapid(t, 50, 30, slabProperty)
 }
 
 // A chunk with no live entry goes back to the garbage collector, but for one; those in use stay where they are.

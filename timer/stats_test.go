@@ -37,7 +37,7 @@ func TestHistogram_Buckets(t *testing.T) {
 
 // Quantiles are never too low and at most a quarter too high; count, sum and maximum are exact.
 func TestHistogram_QuantilesAgreeWithSortedSamples(t *testing.T) {
-	checkRapid(t, "300", "30", func(t *rapid.T) {
+	checkRapid(t, 300, 30, func(t *rapid.T) {
 		sample := rapid.Custom(func(t *rapid.T) int64 {
 			return rapid.Int64Range(0, 1<<rapid.IntRange(0, 55).Draw(t, "bits")).Draw(t, "ns")
 		})

@@ -193,7 +193,7 @@ func TestStress_Conservation(t *testing.T) {
 	for _, opts := range []Options{{}, {Workers: 1}, {Workers: 4, MaxPending: 1000}} {
 		t.Run(fmt.Sprintf("Workers=%d", opts.Workers), func(t *testing.T) {
 			s := &storm{e: New(opts)}
-			s.run(rounds(8000))
+			s.run(rounds(5000))
 			if err := checkEngine(s.e); err != nil {
 				t.Error(err)
 			}
@@ -454,7 +454,7 @@ func TestStatsRaceFree(t *testing.T) {
 			}
 		})
 	}
-	s.run(rounds(4000))
+	s.run(rounds(2000))
 	close(stop)
 	readers.Wait()
 	patientClose(t, s.e)

@@ -312,7 +312,7 @@ func wheelProperty(t *rapid.T) {
 }
 
 func TestWheel_AgreesWithSortedList(t *testing.T) {
-	checkRapid(t, "1000", "60", wheelProperty)
+	checkRapid(t, 1000, 60, wheelProperty)
 }
 
 // The wheel against a plain list, by coverage: every link, bitmap and count after every operation.
