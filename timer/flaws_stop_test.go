@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,7 +67,7 @@ func TestStopAlwaysPossible(t *testing.T) {
 		},
 		"waiting for a key": func(t *testing.T, e *timer.Engine) {
 			for i := range 10 {
-				rows2Put(t, e, fmt.Sprint(i), schedule.After(0), heeds, timer.Key("k", 1))
+				rows2Put(t, e, strconv.Itoa(i), schedule.After(0), heeds, timer.Key("k", 1))
 			}
 			sleep(time.Second)
 		},
@@ -134,9 +135,9 @@ func TestStopLatency(t *testing.T) {
 func TestAddReportsErrorOnly(t *testing.T) {
 	rows2Bubble(t, timer.Options{}, func(t *testing.T, e *timer.Engine) {
 		tr := rows2NewTrace()
-		for _, d := range []time.Duration{5, 9, 1, 5, 1, 7} { // the head, later, the head, equal, equal to the head, between
+		for _, d := range []int{5, 9, 1, 5, 1, 7} { // the head, later, the head, equal, equal to the head, between
 			name := fmt.Sprintf("%d/%d", d, e.Stats().Pending)
-			task, err := e.Put(name, schedule.After(d*time.Second), tr.run(0))
+			task, err := e.Put(name, schedule.After(time.Duration(d)*time.Second), tr.run(0))
 			rows2Is(t, "put", err, nil)
 			if s := task.State(); s != timer.StatePending || task.Name() != name {
 				t.Errorf("the handle says %q is %v, want %q pending", task.Name(), s, name)
@@ -385,9 +386,9 @@ func TestFIFOOnTies(t *testing.T) {
 			if i%5 == 0 {
 				opts = append(opts, timer.Track())
 			}
-			rows2Put(t, e, fmt.Sprint(i), s, func(context.Context) error { ran = append(ran, i); return nil }, opts...)
+			rows2Put(t, e, strconv.Itoa(i), s, func(context.Context) error { ran = append(ran, i); return nil }, opts...)
 			if i%7 == 3 {
-				e.Cancel(fmt.Sprint(i))
+				e.Cancel(strconv.Itoa(i))
 				continue
 			}
 			want = append(want, i)
@@ -435,7 +436,7 @@ func TestWakeupsPerAdd(t *testing.T) {
 		m.TakeSets()
 		before := e.Stats()
 		for i := range 1000 {
-			rows2Put(t, e, fmt.Sprint(i), schedule.After(time.Minute+time.Duration(i)), rows2Nothing)
+			rows2Put(t, e, strconv.Itoa(i), schedule.After(time.Minute+time.Duration(i)), rows2Nothing)
 			e.AfterFunc(time.Hour, func() {})
 			rows2Put(t, e, fmt.Sprint("every", i), schedule.Every(time.Hour), rows2Nothing)
 		}

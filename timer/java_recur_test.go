@@ -161,13 +161,15 @@ func TestFixedRateVsDelay(t *testing.T) {
 		want []string
 	}{
 		{
-			"scheduleAtFixedRate", schedule.Every(period), []timer.Option{timer.Overlap(timer.BufferAll(10))},
+			"scheduleAtFixedRate", schedule.Every(period),
+			[]timer.Option{timer.Overlap(timer.BufferAll(10))},
 			[]string{"0@0s", "100@350ms", "200@350ms", "300@350ms", "400@400ms", "500@500ms"},
 		},
 		{"java.util.Timer's fixed delay, from the start", schedule.PaceFromStart(period), nil, []string{"0@0s", "100@350ms", "450@450ms", "550@550ms"}},
 		{"fixed delay, from the end", schedule.Pace(period), nil, []string{"0@0s", "450@450ms", "550@550ms"}},
 		{
-			"grid, one for those missed", schedule.Every(period), []timer.Option{timer.Overlap(timer.BufferOne)},
+			"grid, one for those missed", schedule.Every(period),
+			[]timer.Option{timer.Overlap(timer.BufferOne)},
 			[]string{"0@0s", "300+2@350ms", "400@400ms", "500@500ms"},
 		},
 		{"grid, overlaps skipped", schedule.Every(period), nil, []string{"0@0s", "400@400ms", "500@500ms"}},
@@ -252,7 +254,7 @@ func TestOverlapPolicies(t *testing.T) {
 func TestMissedPolicies(t *testing.T) {
 	tests := []struct {
 		name    string
-		first   time.Duration
+		first   int // ms
 		opts    []timer.Option
 		want    string // until 120 ms
 		skipped int64
@@ -274,7 +276,7 @@ func TestMissedPolicies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			rows2Bubble(t, timer.Options{}, func(t *testing.T, e *timer.Engine) {
 				tr := rows2NewTrace()
-				first := test.first * time.Millisecond
+				first := time.Duration(test.first) * time.Millisecond
 				s := schedule.Every(100 * time.Millisecond).From(tr.start.Add(first))
 				task := rows2Put(t, e, "task", s, tr.occurrences(0), test.opts...)
 				sleep(120 * time.Millisecond)
@@ -334,8 +336,8 @@ func TestClockStep(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			rows2Manual(t, timer.Options{}, func(t *testing.T, e *timer.Engine, m *clock.Manual) {
 				tr := rows2ManualTrace(m)
-				at := func(min int) {
-					rows2Put(t, e, fmt.Sprintf("at%dm", min), schedule.At(epoch.Add(time.Duration(min)*time.Minute)), tr.run(0))
+				at := func(minute int) {
+					rows2Put(t, e, fmt.Sprintf("at%dm", minute), schedule.At(epoch.Add(time.Duration(minute)*time.Minute)), tr.run(0))
 				}
 				at(15)
 				at(45)
@@ -394,7 +396,7 @@ func TestOverloadBounded(t *testing.T) {
 		var accepted, refused, most int
 		var ran atomic.Int64
 		for i := range 1000 {
-			_, err := e.Put(fmt.Sprint(i), schedule.After(0), func(context.Context) error {
+			_, err := e.Put(strconv.Itoa(i), schedule.After(0), func(context.Context) error {
 				time.Sleep(120 * time.Millisecond)
 				ran.Add(1)
 				return nil

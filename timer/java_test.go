@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,7 +25,7 @@ import (
 
 var errRows2 = errors.New("the test's error")
 
-func rows2Discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func rows2Discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // contract: C1.
 func TestScheduleDelay(t *testing.T) {
@@ -38,7 +37,7 @@ func TestScheduleDelay(t *testing.T) {
 		start := time.Now()
 		got := make([]time.Duration, len(delays))
 		for i, d := range delays {
-			rows2Put(t, e, fmt.Sprint(i), schedule.After(d), func(context.Context) error {
+			rows2Put(t, e, strconv.Itoa(i), schedule.After(d), func(context.Context) error {
 				got[i] = time.Since(start)
 				return nil
 			})
