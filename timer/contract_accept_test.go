@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -252,141 +251,6 @@ func TestContract_A3_DelayBecomesAnInstantOnce(t *testing.T) {
 	})
 }
 
-// contract: A4. The delays of the library's callers, from nonsense to never.
-func TestContract_A4_DelaysSaturate(t *testing.T) {
-	const century = 100 * 365 * 24 * time.Hour
-	for _, c := range []struct {
-		d    time.Duration
-		when string
-	}{
-		{math.MinInt64, "0s"}, {math.MinInt64 + 1, "0s"}, {-1, "0s"}, {0, "0s"}, {1, "5s"},
-		{math.MaxInt64, "never"}, {math.MaxInt64 - 1, "never"}, {math.MaxInt64 / 2, "never"}, {2 * century, "never"},
-	} {
-		for _, kind := range []string{"After", "After, tracked", "After, jitter", "AfterFunc", "Reset", "Move"} {
-			t.Run(fmt.Sprintf("%s %d", kind, c.d), func(t *testing.T) {
-				ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
-					w.pass(time.Nanosecond) // at boot time 0 nothing could overflow
-					f := func() { w.note("ran") }
-					switch kind {
-					case "After":
-						w.put("a", schedule.After(c.d), timer.Plain(f))
-					case "After, tracked":
-						w.put("a", schedule.After(c.d), timer.Plain(f), timer.Track())
-					case "After, jitter":
-						w.put("a", schedule.After(c.d).Jitter(1), timer.Plain(f))
-					case "AfterFunc":
-						w.AfterFunc(c.d, f)
-					case "Reset":
-						w.AfterFunc(time.Hour, f).Reset(c.d)
-					case "Move":
-						w.put("a", schedule.After(time.Hour), timer.Plain(f))
-						ctIs(t, "move", w.Move("a", schedule.After(c.d)), nil)
-					}
-					w.settle()
-					if c.when == "0s" {
-						w.want("0s ran")
-						return
-					}
-					w.want()
-					if c.when == "never" {
-						w.pass(century)
-						w.want()
-						ctEqual(t, "pending", w.Stats().Pending, 1)
-						return
-					}
-					w.pass(1)
-					w.want("0s ran")
-				})
-			})
-		}
-	}
-}
-
-// contract: A4. A task that is due beyond the clocks' range says when, not when their range ends.
-func TestContract_A4_FarInstantsAreShownAsTheyAre(t *testing.T) {
-	ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
-		last := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
-		far := w.t0.Add(math.MaxInt64)
-		for name, c := range map[string]struct {
-			s    schedule.Schedule
-			want time.Time
-		}{
-			"year 9999":      {schedule.At(last), last},
-			"year 2300":      {schedule.At(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)), time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)},
-			"longest delay":  {schedule.After(math.MaxInt64), far},
-			"longest period": {schedule.Every(math.MaxInt64), far},
-			"longest pace":   {schedule.Pace(math.MaxInt64), far},
-			"from 9999":      {schedule.Every(time.Hour).From(last), last},
-		} {
-			task := w.put(name, c.s, w.logs(name))
-			ctEqual(t, name, task.Next(), c.want)
-			ctEqual(t, name+" listed", task.Info().Due, c.want)
-			found, ok := w.Find(name)
-			ctEqual(t, name+" found", ok, true)
-			ctEqual(t, name+" moved to", []any{w.Move(name, c.s), found.Next()}, []any{error(nil), c.want})
-		}
-		w.pass(200 * 365 * 24 * time.Hour)
-		w.want()
-		ctEqual(t, "pending", w.Stats().Pending, 6)
-	})
-}
-
-// contract: A4. The bounds of recurring schedules at their extremes.
-func TestContract_A4_BoundsAtTheirExtremes(t *testing.T) {
-	year := func(y int) time.Time { return time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC) }
-	every := schedule.Every(time.Minute)
-	minute := []string{"1m0s ran", "2m0s ran"}
-	for _, c := range []struct {
-		name string
-		s    schedule.Schedule
-		opts []timer.Option
-		ran  []string
-	}{
-		{"from the first year", every.From(year(1).Add(1)), nil, []string{"0s ran", "0s ran", "1m0s ran", "2m0s ran"}},
-		{"from 1970", every.From(time.Unix(0, 0)), nil, append([]string{"0s ran"}, minute...)},
-		{"from 9999", every.From(year(9999)), nil, nil},
-		{"until the first year", every.Until(year(1).Add(1)), nil, nil},
-		{"until 1970", every.Until(time.Unix(0, 0)), nil, nil},
-		{"until 9999", every.Until(year(9999)), nil, minute},
-		{"aligned to the first year", every.AlignTo(year(1).Add(time.Second)), nil, []string{"1s ran", "1m1s ran"}},
-		{"aligned to 9999", every.AlignTo(year(9999)), nil, minute},
-		{"every nanosecond less than for ever", schedule.Every(math.MaxInt64 - 1), nil, nil},
-		{"jitter of for ever", schedule.Pace(time.Minute).Jitter(math.MaxInt64), nil, nil},
-		{"endless times", every.Times(math.MaxInt), nil, minute},
-		{"endless timeout", every, []timer.Option{timer.Timeout(math.MaxInt64)}, minute},
-		{"endless window", every, []timer.Option{timer.Window(math.MaxInt64), timer.CatchUp(timer.Earliest)}, minute},
-		{"endless window, all", every, []timer.Option{timer.Window(math.MaxInt64), timer.CatchUp(timer.All(10_000))}, minute},
-		{"endless grace", every, []timer.Option{timer.Grace(math.MaxInt64), timer.CatchUp(timer.None)}, minute},
-		{"shortest window", every, []timer.Option{timer.Window(1), timer.CatchUp(timer.Earliest)}, minute},
-		{"shortest grace", every, []timer.Option{timer.Grace(1), timer.CatchUp(timer.None)}, minute},
-		{"endless start deadline", schedule.After(time.Minute), []timer.Option{timer.StartWithin(math.MaxInt64)}, minute[:1]},
-		{"shortest start deadline", schedule.After(time.Minute), []timer.Option{timer.StartWithin(1)}, minute[:1]},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctByHand(t, timer.Options{}, func(_ *testing.T, w *ct) {
-				w.put("a", c.s, w.logs("ran"), c.opts...)
-				w.pass(2*time.Minute + time.Millisecond)
-				w.want(c.ran...)
-			})
-		})
-	}
-}
-
-// contract: A4. A debounce without an end of its own is a plain replacement, however far its task is.
-func TestContract_A4_DebounceWaitSaturates(t *testing.T) {
-	for _, wait := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1} {
-		ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
-			debounce := timer.OnConflict(timer.Debounce(wait))
-			w.put("a", schedule.After(time.Hour), w.logs("ran"), debounce)
-			w.pass(time.Minute)
-			task := w.put("a", schedule.After(100*365*24*time.Hour), w.logs("ran"), debounce)
-			ctEqual(t, "next", task.Next(), w.wall(time.Minute+100*365*24*time.Hour))
-			w.pass(50 * 365 * 24 * time.Hour)
-			w.want()
-		})
-	}
-}
-
 // contract: A5. Invariant 7.
 func TestContract_A5_IdenticalPutIsNothing(t *testing.T) {
 	at := ctStart.Add(time.Minute)
@@ -522,4 +386,127 @@ func TestContract_A6_NothingLeftIsNever(t *testing.T) {
 		w.want()
 		ctEqual(t, "cancelled", w.Cancel("a"), timer.Cancelled)
 	})
+}
+
+// ctNamesArgument checks that an error is an *Error for a bad argument which names it.
+func ctNamesArgument(t *testing.T, what string, err error, field string) {
+	t.Helper()
+	var te *timer.Error
+	switch {
+	case !errors.As(err, &te) || !errors.Is(err, timer.ErrInvalid):
+		t.Errorf("%s: error %v (%T), want an *Error that is ErrInvalid", what, err, err)
+	case !strings.Contains(err.Error(), field):
+		t.Errorf("%s: %q does not name %q", what, err, field)
+	}
+}
+
+type ctNilRunnable struct{ name string }
+
+func (r *ctNilRunnable) Name() string              { return r.name }
+func (*ctNilRunnable) Run(_ context.Context) error { return nil }
+
+// contract: A6, A7. Nothing that is refused changes anything.
+func TestContract_A6_BadArgumentsAreNamed(t *testing.T) {
+	nop := func(context.Context) error { return nil }
+	hour := schedule.After(time.Hour)
+	every := schedule.Every(time.Hour)
+	opt := func(s schedule.Schedule, o ...timer.Option) func(*ct) error {
+		return func(w *ct) error { _, err := w.Put("a", s, nop, o...); return err }
+	}
+	sched := func(s schedule.Schedule) func(*ct) error {
+		return func(w *ct) error {
+			_, err := w.Put("a", s, nop)
+			if merr := w.Move("there", s); !errors.Is(merr, timer.ErrInvalid) {
+				return fmt.Errorf("move said %w, put %w", merr, err)
+			}
+			return err
+		}
+	}
+	for _, c := range []struct {
+		name, field string
+		put         func(w *ct) error
+	}{
+		{"nil function", "handler", func(w *ct) error { _, err := w.Put("a", hour, nil); return err }},
+		{"nil function, recurring", "handler", func(w *ct) error { _, err := w.Put("a", every, nil); return err }},
+		{"nil func()", "handler", func(w *ct) error { _, err := w.Put("a", hour, timer.Plain(nil)); return err }},
+		{"typed nil handler", "handler", func(w *ct) error { _, err := w.Put("a", hour, timer.Handler(nil)); return err }},
+		{"nil runnable", "runnable", func(w *ct) error { _, err := w.PutRunnable(nil, hour); return err }},
+		{"typed nil runnable", "runnable", func(w *ct) error { _, err := w.PutRunnable((*ctNilRunnable)(nil), hour); return err }},
+		{"runnable of nil", "runnable", func(w *ct) error { _, err := w.PutRunnable(timer.Func("a", nil), hour); return err }},
+		{"AfterFunc of nil", "f is nil", func(w *ct) error { return w.AfterFunc(time.Hour, nil).Err() }},
+		{"nil option", "option 2", opt(hour, timer.Track(), nil)},
+
+		{"zero schedule", "schedule", sched(schedule.Schedule{})},
+		{"no period", "every", sched(schedule.Every(0))},
+		{"negative period", "every", sched(schedule.Every(-1))},
+		{"most negative period", "every", sched(schedule.Every(-1 << 63))},
+		{"no pace", "pace", sched(schedule.Pace(0))},
+		{"negative pace", "pace", sched(schedule.Pace(-time.Hour))},
+		{"no pace from start", "pace-from-start", sched(schedule.PaceFromStart(0))},
+		{"zero instant", "at", sched(schedule.At(time.Time{}))},
+		{"year 10000", "at", sched(schedule.At(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)))},
+		{"from zero", "from", sched(every.From(time.Time{}))},
+		{"until year 10000", "until", sched(every.Until(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)))},
+		{"aligned to zero", "align", sched(every.AlignTo(time.Time{}))},
+		{"empty for all time", "until", sched(every.From(ctStart).Until(ctStart.Add(-1)))},
+		{"times 0", "times", sched(every.Times(0))},
+		{"times -1", "times", sched(every.Times(-1))},
+		{"jitter 0", "jitter", sched(every.Jitter(0))},
+		{"jitter -1", "jitter", sched(every.Jitter(-1))},
+		{"jitter of a period", "jitter", sched(every.Jitter(time.Hour))},
+		{"bounds of a one-off", "times", sched(hour.Times(3))},
+
+		{"unknown conflict", "OnConflict", opt(hour, timer.OnConflict(6))},
+		{"negative conflict", "OnConflict", opt(hour, timer.OnConflict(-1))},
+		{"huge conflict", "OnConflict", opt(hour, timer.OnConflict(1<<62))},
+		{"debounce 0", "Debounce", opt(hour, timer.OnConflict(timer.Debounce(0)))},
+		{"debounce -1", "Debounce", opt(hour, timer.OnConflict(timer.Debounce(-1)))},
+		{"debounce most negative", "Debounce", opt(hour, timer.OnConflict(timer.Debounce(-1<<63)))},
+		{"debounce recurring", "Debounce", opt(every, timer.OnConflict(timer.Debounce(time.Second)))},
+		{"unknown overlap", "Overlap", opt(every, timer.Overlap(5))},
+		{"negative overlap", "Overlap", opt(every, timer.Overlap(-1))},
+		{"buffer 0", "BufferAll", opt(every, timer.Overlap(timer.BufferAll(0)))},
+		{"buffer -1", "BufferAll", opt(every, timer.Overlap(timer.BufferAll(-1)))},
+		{"buffer too many", "BufferAll", opt(every, timer.Overlap(timer.BufferAll(10_001)))},
+		{"buffer most", "BufferAll", opt(every, timer.Overlap(timer.BufferAll(1<<63-1)))},
+		{"unknown catch-up", "CatchUp", opt(every, timer.CatchUp(4))},
+		{"negative catch-up", "CatchUp", opt(every, timer.CatchUp(-1))},
+		{"all 0", "All", opt(every, timer.CatchUp(timer.All(0)))},
+		{"all -1", "All", opt(every, timer.CatchUp(timer.All(-1)))},
+		{"all too many", "All", opt(every, timer.CatchUp(timer.All(10_001)))},
+		{"unknown error policy", "OnError", opt(every, timer.OnError(2))},
+		{"window 0", "Window", opt(every, timer.Window(0))},
+		{"window -1", "Window", opt(every, timer.Window(-1))},
+		{"grace 0", "Grace", opt(every, timer.Grace(0))},
+		{"grace least", "Grace", opt(every, timer.Grace(-1<<63))},
+		{"start within 0", "StartWithin", opt(hour, timer.StartWithin(0))},
+		{"start within -1", "StartWithin", opt(hour, timer.StartWithin(-1))},
+		{"start within, recurring", "StartWithin", opt(every, timer.StartWithin(time.Second))},
+		{"timeout 0", "Timeout", opt(hour, timer.Timeout(0))},
+		{"timeout -1", "Timeout", opt(hour, timer.Timeout(-1))},
+		{"no key", "Key", opt(hour, timer.Key("", 1))},
+		{"long key", "Key", opt(hour, timer.Key(strings.Repeat("x", 256), 1))},
+		{"key's k 0", "Key's k", opt(hour, timer.Key("k", 0))},
+		{"key's k -1", "Key's k", opt(hour, timer.Key("k", -1))},
+		{"empty tag", "Tags", opt(hour, timer.Tags("a", ""))},
+		{"long tag", "Tags", opt(hour, timer.Tags(strings.Repeat("x", 256)))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+				w.put("there", schedule.After(time.Hour), w.logs("there"))
+				for _, same := range []string{"new name", "taken name"} {
+					before := w.ctBooks()
+					ctNamesArgument(t, c.name, c.put(w), c.field)
+					ctEqual(t, "books after "+same, w.ctBooks(), before)
+					if same == "new name" {
+						_, found := w.Find("a")
+						ctEqual(t, "found", found, false)
+						w.put("a", schedule.Every(time.Minute).Times(1), w.logs("a"))
+					}
+				}
+				w.pass(2 * time.Hour)
+				w.want("1m0s a", "1h0m0s there")
+			})
+		})
+	}
 }

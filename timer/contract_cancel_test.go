@@ -354,3 +354,106 @@ func TestContract_E5_MoveOfARunningScheduleToOneInstant(t *testing.T) {
 		ctEqual(t, "runs", len(w.told()), 1)
 	})
 }
+
+// Timeouts end contexts, hold for each run, are no pending tasks, and leave nothing behind.
+func TestContract_Timeouts(t *testing.T) {
+	ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+		gate := make(chan struct{})
+		task := w.put("a", schedule.Every(time.Minute).Times(2), func(ctx context.Context) error {
+			deadline, ok := ctx.Deadline()
+			w.note(fmt.Sprint("until ", deadline.Sub(w.t0), " ", ok))
+			select {
+			case <-ctx.Done():
+				w.note(fmt.Sprint(ctx.Err(), ", ", errors.Is(context.Cause(ctx), timer.ErrTimeout)))
+				return context.Cause(ctx)
+			case <-gate:
+				return nil
+			}
+		}, timer.Timeout(10*time.Second))
+		w.pass(time.Minute)
+		w.want("1m0s until 1m10s true")
+		next, ok := w.NextDue()
+		ctEqual(t, "due next is a task, not a timeout", []any{next, ok, w.Stats().Pending}, []any{time.Time{}, false, 1})
+		w.pass(10*time.Second - 1)
+		w.want()
+		w.pass(1)
+		w.want("1m10s context deadline exceeded, true")
+		next, ok = w.NextDue()
+		ctEqual(t, "due next", []any{next, ok, w.Stats().Pending}, []any{w.wall(2 * time.Minute), true, 1})
+		close(gate)
+		w.pass(time.Minute)
+		w.want("2m0s until 2m10s true")
+		ctEqual(t, "state", task.State(), timer.StateDone)
+		ctEqual(t, "pending", w.Stats().Pending, 0)
+	})
+	ctBubble(t, timer.Options{}, func(t *testing.T, w *ct) { // a handler that ignores it runs on, and holds its place
+		task := w.put("a", schedule.After(0), w.takes("a", time.Minute), timer.Timeout(time.Second), timer.Key("k", 1))
+		w.pass(time.Second)
+		w.put("b", schedule.After(0), w.logs("b"), timer.Key("k", 1))
+		w.pass(time.Second)
+		ctEqual(t, "pending", w.Stats().Pending, 1)
+		w.pass(time.Hour)
+		w.want("0s a", "1m0s b")
+		ctEqual(t, "nothing was reported as an error", []any{task.State(), task.Err()}, []any{timer.StateDone, nil})
+	})
+}
+
+// Hooks come in the order in which things happened; a slow one delays hooks and nothing else; one that panics ends nothing.
+func TestContract_Hooks(t *testing.T) {
+	var w *ct
+	hook := func(ev timer.Event) {
+		time.Sleep(100 * time.Second) // of the bubble's time, in which the tasks run as well
+		w.mu.Lock()
+		w.lines = append(w.lines, strings.TrimSpace(fmt.Sprint(ev.At.Sub(w.t0), " ", ev.Kind, " ", ev.Name, " ", ev.Reason)))
+		w.mu.Unlock()
+		panic("hooks may")
+	}
+	o := timer.Options{Hooks: timer.Hooks{Scheduled: hook, Started: hook, Finished: hook, Failed: hook, Skipped: hook, Cancelled: hook}}
+	ctBubble(t, o, func(t *testing.T, world *ct) {
+		w = world
+		var ran []time.Duration
+		runs := func(err error) timer.Handler {
+			return func(context.Context) error { ran = append(ran, w.now()); return err }
+		}
+		w.put("a", schedule.After(time.Second), runs(nil))
+		w.put("a", schedule.After(2*time.Second), runs(nil), timer.Track()) // replaced
+		w.put("b", schedule.After(3*time.Second), runs(errors.New("no")))
+		w.put("c", schedule.Every(4*time.Second), func(context.Context) error { time.Sleep(5 * time.Second); return nil })
+		w.put("d", schedule.After(time.Hour), runs(nil))
+		ctIs(t, "move", w.Move("d", schedule.After(2*time.Hour)), nil)
+		w.pass(10 * time.Second)
+		w.Cancel("c")
+		w.Cancel("d")
+		ctEqual(t, "tasks ran on time", ran, []time.Duration{2 * time.Second, 3 * time.Second})
+		w.pass(time.Hour)
+		w.want("0s scheduled a", "0s cancelled a replaced", "0s scheduled a", "0s scheduled b", "0s scheduled c", "0s scheduled d",
+			"0s scheduled d moved", "2s started a", "2s finished a", "3s started b", "3s failed b", "4s started c",
+			"9s finished c", "9s skipped c overlap", "10s cancelled c", "10s cancelled d")
+	})
+}
+
+// Hooks are told of plain tasks what they are told of others: replaced, cancelled, dropped by Close.
+func TestContract_HooksOfPlainTasks(t *testing.T) {
+	for _, opts := range [][]timer.Option{nil, {timer.Track()}} {
+		var mu sync.Mutex
+		var got []string
+		hook := func(ev timer.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, strings.TrimSpace(fmt.Sprint(ev.Kind, " ", ev.Name, " ", ev.Reason)))
+		}
+		o := timer.Options{Workers: 1, Hooks: timer.Hooks{Scheduled: hook, Started: hook, Finished: hook, Cancelled: hook}}
+		ctByHand(t, o, func(_ *testing.T, w *ct) {
+			w.put("a", schedule.After(time.Second), w.logs("a"), opts...)
+			w.put("a", schedule.After(2*time.Second), w.logs("a"), opts...)
+			w.put("b", schedule.After(time.Minute), w.logs("b"), opts...)
+			w.Cancel("b")
+			w.put("c", schedule.After(time.Hour), w.logs("c"), opts...)
+			w.pass(time.Minute)
+		})
+		ctEqual(t, "told", got, []string{
+			"scheduled a", "cancelled a replaced", "scheduled a", "scheduled b", "cancelled b", "scheduled c", "started a",
+			"finished a", "cancelled c closed",
+		})
+	}
+}

@@ -3,6 +3,7 @@ package timer_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -211,6 +212,36 @@ func TestContract_C3_OrderIsExactWithOneWorker(t *testing.T) {
 	}
 }
 
+// contract: C3. A task that is moved, paused and resumed, or put anew while it waits in the queue goes to its new place.
+func TestContract_C3_ItemsInTheQueueMayBeStale(t *testing.T) {
+	for name, change := range map[string]func(w *ct){
+		"moved":  func(w *ct) { _ = w.Move("first", schedule.After(10*time.Second)) },
+		"put":    func(w *ct) { w.put("first", schedule.After(10*time.Second), w.logs("first")) },
+		"paused": func(w *ct) { _, _ = w.Pause(timer.Named("first"), ""); _, _ = w.Resume(timer.Named("first")) },
+		"again": func(w *ct) {
+			_ = w.Move("first", schedule.After(time.Hour))
+			_ = w.Move("first", schedule.After(10*time.Second))
+		},
+	} {
+		for _, opts := range [][]timer.Option{nil, {timer.Track()}} {
+			t.Run(name, func(t *testing.T) {
+				ctByHand(t, timer.Options{Workers: 1}, func(t *testing.T, w *ct) {
+					gate := make(chan struct{})
+					w.put("blocker", schedule.After(0), w.waits("blocker", gate))
+					w.put("first", schedule.After(time.Second), w.logs("first"), opts...)
+					w.put("second", schedule.After(2*time.Second), w.logs("second"))
+					w.pass(5 * time.Second)
+					change(w)
+					w.pass(15 * time.Second)
+					close(gate)
+					w.settle()
+					w.want("0s blocker", "20s second", "20s first")
+				})
+			})
+		}
+	}
+}
+
 // contract: C3. Unnamed timers and named tasks keep one order, too, as long as no worker is missing.
 func TestContract_C3_OrderOnBothTimelines(t *testing.T) {
 	ctByHand(t, timer.Options{Workers: 1}, func(_ *testing.T, w *ct) {
@@ -414,6 +445,141 @@ func TestContract_Invariant1_WhatWasAcceptedStarts(t *testing.T) {
 				}
 			}
 			ctEqual(t, "pending", w.Stats().Pending, 0)
+		})
+	}
+}
+
+// contract: A4. The delays of the library's callers, from nonsense to never.
+func TestContract_A4_DelaysSaturate(t *testing.T) {
+	const century = 100 * 365 * 24 * time.Hour
+	for _, c := range []struct {
+		d    time.Duration
+		when string
+	}{
+		{math.MinInt64, "0s"}, {math.MinInt64 + 1, "0s"}, {-1, "0s"}, {0, "0s"}, {1, "5s"},
+		{math.MaxInt64, "never"}, {math.MaxInt64 - 1, "never"}, {math.MaxInt64 / 2, "never"}, {2 * century, "never"},
+	} {
+		for _, kind := range []string{"After", "After, tracked", "After, jitter", "AfterFunc", "Reset", "Move"} {
+			t.Run(fmt.Sprintf("%s %d", kind, c.d), func(t *testing.T) {
+				ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+					w.pass(time.Nanosecond) // at boot time 0 nothing could overflow
+					f := func() { w.note("ran") }
+					switch kind {
+					case "After":
+						w.put("a", schedule.After(c.d), timer.Plain(f))
+					case "After, tracked":
+						w.put("a", schedule.After(c.d), timer.Plain(f), timer.Track())
+					case "After, jitter":
+						w.put("a", schedule.After(c.d).Jitter(1), timer.Plain(f))
+					case "AfterFunc":
+						w.AfterFunc(c.d, f)
+					case "Reset":
+						w.AfterFunc(time.Hour, f).Reset(c.d)
+					case "Move":
+						w.put("a", schedule.After(time.Hour), timer.Plain(f))
+						ctIs(t, "move", w.Move("a", schedule.After(c.d)), nil)
+					}
+					w.settle()
+					if c.when == "0s" {
+						w.want("0s ran")
+						return
+					}
+					w.want()
+					if c.when == "never" {
+						w.pass(century)
+						w.want()
+						ctEqual(t, "pending", w.Stats().Pending, 1)
+						return
+					}
+					w.pass(1)
+					w.want("0s ran")
+				})
+			})
+		}
+	}
+}
+
+// contract: A4. A task that is due beyond the clocks' range says when, not when their range ends.
+func TestContract_A4_FarInstantsAreShownAsTheyAre(t *testing.T) {
+	ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+		last := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+		far := w.t0.Add(math.MaxInt64)
+		for name, c := range map[string]struct {
+			s    schedule.Schedule
+			want time.Time
+		}{
+			"year 9999":      {schedule.At(last), last},
+			"year 2300":      {schedule.At(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)), time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"longest delay":  {schedule.After(math.MaxInt64), far},
+			"longest period": {schedule.Every(math.MaxInt64), far},
+			"longest pace":   {schedule.Pace(math.MaxInt64), far},
+			"from 9999":      {schedule.Every(time.Hour).From(last), last},
+		} {
+			task := w.put(name, c.s, w.logs(name))
+			ctEqual(t, name, task.Next(), c.want)
+			ctEqual(t, name+" listed", task.Info().Due, c.want)
+			found, ok := w.Find(name)
+			ctEqual(t, name+" found", ok, true)
+			ctEqual(t, name+" moved to", []any{w.Move(name, c.s), found.Next()}, []any{error(nil), c.want})
+		}
+		w.pass(200 * 365 * 24 * time.Hour)
+		w.want()
+		ctEqual(t, "pending", w.Stats().Pending, 6)
+	})
+}
+
+// contract: A4. The bounds of recurring schedules at their extremes.
+func TestContract_A4_BoundsAtTheirExtremes(t *testing.T) {
+	year := func(y int) time.Time { return time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC) }
+	every := schedule.Every(time.Minute)
+	minute := []string{"1m0s ran", "2m0s ran"}
+	for _, c := range []struct {
+		name string
+		s    schedule.Schedule
+		opts []timer.Option
+		ran  []string
+	}{
+		{"from the first year", every.From(year(1).Add(1)), nil, []string{"0s ran", "0s ran", "1m0s ran", "2m0s ran"}},
+		{"from 1970", every.From(time.Unix(0, 0)), nil, append([]string{"0s ran"}, minute...)},
+		{"from 9999", every.From(year(9999)), nil, nil},
+		{"until the first year", every.Until(year(1).Add(1)), nil, nil},
+		{"until 1970", every.Until(time.Unix(0, 0)), nil, nil},
+		{"until 9999", every.Until(year(9999)), nil, minute},
+		{"aligned to the first year", every.AlignTo(year(1).Add(time.Second)), nil, []string{"1s ran", "1m1s ran"}},
+		{"aligned to 9999", every.AlignTo(year(9999)), nil, minute},
+		{"every nanosecond less than for ever", schedule.Every(math.MaxInt64 - 1), nil, nil},
+		{"jitter of for ever", schedule.Pace(time.Minute).Jitter(math.MaxInt64), nil, nil},
+		{"endless times", every.Times(math.MaxInt), nil, minute},
+		{"endless timeout", every, []timer.Option{timer.Timeout(math.MaxInt64)}, minute},
+		{"endless window", every, []timer.Option{timer.Window(math.MaxInt64), timer.CatchUp(timer.Earliest)}, minute},
+		{"endless window, all", every, []timer.Option{timer.Window(math.MaxInt64), timer.CatchUp(timer.All(10_000))}, minute},
+		{"endless grace", every, []timer.Option{timer.Grace(math.MaxInt64), timer.CatchUp(timer.None)}, minute},
+		{"shortest window", every, []timer.Option{timer.Window(1), timer.CatchUp(timer.Earliest)}, minute},
+		{"shortest grace", every, []timer.Option{timer.Grace(1), timer.CatchUp(timer.None)}, minute},
+		{"endless start deadline", schedule.After(time.Minute), []timer.Option{timer.StartWithin(math.MaxInt64)}, minute[:1]},
+		{"shortest start deadline", schedule.After(time.Minute), []timer.Option{timer.StartWithin(1)}, minute[:1]},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctByHand(t, timer.Options{}, func(_ *testing.T, w *ct) {
+				w.put("a", c.s, w.logs("ran"), c.opts...)
+				w.pass(2*time.Minute + time.Millisecond)
+				w.want(c.ran...)
+			})
+		})
+	}
+}
+
+// contract: A4. A debounce without an end of its own is a plain replacement, however far its task is.
+func TestContract_A4_DebounceWaitSaturates(t *testing.T) {
+	for _, wait := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1} {
+		ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+			debounce := timer.OnConflict(timer.Debounce(wait))
+			w.put("a", schedule.After(time.Hour), w.logs("ran"), debounce)
+			w.pass(time.Minute)
+			task := w.put("a", schedule.After(100*365*24*time.Hour), w.logs("ran"), debounce)
+			ctEqual(t, "next", task.Next(), w.wall(time.Minute+100*365*24*time.Hour))
+			w.pass(50 * 365 * 24 * time.Hour)
+			w.want()
 		})
 	}
 }

@@ -341,6 +341,41 @@ func TestContract_G5_PausedOccurrences(t *testing.T) {
 	}
 }
 
+// contract: G5. What comes due during a run and a pause at once was missed by the pause: it is caught up if that is asked
+// for, else skipped.
+func TestContract_G5_PausedDuringARun(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		opts []timer.Option
+		ran  []string
+	}{
+		{"default", nil, []string{"10s for 10s", "1m0s for 1m0s"}},
+		{"buffer", []timer.Option{timer.Overlap(timer.BufferAll(9))}, []string{"10s for 10s", "1m0s for 1m0s"}},
+		{"resume missed", []timer.Option{timer.ResumeMissed()}, []string{"10s for 10s", "55s for 50s missed 3", "1m0s for 1m0s"}},
+		{"resume missed, buffer", []timer.Option{timer.ResumeMissed(), timer.Overlap(timer.BufferOne)}, []string{"10s for 10s", "55s for 50s missed 3", "1m0s for 1m0s"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctBubble(t, timer.Options{}, func(t *testing.T, w *ct) {
+				n := 0
+				w.put("a", schedule.Every(10*time.Second), w.ctTells(func(context.Context) error {
+					if n++; n == 1 {
+						time.Sleep(35 * time.Second)
+					}
+					return nil
+				}), c.opts...)
+				w.pass(15 * time.Second)
+				_, err := w.Pause(timer.AllTasks(), "")
+				ctIs(t, "pause", err, nil)
+				w.pass(40 * time.Second)
+				_, err = w.Resume(timer.AllTasks())
+				ctIs(t, "resume", err, nil)
+				w.pass(9 * time.Second)
+				w.want(c.ran...)
+			})
+		})
+	}
+}
+
 // contract: G5. Times counts starts: those of RunNow too, and not what was skipped.
 func TestContract_G5_TimesCountsStarts(t *testing.T) {
 	ctBubble(t, timer.Options{}, func(t *testing.T, w *ct) {
