@@ -35,13 +35,15 @@ func kinds() []kind {
 			return newSystemClock(sources{now: runtimeNow()}, func(c *systemClock, w *waker) Alarm { return newTimerAlarm(c, w) })
 		}},
 		{name: "bubble", bubble: true, clock: System},
-		{name: "manual", clock: func() Clock { return NewManual(time.Now()) },
+		{
+			name: "manual", clock: func() Clock { return NewManual(time.Now()) },
 			pass: func(t *testing.T, c Clock, d time.Duration) {
 				t.Helper()
 				if err := c.(*Manual).Run(patient(t), d); err != nil {
 					t.Error(err)
 				}
-			}},
+			},
+		},
 	}, platformKinds()...)
 }
 

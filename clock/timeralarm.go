@@ -53,8 +53,8 @@ func (a *timerAlarm) armLocked(r Reading) {
 		return
 	}
 	a.due = saturatingAdd(r.Boot, sleep)
-	switch {
-	case a.timer == nil:
+	switch a.timer {
+	case nil:
 		a.w.busy.Add(1)
 		a.timer = time.AfterFunc(time.Duration(sleep), a.expire)
 	default:

@@ -102,8 +102,17 @@ func TestUnannouncedStep(t *testing.T) {
 
 func TestUntil(t *testing.T) {
 	for _, c := range []struct{ at, now, want int64 }{
-		{Never, 0, Never}, {Never, -Never, Never}, {10, 3, 7}, {3, 10, 0}, {5, 5, 0}, {-5, -7, 2},
-		{Never - 1, 0, Never - 1}, {Never - 1, -1, Never - 1}, {Never - 1, -Never, Never - 1}, {-Never, Never - 1, 0}, {0, -Never, Never - 1},
+		{Never, 0, Never},
+		{Never, -Never, Never},
+		{10, 3, 7},
+		{3, 10, 0},
+		{5, 5, 0},
+		{-5, -7, 2},
+		{Never - 1, 0, Never - 1},
+		{Never - 1, -1, Never - 1},
+		{Never - 1, -Never, Never - 1},
+		{-Never, Never - 1, 0},
+		{0, -Never, Never - 1},
 	} {
 		if got := until(c.at, c.now); got != c.want {
 			t.Errorf("until(%d, %d) = %d, want %d", c.at, c.now, got, c.want)

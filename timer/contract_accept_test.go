@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -60,7 +59,7 @@ func ctByHand(t *testing.T, o timer.Options, f func(t *testing.T, w *ct)) {
 func (w *ct) live(o timer.Options, f func(t *testing.T, w *ct)) {
 	w.t.Helper()
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	w.Engine = timer.New(o)
 	f(w.t, w)

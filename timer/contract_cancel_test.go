@@ -55,7 +55,7 @@ func TestContract_E1_CancelInEveryState(t *testing.T) {
 						t.Fatal("no such row")
 					}
 					st.bring(w)
-					w.pass(w.t0.Add(10 * time.Second).Sub(time.Now()))
+					w.pass(time.Until(w.t0.Add(10 * time.Second)))
 					w.told()
 					task, _ := w.Find("a")
 					answer, again := c.name, c.again
@@ -114,7 +114,7 @@ func TestContract_E1_OneOfCancelAndStartWins(t *testing.T) {
 			} else {
 				late.Add(1)
 			}
-			_ = task.Wait(context.Background())
+			_ = task.Wait(t.Context())
 			if n := begun.Load(); (n == 1) == (c == timer.Cancelled) || n > 1 {
 				t.Errorf("cancel said %v, and %d runs began", c, n)
 			}
@@ -306,7 +306,7 @@ func TestContract_E5_MoveInEveryState(t *testing.T) {
 						t.Fatal("no such row")
 					}
 					st.bring(w)
-					w.pass(w.t0.Add(10 * time.Second).Sub(time.Now()))
+					w.pass(time.Until(w.t0.Add(10 * time.Second)))
 					w.told()
 					task, found := w.Find("a")
 					gen, before := task.Generation(), w.ctBooks()

@@ -136,9 +136,12 @@ func TestContract_H3_BackAcrossOccurrences(t *testing.T) {
 		name string
 		opts []timer.Option
 	}{
-		{"latest", nil}, {"earliest", []timer.Option{timer.CatchUp(timer.Earliest)}},
-		{"all", []timer.Option{timer.CatchUp(timer.All(5))}}, {"none", []timer.Option{timer.CatchUp(timer.None)}},
-		{"allow", []timer.Option{timer.Overlap(timer.Allow)}}, {"buffer", []timer.Option{timer.Overlap(timer.BufferAll(3))}},
+		{"latest", nil},
+		{"earliest", []timer.Option{timer.CatchUp(timer.Earliest)}},
+		{"all", []timer.Option{timer.CatchUp(timer.All(5))}},
+		{"none", []timer.Option{timer.CatchUp(timer.None)}},
+		{"allow", []timer.Option{timer.Overlap(timer.Allow)}},
+		{"buffer", []timer.Option{timer.Overlap(timer.BufferAll(3))}},
 		{"cancel other", []timer.Option{timer.Overlap(timer.CancelOther)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

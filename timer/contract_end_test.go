@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,10 +67,10 @@ func TestContract_K1_EveryStateDrainedAndClosed(t *testing.T) {
 		ctEqual(t, "row", strings.TrimSpace(cells[0]), st.name)
 		for j, opts := range [][]timer.CloseOption{nil, {timer.RunPending}} {
 			for _, op := range []string{"drain", "close"} {
-				t.Run(fmt.Sprint(st.name, "/", op, " ", opts), func(t *testing.T) {
+				t.Run(fmt.Sprint(st.name, "/", op, " ", string(opts)), func(t *testing.T) {
 					ctBubble(t, st.opts, func(t *testing.T, w *ct) {
 						st.bring(w)
-						w.pass(w.t0.Add(10 * time.Second).Sub(time.Now()))
+						w.pass(time.Until(w.t0.Add(10 * time.Second)))
 						w.told()
 						task, _ := w.Find("a")
 						end := w.Drain
@@ -100,7 +100,7 @@ func TestContract_K1_TheContextEndsFirst(t *testing.T) {
 	for _, op := range []string{"drain", "close"} {
 		for _, workers := range []int{0, 1} {
 			for _, opts := range [][]timer.CloseOption{nil, {timer.RunPending}} {
-				t.Run(fmt.Sprint(op, workers, opts), func(t *testing.T) {
+				t.Run(fmt.Sprint(op, workers, string(opts)), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						w := &ct{t: t, t0: time.Now(), Engine: timer.New(timer.Options{Workers: workers})}
 						gate := make(chan struct{})
@@ -257,7 +257,7 @@ func TestContract_K1_FromInsideAHandler(t *testing.T) {
 func TestContract_K1_ManyCloseAtOnce(t *testing.T) {
 	ctBubble(t, timer.Options{}, func(t *testing.T, w *ct) {
 		for i := range 50 {
-			w.put(fmt.Sprint(i), schedule.After(time.Hour), w.logs("x"))
+			w.put(strconv.Itoa(i), schedule.After(time.Hour), w.logs("x"))
 		}
 		w.put("running", schedule.After(0), w.takes("running", 10*time.Second))
 		w.pass(time.Second)
@@ -355,7 +355,7 @@ func TestContract_K1_NothingOfTheUsersRunsAfter(t *testing.T) {
 				if i%3 == 0 {
 					s = schedule.Every(time.Duration(1+i) * time.Millisecond)
 				}
-				if _, err := e.Put(fmt.Sprint(i), s, fn, []timer.Option{timer.Key("k", 2)}[:i%2]...); err != nil {
+				if _, err := e.Put(strconv.Itoa(i), s, fn, []timer.Option{timer.Key("k", 2)}[:i%2]...); err != nil {
 					t.Fatal(err)
 				}
 				e.AfterFunc(time.Duration(i)*time.Millisecond, func() { check("timer") })
@@ -526,7 +526,7 @@ func TestContract_BubbleEdge(t *testing.T) {
 		ctEqual(t, "found", found, true)
 		ctEqual(t, "listed", len(slices.Collect(e.Tasks(timer.AllTasks()))), 1)
 	}
-	silent := timer.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	silent := timer.Options{Logger: slog.New(slog.DiscardHandler)}
 	t.Run("made outside", func(t *testing.T) {
 		e := timer.New(silent)
 		task, err := e.Put("a", schedule.After(time.Hour), fn)

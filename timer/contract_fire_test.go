@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -91,11 +92,11 @@ func TestContract_C1_NeverEarlyOnTheRealClock(t *testing.T) {
 		case 0:
 			e.AfterFunc(d, check)
 		case 1:
-			if _, err := e.Put(fmt.Sprint(i), schedule.After(d), timer.Plain(check)); err != nil {
+			if _, err := e.Put(strconv.Itoa(i), schedule.After(d), timer.Plain(check)); err != nil {
 				t.Fatal(err)
 			}
 		case 2:
-			if _, err := e.Put(fmt.Sprint(i), schedule.Every(d+1).Times(1), timer.Plain(check)); err != nil {
+			if _, err := e.Put(strconv.Itoa(i), schedule.Every(d+1).Times(1), timer.Plain(check)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -248,9 +249,9 @@ func TestContract_C3_OrderOnBothTimelines(t *testing.T) {
 		for i := 9; i >= 0; i-- {
 			at := time.Duration(i+1) * time.Second
 			if i%2 == 0 {
-				w.put(fmt.Sprint(i), schedule.At(w.wall(at)), w.logs(fmt.Sprint(i)))
+				w.put(strconv.Itoa(i), schedule.At(w.wall(at)), w.logs(strconv.Itoa(i)))
 			} else {
-				w.put(fmt.Sprint(i), schedule.After(at), w.logs(fmt.Sprint(i)))
+				w.put(strconv.Itoa(i), schedule.After(at), w.logs(strconv.Itoa(i)))
 			}
 		}
 		w.suspend(time.Minute)
@@ -319,7 +320,7 @@ func TestContract_C6_NoPolling(t *testing.T) {
 		w.pass(year)
 		ctEqual(t, "wake-ups for what is far away", wakeups(), 0)
 		for i := range 100 {
-			w.put(fmt.Sprint(i), schedule.After(time.Hour), w.logs("x"))
+			w.put(strconv.Itoa(i), schedule.After(time.Hour), w.logs("x"))
 		}
 		w.pass(time.Minute)
 		ctEqual(t, "wake-ups before they are due", wakeups(), 0)
@@ -372,7 +373,7 @@ func TestContract_C6_OnlyAnEarlierArrivalRearms(t *testing.T) {
 	ctByHand(t, timer.Options{Workers: 1}, func(t *testing.T, w *ct) {
 		w.hand.TakeSets()
 		for i := range 50 { // each later than the one before
-			w.put(fmt.Sprint(i), schedule.After(time.Duration(i+1)*time.Hour), w.logs("x"))
+			w.put(strconv.Itoa(i), schedule.After(time.Duration(i+1)*time.Hour), w.logs("x"))
 		}
 		ctEqual(t, "settings of the alarm", len(w.hand.TakeSets()), 1)
 		for i := range 50 { // each earlier than the one before
@@ -380,7 +381,7 @@ func TestContract_C6_OnlyAnEarlierArrivalRearms(t *testing.T) {
 		}
 		ctEqual(t, "settings of the alarm", len(w.hand.TakeSets()), 50)
 		for i := range 50 {
-			w.Cancel(fmt.Sprint(i))
+			w.Cancel(strconv.Itoa(i))
 		}
 		ctEqual(t, "settings for cancels", len(w.hand.TakeSets()), 0)
 	})
@@ -456,8 +457,15 @@ func TestContract_A4_DelaysSaturate(t *testing.T) {
 		d    time.Duration
 		when string
 	}{
-		{math.MinInt64, "0s"}, {math.MinInt64 + 1, "0s"}, {-1, "0s"}, {0, "0s"}, {1, "5s"},
-		{math.MaxInt64, "never"}, {math.MaxInt64 - 1, "never"}, {math.MaxInt64 / 2, "never"}, {2 * century, "never"},
+		{math.MinInt64, "0s"},
+		{math.MinInt64 + 1, "0s"},
+		{-1, "0s"},
+		{0, "0s"},
+		{1, "5s"},
+		{math.MaxInt64, "never"},
+		{math.MaxInt64 - 1, "never"},
+		{math.MaxInt64 / 2, "never"},
+		{2 * century, "never"},
 	} {
 		for _, kind := range []string{"After", "After, tracked", "After, jitter", "AfterFunc", "Reset", "Move"} {
 			t.Run(fmt.Sprintf("%s %d", kind, c.d), func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,7 @@ func TestContract_J2_KeysOneToK(t *testing.T) {
 					inside, most := 0, 0
 					var order []int
 					for i := range 24 {
-						w.put(fmt.Sprint(i), schedule.After(time.Duration(i)*time.Millisecond), func(context.Context) error {
+						w.put(strconv.Itoa(i), schedule.After(time.Duration(i)*time.Millisecond), func(context.Context) error {
 							mu.Lock()
 							order = append(order, i)
 							inside++
@@ -244,7 +245,7 @@ func TestContract_J2_WorkersLimitNamedTasks(t *testing.T) {
 		ctBubble(t, timer.Options{Workers: workers}, func(t *testing.T, w *ct) {
 			gate := make(chan struct{})
 			for i := range 20 {
-				w.put(fmt.Sprint(i), schedule.After(0), w.waits("task", gate))
+				w.put(strconv.Itoa(i), schedule.After(0), w.waits("task", gate))
 			}
 			for range 20 {
 				w.AfterFunc(0, func() { w.note("timer"); <-gate })
@@ -292,7 +293,7 @@ func TestContract_J3_MaxPending(t *testing.T) {
 		w.pass(time.Hour)
 		w.want("30s plain", "31s tracked", "31s next", "1m30s every")
 		for i := range 3 {
-			w.put(fmt.Sprint(i), schedule.After(time.Hour), w.logs("x"))
+			w.put(strconv.Itoa(i), schedule.After(time.Hour), w.logs("x"))
 		}
 		full()
 	})
@@ -456,7 +457,7 @@ func TestContract_RunNowInEveryState(t *testing.T) {
 		t.Run(st.name, func(t *testing.T) {
 			ctBubble(t, st.opts, func(t *testing.T, w *ct) {
 				st.bring(w)
-				w.pass(w.t0.Add(10 * time.Second).Sub(time.Now()))
+				w.pass(time.Until(w.t0.Add(10 * time.Second)))
 				w.told()
 				n, err := w.RunNow(timer.Prefix("a"), "now")
 				ctIs(t, "run now", err, nil)
@@ -482,7 +483,7 @@ func TestContract_PauseInEveryState(t *testing.T) {
 		t.Run(st.name, func(t *testing.T) {
 			ctBubble(t, st.opts, func(t *testing.T, w *ct) {
 				st.bring(w)
-				w.pass(w.t0.Add(10 * time.Second).Sub(time.Now()))
+				w.pass(time.Until(w.t0.Add(10 * time.Second)))
 				w.told()
 				_, err := w.Pause(timer.Prefix("a"), "now")
 				ctIs(t, "pause", err, nil)

@@ -20,11 +20,33 @@ var ctNames = []struct {
 	name string
 	ok   bool
 }{
-	{"a", true}, {"order-42", true}, {"...", true}, {".hidden", true}, {"a b", true}, {" ", true}, {"/", true},
-	{strings.Repeat("x", 255), true}, {"käse 乳酪 🧀", true}, {strings.Repeat("é", 127), true}, {"~", true}, {"\u00a0", true},
-	{"", false}, {".", false}, {"..", false}, {strings.Repeat("x", 256), false}, {strings.Repeat("é", 128), false},
-	{"a\nb", false}, {"\x00", false}, {"\t", false}, {"a\x7f", false}, {"a\u0085", false}, {"\u009f", false},
-	{"\xff", false}, {"a\xc3", false}, {"\xed\xa0\x80", false}, {"\xc0\x80", false},
+	{"a", true},
+	{"order-42", true},
+	{"...", true},
+	{".hidden", true},
+	{"a b", true},
+	{" ", true},
+	{"/", true},
+	{strings.Repeat("x", 255), true},
+	{"käse 乳酪 🧀", true},
+	{strings.Repeat("é", 127), true},
+	{"~", true},
+	{"\u00a0", true},
+	{"", false},
+	{".", false},
+	{"..", false},
+	{strings.Repeat("x", 256), false},
+	{strings.Repeat("é", 128), false},
+	{"a\nb", false},
+	{"\x00", false},
+	{"\t", false},
+	{"a\x7f", false},
+	{"a\u0085", false},
+	{"\u009f", false},
+	{"\xff", false},
+	{"a\xc3", false},
+	{"\xed\xa0\x80", false},
+	{"\xc0\x80", false},
 }
 
 // contract: A7.
@@ -179,7 +201,7 @@ func TestContract_B1_EveryPolicyInEveryState(t *testing.T) {
 
 // ctConflict puts at 10 s and tells what came of it.
 func ctConflict(t *testing.T, w *ct, opt func(uint64) timer.Option) string {
-	w.pass(w.t0.Add(10 * time.Second).Sub(time.Now()))
+	w.pass(time.Until(w.t0.Add(10 * time.Second)))
 	w.told()
 	var gen uint64
 	if task, ok := w.Find("a"); ok {

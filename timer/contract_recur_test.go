@@ -52,7 +52,7 @@ func TestContract_G1_Modes(t *testing.T) {
 				w.put("a", c.s, func(context.Context) error {
 					w.note("")
 					n++
-					time.Sleep(map[int]time.Duration{1: 4, 2: 14}[n] * time.Second)
+					time.Sleep(map[int]time.Duration{1: 4 * time.Second, 2: 14 * time.Second}[n])
 					return nil
 				})
 				w.pass(59 * time.Second)
@@ -64,7 +64,7 @@ func TestContract_G1_Modes(t *testing.T) {
 
 // contract: G1. The grid is anchored where the task was accepted, or at the instant asked for, and does not drift.
 func TestContract_G1_TheFirstInstantAndTheGrid(t *testing.T) {
-	at := func(d time.Duration) time.Time { return ctStart.Add(d) }
+	at := ctStart.Add
 	every := schedule.Every(time.Minute)
 	for _, c := range []struct {
 		name string
@@ -237,7 +237,10 @@ func TestContract_G3_TheDefaultWindow(t *testing.T) {
 		period, late time.Duration
 		ran          bool
 	}{
-		{time.Second, 500 * time.Millisecond, true}, {time.Hour, time.Hour - 1, true}, {10 * day, day, true}, {10 * day, day + 1, false},
+		{time.Second, 500 * time.Millisecond, true},
+		{time.Hour, time.Hour - 1, true},
+		{10 * day, day, true},
+		{10 * day, day + 1, false},
 		{time.Minute, time.Minute - 1, true},
 	} {
 		ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
@@ -480,7 +483,7 @@ func TestContract_F3_FailuresAreReportedAndEndNothing(t *testing.T) {
 		func() error { panic(boom) },
 		func() error { panic(nil) }, //nolint:govet // what users do
 		func() error { runtime.Goexit(); return nil },
-		func() error { var m map[string]int; m["x"] = 1; return nil },
+		func() error { var m map[string]int; m["x"] = 1; return nil }, //nolint:govet,staticcheck // what users do
 		func() error { return nil },
 	}
 	var mu sync.Mutex

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -146,9 +147,9 @@ func TestManyProducers(t *testing.T) {
 				case 0:
 					e.AfterFunc(d, f)
 				case 1:
-					put(t, e, fmt.Sprint(n), schedule.After(d), timer.Plain(f))
+					put(t, e, strconv.Itoa(n), schedule.After(d), timer.Plain(f))
 				default:
-					put(t, e, fmt.Sprint(n), schedule.At(time.Now().Add(d)), timer.Plain(f))
+					put(t, e, strconv.Itoa(n), schedule.At(time.Now().Add(d)), timer.Plain(f))
 				}
 			}
 		})
@@ -278,7 +279,7 @@ func TestEmptyWaitsForever_Races(t *testing.T) {
 		for i := range timer.Rounds(100_000) {
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				for e.Cancel("b") != timer.Cancelled { //nolint:revive // until it has been put
+				for e.Cancel("b") != timer.Cancelled {
 				}
 			})
 			put(t, e, "b", schedule.At(epoch.AddDate(1, 0, 0)), nothing)

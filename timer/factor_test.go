@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,9 +91,9 @@ func TestOneOffAccuracy(t *testing.T) {
 				case 0:
 					e.AfterFunc(d, check)
 				case 1:
-					put(t, e, fmt.Sprint(i), schedule.After(d), timer.Plain(check))
+					put(t, e, strconv.Itoa(i), schedule.After(d), timer.Plain(check))
 				default:
-					put(t, e, fmt.Sprint(i), schedule.At(due), timer.Plain(check))
+					put(t, e, strconv.Itoa(i), schedule.At(due), timer.Plain(check))
 				}
 			}
 			sleep(time.Second)
@@ -441,7 +442,7 @@ func TestCancelFromOwnCallback(t *testing.T) {
 			armed := make(chan struct{})
 			h = e.AfterFunc(2*time.Second, func() {
 				<-armed
-				j.note(fmt.Sprint(h.Stop()))
+				j.note(strconv.FormatBool(h.Stop()))
 			})
 			close(armed)
 			sleep(time.Hour)

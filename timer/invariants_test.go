@@ -1,6 +1,7 @@
 package timer
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"testing"
@@ -125,7 +126,7 @@ func checkEntry(sh *shard, idx uint32, en *entry, delay, instant bool) error {
 	case r.active < 0 || r.ended && len(r.runs) == 0:
 		return fmt.Errorf("it has ended, %d runs, %d active", len(r.runs), r.active)
 	case r.phase == phaseNone && len(r.runs) == 0:
-		return fmt.Errorf("it waits for nothing")
+		return errors.New("it waits for nothing")
 	}
 	return nil
 }
@@ -136,7 +137,7 @@ func checkRuns(sh *shard) error {
 	for run := sh.runs.head; run != nil; prev, run = run, run.next {
 		n++
 		if run.prev != prev {
-			return fmt.Errorf("the runs' list is broken")
+			return errors.New("the runs' list is broken")
 		}
 		if run.timeout != nilIdx {
 			if en := sh.slab.get(run.timeout); en == nil || en.what != any(run) {

@@ -1,8 +1,8 @@
 package timer
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -79,7 +79,7 @@ func laterProperty(t *rapid.T) {
 		"put": func(t *rapid.T) {
 			for range rapid.SampledFrom([]int{1, 2, 100}).Draw(t, "number") {
 				made++
-				name := fmt.Sprint(made % 150)
+				name := strconv.Itoa(made % 150)
 				if _, err := e.Put(name, afterHour, Plain(func() {})); err != nil {
 					t.Fatal(err)
 				}

@@ -399,7 +399,7 @@ func (m *model) resume(t *rapid.T) {
 	for _, task := range all {
 		if late := now - task.due; task.paused && task.period > 0 && late >= 0 {
 			if task.sched.Kind() == schedule.KindEvery {
-				task.due += (late/task.period + 1) * task.period // contract G5
+				task.due += late - late%task.period + task.period // contract G5
 			} else {
 				task.due = now + task.period
 			}

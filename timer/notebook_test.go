@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -234,11 +235,11 @@ func TestCancelledNeverRuns(t *testing.T) {
 		want := make([]int32, n)
 		perm := rand.Perm(n)
 		for i := range n {
-			put(t, e, fmt.Sprint(i), schedule.After(time.Duration(1+i%7)*time.Second), timer.Plain(func() { ran[i].Add(1) }))
+			put(t, e, strconv.Itoa(i), schedule.After(time.Duration(1+i%7)*time.Second), timer.Plain(func() { ran[i].Add(1) }))
 			want[i] = 1
 		}
 		for k, i := range perm[:n/3] {
-			if c := e.Cancel(fmt.Sprint(i)); c != timer.Cancelled {
+			if c := e.Cancel(strconv.Itoa(i)); c != timer.Cancelled {
 				t.Fatalf("Cancel: %v", c)
 			}
 			want[i] = 0
@@ -276,7 +277,7 @@ func TestRearmOnlyWhenHeadChanges(t *testing.T) {
 				if d < head {
 					head, heads = d, heads+1
 				}
-				put(t, e, fmt.Sprint(i), sched(d), nothing)
+				put(t, e, strconv.Itoa(i), sched(d), nothing)
 				if got := e.Stats().Rearms; got != heads {
 					t.Fatalf("%d re-arms after %d adds that became the head", got, heads)
 				}
@@ -306,7 +307,7 @@ func TestDispatcherLifecycle(t *testing.T) {
 	few := e.Stats().Goroutines
 	one := goleak.IgnoreCurrent()
 	for i := range 100_000 {
-		put(t, e, fmt.Sprint(i), schedule.After(time.Hour), nothing)
+		put(t, e, strconv.Itoa(i), schedule.After(time.Hour), nothing)
 	}
 	if err := goleak.Find(one); err != nil {
 		t.Errorf("more goroutines for 100,000 tasks than for one: %v", err)
@@ -353,7 +354,7 @@ func TestPastAndNowRunImmediately(t *testing.T) {
 
 		var ran atomic.Int32
 		for i := range 1000 {
-			put(t, e, fmt.Sprint(i), schedule.After(time.Second), timer.Plain(func() { ran.Add(1) }))
+			put(t, e, strconv.Itoa(i), schedule.After(time.Second), timer.Plain(func() { ran.Add(1) }))
 		}
 		sleep(time.Second - 1)
 		same(t, "ran before they were due", ran.Load(), int32(0))

@@ -116,8 +116,19 @@ func TestDelayOverflow_ResetAndMove(t *testing.T) {
 func TestSatAdd(t *testing.T) {
 	const last = math.MaxInt64
 	for _, c := range []struct{ t, d, want int64 }{
-		{0, 0, 0}, {1, 2, 3}, {last, 0, last}, {last, 1, last}, {1, last, last}, {last, last, last}, {last - 1, 1, last},
-		{5, -5, 0}, {5, -6, 0}, {0, math.MinInt64, 0}, {last, math.MinInt64, 0}, {last, -1, last - 1}, {last, -last, 0},
+		{0, 0, 0},
+		{1, 2, 3},
+		{last, 0, last},
+		{last, 1, last},
+		{1, last, last},
+		{last, last, last},
+		{last - 1, 1, last},
+		{5, -5, 0},
+		{5, -6, 0},
+		{0, math.MinInt64, 0},
+		{last, math.MinInt64, 0},
+		{last, -1, last - 1},
+		{last, -last, 0},
 	} {
 		if got := satAdd(c.t, c.d); got != c.want {
 			t.Errorf("satAdd(%d, %d) is %d, want %d", c.t, c.d, got, c.want)

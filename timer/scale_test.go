@@ -1,11 +1,11 @@
 package timer
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,7 +40,7 @@ func TestOneEngineForAll(t *testing.T) {
 	defer patientClose(t, e)
 	many := rounds(1_000_000)
 	for range many {
-		e.AfterFunc(time.Hour+time.Duration(rand.IntN(int(time.Hour))), func() {})
+		e.AfterFunc(time.Hour+time.Duration(rand.Int64N(int64(time.Hour))), func() {})
 	}
 	const each = 10_000
 	kinds := map[string]struct {
@@ -139,8 +139,7 @@ func TestCancelFreesNow(t *testing.T) {
 		"recurring": func(f func()) Task { return mustPut(t, e, "x", schedule.Every(time.Hour), f) },
 	} {
 		f, payload := heavy()
-		task := put(f)
-		f = nil
+		task := put(f) // nothing here uses f any more, so only the engine could hold it
 		before := e.Stats().Pending
 		if got := e.Cancel("x"); got != Cancelled {
 			t.Fatalf("%s: Cancel is %v", what, got)
@@ -161,7 +160,6 @@ func TestCancelFreesNow(t *testing.T) {
 	if !e.AfterFunc(time.Hour, f).Stop() {
 		t.Error("Stop is false")
 	}
-	f = nil
 	if heapBytes(); payload.Value() != nil {
 		t.Error("a stopped timer's function is held")
 	}
@@ -214,7 +212,7 @@ func TestRemoveLogN_StaleHandle(t *testing.T) {
 	for round := range 2 {
 		for i := range plain {
 			old := plain[i]
-			plain[i] = mustPut(t, e, fmt.Sprint(i), schedule.After(time.Hour+time.Duration(round)), func() {})
+			plain[i] = mustPut(t, e, strconv.Itoa(i), schedule.After(time.Hour+time.Duration(round)), func() {})
 			if got := old.Cancel(); got != Finished {
 				t.Fatalf("Cancel by the handle of a task that was replaced is %v", got)
 			}
@@ -384,12 +382,12 @@ func TestTenMillion(t *testing.T) {
 	timers = nil
 	for from := 0; from < n; from += n / 10 {
 		for i := range n / 10 {
-			if _, err := e.Put(fmt.Sprint(from+i), afterHour, Plain(func() {})); err != nil {
+			if _, err := e.Put(strconv.Itoa(from+i), afterHour, Plain(func() {})); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for i := range n / 10 {
-			if got := e.Cancel(fmt.Sprint(from + i)); got != Cancelled {
+			if got := e.Cancel(strconv.Itoa(from + i)); got != Cancelled {
 				t.Fatalf("Cancel of %d is %v", from+i, got)
 			}
 		}
@@ -401,7 +399,7 @@ func TestTenMillion(t *testing.T) {
 		t.Errorf("%d goroutines with nothing pending, %d before", got, goroutines)
 	}
 	runtime.KeepAlive(timers)
-	if _, err := e.Close(context.Background()); err != nil {
+	if _, err := e.Close(t.Context()); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 }

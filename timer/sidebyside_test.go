@@ -87,7 +87,7 @@ func twinScript(t *rapid.T) {
 			got := []bool{tw.ours.Reset(d), tw.ours.Stop(), tw.ours.Stop(), tw.ours.Reset(d), tw.ours.Reset(d)}
 			want := []bool{tw.theirs.Reset(d), tw.theirs.Stop(), tw.theirs.Stop(), tw.theirs.Reset(d), tw.theirs.Reset(d)}
 			if !slices.Equal(got, want) {
-				t.Fatalf("Reset, Stop, Stop, Reset, Reset of %v are %v, time.AfterFunc's %v", d, got, want)
+				t.Fatalf("Reset, Stop, Reset, Reset of %v are %v, time.AfterFunc's %v", d, got, want)
 			}
 		},
 		"wait": func(t *rapid.T) { time.Sleep(drawDelay(t)) },
@@ -115,12 +115,12 @@ func TestTimer_RacesAddUp(t *testing.T) {
 		"engine":         func(d time.Duration, f func()) timer { return e.AfterFunc(d, f) },
 		"time.AfterFunc": func(d time.Duration, f func()) timer { return time.AfterFunc(d, f) },
 	}
-	for what, make := range makers {
+	for what, arm := range makers {
 		ran := int64(0)
 		for round := range rounds(2000) {
 			var runs, set, stopped atomic.Int64
 			set.Store(1)
-			tm := make(time.Duration(rand.IntN(5_000)), func() { runs.Add(1) })
+			tm := arm(time.Duration(rand.IntN(5_000)), func() { runs.Add(1) })
 			var wg sync.WaitGroup
 			for range 3 {
 				wg.Go(func() {

@@ -1,6 +1,7 @@
 package timer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -74,7 +75,7 @@ func checkChunk(s *slab, n uint32, c *chunk) error {
 		case en.prev != prev:
 			return fmt.Errorf("free entry %d has %d before it, want %d", idx, en.prev, prev)
 		case free > c.used:
-			return fmt.Errorf("the free list has a ring")
+			return errors.New("the free list has a ring")
 		}
 		prev = idx
 		free++

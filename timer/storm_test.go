@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,7 +36,7 @@ const stormPatience = time.Minute
 
 func patientClose(t *testing.T, e *Engine) *Leftover {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), stormPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), stormPatience)
 	defer cancel()
 	left, err := e.Close(ctx)
 	if err != nil {
@@ -76,11 +77,11 @@ type storm struct {
 func (s *storm) name() string { return fmt.Sprint("task ", rand.IntN(300)) }
 
 func (s *storm) schedule() schedule.Schedule {
-	if d := stormDelay(); rand.IntN(2) == 0 {
+	d := stormDelay()
+	if rand.IntN(2) == 0 {
 		return schedule.After(d)
-	} else {
-		return schedule.At(time.Now().Add(d))
 	}
+	return schedule.At(time.Now().Add(d))
 }
 
 func (s *storm) put(conflict Conflict) {
@@ -267,14 +268,14 @@ func TestCancelVsFire_ExactlyOneWins(t *testing.T) {
 			return e.AfterFunc(d, f).Stop
 		},
 		"Engine.Cancel": func(e *Engine, i int, d time.Duration, f func()) func() bool {
-			name := fmt.Sprint(i)
+			name := strconv.Itoa(i)
 			if _, err := e.Put(name, schedule.After(d), Plain(f)); err != nil {
 				panic(err)
 			}
 			return func() bool { return e.Cancel(name) == Cancelled }
 		},
 		"Task.Cancel": func(e *Engine, i int, d time.Duration, f func()) func() bool {
-			task, err := e.Put(fmt.Sprint(i), schedule.At(time.Now().Add(d)), Plain(f), Track())
+			task, err := e.Put(strconv.Itoa(i), schedule.At(time.Now().Add(d)), Plain(f), Track())
 			if err != nil {
 				panic(err)
 			}
@@ -307,7 +308,7 @@ func TestCancelVsFire_ExactlyOneWins(t *testing.T) {
 				}
 				race := func(order func(int) int) {
 					for i := range cancels {
-						if cancel := cancels[order(i)]; cancel() && cancel() {
+						if cancel := cancels[order(i)]; cancel() && cancel() { //nolint:staticcheck // the second call is the test
 							t.Error("a second cancel won too")
 						}
 					}
@@ -362,7 +363,7 @@ func TestNoDoubleRelease(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			for range rounds(10_000) {
-				name, k := fmt.Sprint(rand.IntN(250)), rand.IntN(len(inside))
+				name, k := strconv.Itoa(rand.IntN(250)), rand.IntN(len(inside))
 				switch rand.IntN(8) {
 				case 0, 1, 2:
 					opts := []Option{Key(fmt.Sprint("key ", k), places), Timeout(time.Duration(1 + rand.IntN(int(time.Millisecond))))}
@@ -512,7 +513,7 @@ func TestTwoDispatchersOneItem(t *testing.T) {
 		const n = 500
 		var runs [n]atomic.Int32
 		for i := range runs {
-			name := fmt.Sprint(i)
+			name := strconv.Itoa(i)
 			if _, err := e.Put(name, schedule.After(100*time.Microsecond), Plain(func() { runs[i].Add(1) })); err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -280,7 +281,7 @@ func BenchmarkAdd_1e3_1e6(b *testing.B) {
 				}
 			}
 			for i := range n {
-				put(fmt.Sprint(i), time.Hour+time.Duration(rand.Int64N(structuresSpan)))
+				put(strconv.Itoa(i), time.Hour+time.Duration(rand.Int64N(structuresSpan)))
 			}
 			b.ReportAllocs()
 			for b.Loop() {

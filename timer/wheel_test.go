@@ -2,6 +2,7 @@ package timer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -202,12 +203,12 @@ func slotEntries(w *wheel, s *slab, lvl int, n uint32, held map[uint32]bool) err
 		return nil
 	}
 	if w.levels[lvl] == nil {
-		return fmt.Errorf("occupied, but the level is not there")
+		return errors.New("occupied, but the level is not there")
 	}
 	mark := slotMark | uint32(lvl)<<6 | n
 	start := w.elapsed>>(6*(lvl+1))<<(6*(lvl+1)) | uint64(n)<<(6*lvl)
 	if start>>(6*lvl) < w.elapsed>>(6*lvl) {
-		return fmt.Errorf("occupied, but its time is past")
+		return errors.New("occupied, but its time is past")
 	}
 	q, prev := w.levels[lvl][n], mark
 	for idx := q.head; ; {
