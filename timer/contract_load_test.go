@@ -120,6 +120,31 @@ func TestContract_J2_KeysOneToK(t *testing.T) {
 	}
 }
 
+// contract: J2. Each task's own limit holds for its start, and nobody overtakes one that waits.
+func TestContract_J2_DifferentLimitsOfOneKey(t *testing.T) {
+	ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+		gates := map[string]chan struct{}{}
+		start := func(name string, k int) {
+			gates[name] = make(chan struct{})
+			w.put(name, schedule.After(0), w.waits(name, gates[name]), timer.Key("k", k))
+			w.settle()
+		}
+		start("first of two", 2)
+		start("alone", 1)
+		start("second of two", 2)
+		start("third of three", 3)
+		w.want("0s first of two")
+		close(gates["first of two"])
+		w.settle()
+		got := w.told()
+		slices.Sort(got)
+		ctEqual(t, "go together", got, []string{"0s alone", "0s second of two", "0s third of three"})
+		for _, name := range []string{"alone", "second of two", "third of three"} {
+			close(gates[name])
+		}
+	})
+}
+
 // contract: J2. A place under a key is given back however the one who holds it, or waits for it, ends.
 func TestContract_J2_NoPlaceIsLost(t *testing.T) {
 	key := timer.Key("k", 1)
