@@ -331,6 +331,10 @@ func TestCancelRunningReturnsFalse(t *testing.T) {
 			t.Errorf("cancel of a recurring task in its run: got %v, want cancelled, still runs", c)
 		}
 		sleep(time.Minute)
+		if _, found := e.Find("recurs"); found || e.Stats().Pending != 0 {
+			t.Errorf("after its last run the cancelled is found: %v, %d pending, want neither", found, e.Stats().Pending)
+		}
+		rows2Is(t, "wait", task.Wait(t.Context()), nil)
 		if runs != 1 || task.State() != timer.StateCancelled {
 			t.Errorf("%d runs, %v, want 1, cancelled", runs, task.State())
 		}

@@ -372,6 +372,30 @@ func TestClockStep(t *testing.T) {
 			tr.want(t, "grid@1h10m0s")
 		})
 	})
+	t.Run("instants put after a step back", func(t *testing.T) {
+		rows2Manual(t, timer.Options{Workers: 1}, func(t *testing.T, e *timer.Engine, m *clock.Manual) {
+			tr := rows2ManualTrace(m)
+			tr.round = 100 * time.Microsecond // where many are due together, a tick of the wheel may be waited for
+			at := func(name string, minute int) {
+				rows2Put(t, e, name, schedule.At(epoch.Add(time.Duration(minute)*time.Minute)), tr.run(0))
+			}
+			rows2Advance(t, m, hour)
+			at("late", 120)
+			if due, ok := e.NextDue(); !ok || !due.Equal(epoch.Add(2*hour)) { // who asks has the wheel looked at
+				t.Errorf("next due %v, want in an hour", due)
+			}
+			m.Step(-30 * time.Minute)
+			synctest.Wait()
+			want := []string{"earliest@1h10m0s"}
+			for i := range 100 {
+				at(fmt.Sprint("early", i), 50)
+				want = append(want, fmt.Sprint("early", i, "@1h20m0s"))
+			}
+			at("earliest", 40)
+			rows2Advance(t, m, 2*hour)
+			tr.want(t, append(want, "late@2h30m0s")...)
+		})
+	})
 	t.Run("a delay counts the time of a suspend", func(t *testing.T) {
 		rows2Manual(t, timer.Options{}, func(t *testing.T, e *timer.Engine, m *clock.Manual) {
 			tr := rows2ManualTrace(m)

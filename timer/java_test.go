@@ -29,24 +29,28 @@ func rows2Discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // contract: C1.
 func TestScheduleDelay(t *testing.T) {
-	rows2Bubble(t, timer.Options{}, func(t *testing.T, e *timer.Engine) {
+	rows2Bubble(t, timer.Options{Workers: 1}, func(t *testing.T, e *timer.Engine) { // with one shard all share a wheel
 		delays := []time.Duration{
 			math.MinInt64, -time.Second, 0, 1, time.Microsecond, 65_535, 65_536, 65_537, time.Millisecond, 1500 * time.Millisecond,
 			5 * time.Second, 30 * time.Minute, 48 * time.Hour, 10*365*24*time.Hour + 1,
 		}
 		start := time.Now()
-		got := make([]time.Duration, len(delays))
+		got, unnamed := make([]time.Duration, len(delays)), make([]time.Duration, len(delays))
 		for i, d := range delays {
 			rows2Put(t, e, strconv.Itoa(i), schedule.After(d), func(context.Context) error {
 				got[i] = time.Since(start)
 				return nil
 			})
+			e.AfterFunc(d, func() { unnamed[i] = time.Since(start) })
 		}
 		sleep(11 * 365 * 24 * time.Hour)
 		want := slices.Clone(delays)
 		want[0], want[1] = 0, 0
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("times of start (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(want, unnamed); diff != "" {
+			t.Errorf("times of start of unnamed timers (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -393,13 +393,22 @@ func TestStartOnlyOnce(t *testing.T) {
 		if again := rows2Put(t, e, "task", at, tr.run(0)); again.Generation() != first.Generation() {
 			t.Errorf("put again: generation %d, want %d as before", again.Generation(), first.Generation())
 		}
+		kept := rows2Put(t, e, "kept", at, tr.run(0), timer.Track(), timer.Tags("b", "a"))
+		if again := rows2Put(t, e, "kept", at, tr.run(0), timer.Tags("a", "b"), timer.Track()); again.Generation() != kept.Generation() {
+			t.Errorf("put again: generation %d, want %d as before", again.Generation(), kept.Generation())
+		}
+		recurs := rows2Put(t, e, "recurs", schedule.Every(time.Hour), tr.run(0))
+		sleep(time.Second)
+		if again := rows2Put(t, e, "recurs", schedule.Every(time.Hour), tr.run(0)); again.Generation() != recurs.Generation() || !again.Next().Equal(tr.start.Add(time.Hour)) {
+			t.Errorf("put again: generation %d, next %v, want %d and an hour after the first Put", again.Generation(), again.Next(), recurs.Generation())
+		}
 		_, err := e.Put("task", at, tr.run(0), timer.OnConflict(timer.Fail))
 		rows2Is(t, "put again with Fail", err, timer.ErrExists)
 		_, err = e.Put("task", schedule.After(time.Second), tr.run(0), timer.IfAbsent())
 		rows2Is(t, "put again with IfAbsent", err, timer.ErrExists)
 		rows2Is(t, "start again", e.Start(), timer.ErrAlreadyStarted)
-		sleep(10 * time.Second)
-		tr.want(t, "task@3s")
+		sleep(9 * time.Second)
+		tr.want(t, "kept@3s", "task@3s")
 		rows2Is(t, "move what has run", e.Move("task", schedule.After(time.Second)), timer.ErrUnknown)
 		rows2Is(t, "move what has run by its handle", first.Move(schedule.After(time.Second)), timer.ErrFinished)
 
