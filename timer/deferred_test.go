@@ -298,7 +298,7 @@ func TestEmptyWaitsForever_Races(t *testing.T) {
 			if n, err := e.RunNow(timer.Named("a"), ""); n != 1 || err != nil {
 				t.Fatalf("RunNow: %d, %v", n, err)
 			}
-			for start := time.Now(); int(ended.Load()) != i+1; { // spins, to be quicker than a wake-up
+			for start := time.Now(); int(ended.Load()) != i+1; runtime.Gosched() { // quicker than a wake-up
 				if time.Since(start) > patience {
 					t.Fatalf("round %d: ran %d times", i, ended.Load())
 				}
