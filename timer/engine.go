@@ -83,7 +83,8 @@ const (
 
 // New makes an engine, which runs at once unless it is Held. An engine with nothing pending holds no goroutine; one that
 // is not needed any more should be closed. Inside a testing/synctest bubble it follows the bubble's time and must be used
-// and closed inside of that bubble. Several Options are a mistake and panic.
+// and closed inside of that bubble; across the bubble's edge what can return an error returns ErrBubble. Several Options are
+// a mistake and panic.
 func New(opts ...Options) *Engine {
 	var o Options
 	if len(opts) > 1 {

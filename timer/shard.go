@@ -156,9 +156,12 @@ func (sh *shard) emptiedLocked() {
 // caller that adds and removes a single timer in turn thus finds the alarm set early enough and pays for no system call.
 func (e *Engine) idle() {
 	e.ranOut()
-	e.timers.release()
-	if e.tasks != e.timers {
-		e.tasks.release()
+	idlers := e.timers.idlers.Load() != 0 || e.tasks.idlers.Load() != 0
+	if idlers && !e.clk.Read().Foreign() { // nobody is woken from a bubble's other side: that would be fatal
+		e.timers.release()
+		if e.tasks != e.timers {
+			e.tasks.release()
+		}
 	}
 	armed, wall := e.armedBoot.Load(), e.armedWall.Load()
 	if armed == awake || armed == e.linger.Load() && wall == never {
