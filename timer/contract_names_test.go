@@ -536,3 +536,22 @@ func TestContract_B4_EveryChangeRaisesTheGeneration(t *testing.T) {
 		}
 	})
 }
+
+// contract: A6. A number that is no policy is not taken for one that carries a count.
+func TestContract_A6_NumbersAreNoPolicies(t *testing.T) {
+	e := newEngine(t)
+	for n := range 200 {
+		for what, opt := range map[string]timer.Option{
+			"OnConflict": timer.OnConflict(timer.Conflict(n)),
+			"Overlap":    timer.Overlap(timer.OverlapPolicy(n)),
+			"CatchUp":    timer.CatchUp(timer.CatchUpPolicy(n)),
+		} {
+			_, err := e.Put("x", schedule.After(time.Hour), timer.Plain(func() {}), opt)
+			last := map[string]int{"OnConflict": int(timer.EarliestDue), "Overlap": int(timer.Allow), "CatchUp": int(timer.None)}[what]
+			if known := n <= last; known != (err == nil) {
+				t.Errorf("%s(%d): the error is %v", what, n, err)
+			}
+			e.Cancel("x")
+		}
+	}
+}

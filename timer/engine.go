@@ -22,7 +22,8 @@ type Options struct {
 	// Workers limits how many named tasks run at a time; 0 is no limit. With 1 the order is exact: by due, then first in,
 	// first out. Unnamed timers never wait for a limit.
 	Workers int
-	// MaxPending limits how many named tasks may be pending; beyond it Put returns ErrFull. 0 is no limit but memory.
+	// MaxPending limits how many named tasks may be pending or running; beyond it Put of a new name returns ErrFull. 0 is no
+	// limit but memory.
 	MaxPending int
 	// Held engines accept tasks and run none until Start is called.
 	Held bool

@@ -308,6 +308,7 @@ func TestStronglyTyped(t *testing.T) {
 		"timer.Stats.Fires uint64":            "starts",
 		"timer.Stats.Early uint64":            "starts",
 		"timer.Stats.Failed uint64":           "runs",
+		"timer.Stats.Overran uint64":          "runs",
 		"timer.Stats.Skipped uint64":          "occurrences",
 		"timer.Stats.Panics uint64":           "panics",
 		"timer.Stats.Refused uint64":          "calls",

@@ -23,22 +23,25 @@ const (
 	// EarliestDue takes the new handler and options, and whichever schedule comes due first.
 	EarliestDue
 	debounce
-	conflictBits = 3
+	conflictBits = 8 // of the kind; the wait is above them, in units of 64 ns
 )
 
 // Debounce replaces the task, so that a burst of Puts runs once, after the last one; but the task comes due no later than
-// wait after the burst's first Put. A Put without options is not the first of a burst: when it was is not kept. A wait of
+// wait, rounded up to 64 ns, after the burst's first Put. A Put without options is not the first of a burst: when it was is not kept. A wait of
 // 18 years or more is no limit; one that is not positive is refused by Put.
 func Debounce(wait time.Duration) Conflict {
-	return Conflict(min(max(wait, -1), maxWait))<<conflictBits | debounce
+	return Conflict((min(max(wait, -waitUnit), maxWait)+waitUnit-1)/waitUnit)<<conflictBits | debounce
 }
 
-const maxWait = 1 << 59
+const (
+	maxWait  = 1 << 59
+	waitUnit = 64
+)
 
 func (c Conflict) kind() Conflict { return c & (1<<conflictBits - 1) }
 
 func (c Conflict) wait() time.Duration {
-	if w := time.Duration(c >> conflictBits); w < maxWait {
+	if w := time.Duration(c>>conflictBits) * waitUnit; w < maxWait {
 		return w
 	}
 	return math.MaxInt64
@@ -58,7 +61,7 @@ const (
 	// Allow runs at once, beside the other.
 	Allow
 	bufferAll
-	policyBits = 3
+	policyBits = 32 // of the kind; how many is above them
 )
 
 // BufferAll runs once for every occurrence that came due, one after the other, but keeps at most the newest n; older ones
@@ -232,7 +235,7 @@ func OnError(p ErrorPolicy) Option {
 }
 
 // Timeout ends the context of each run after d, with ErrTimeout as its cause. A handler that ignores its context is not
-// stopped: its run goes on, holding its place, until it returns.
+// stopped: its run goes on, holding its place, until it returns; Stats().Overran counts it then.
 func Timeout(d time.Duration) Option {
 	return func(o *options) { o.positive("Timeout", d); o.timeout = d }
 }

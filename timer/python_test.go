@@ -252,6 +252,9 @@ func TestTaskTimeoutCooperative(t *testing.T) {
 		if s := ignores.State(); s != timer.StateDone || ignores.Err() != nil {
 			t.Errorf("a handler that succeeded late: %v, %v, want done", s, ignores.Err())
 		}
+		if n := e.Stats().Overran; n != 1 { // the one that heeds its context ends in time
+			t.Errorf("%d runs are said to have ended after their timeout, want 1", n)
+		}
 
 		rows2Put(t, e, "quick", schedule.Every(time.Second).Times(2), func(ctx context.Context) error {
 			time.Sleep(999 * time.Millisecond)

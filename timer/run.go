@@ -334,6 +334,9 @@ func (e *Engine) settle(run *running, err error) {
 	}
 	cur.runs = slices.DeleteFunc(cur.runs, func(o *running) bool { return o == run })
 	r.active--
+	if !run.deadline.IsZero() && now.Boot > run.expires {
+		e.overran.Add(1)
+	}
 	if err != nil || !r.ended {
 		r.err = err
 	}

@@ -9,7 +9,7 @@ import (
 
 // stats are the engine's counters.
 type stats struct {
-	wakeups, rearms, failed, skipped, panics, refusals, hooksLost atomic.Uint64
+	wakeups, rearms, overran, failed, skipped, panics, refusals, hooksLost atomic.Uint64
 
 	cells []fireStats
 }
@@ -45,6 +45,7 @@ type Stats struct {
 	Rearms     uint64 // how often something earlier made it set its alarm again
 	Fires      uint64 // starts
 	Early      uint64 // starts before the due time: 0, or the engine is broken
+	Overran    uint64 // runs that ended later than their Timeout
 	Failed     uint64 // runs that ended with an error, a panic or a runtime.Goexit
 	Skipped    uint64 // occurrences that were dropped
 	Panics     uint64 // panics and runtime.Goexits, unnamed timers' too
@@ -61,7 +62,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{
 		Name:    e.opts.Name,
 		Wakeups: e.wakeups.Load(), Rearms: e.rearms.Load(),
-		Failed: e.failed.Load(), Skipped: e.skipped.Load(), Panics: e.panics.Load(), Refused: e.refusals.Load(),
+		Overran: e.overran.Load(), Failed: e.failed.Load(), Skipped: e.skipped.Load(), Panics: e.panics.Load(), Refused: e.refusals.Load(),
 		HooksLost: e.hooksLost.Load(),
 	}
 	for i := range e.cells {
