@@ -52,7 +52,7 @@ func twinScript(t *rapid.T) {
 	}
 	t.Repeat(map[string]func(*rapid.T){
 		"": func(t *rapid.T) {
-			time.Sleep(1) // lets run what is due now, at one instant and the next
+			time.Sleep(time.Nanosecond) // lets run what is due now, at one instant and the next
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
