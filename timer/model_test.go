@@ -241,6 +241,7 @@ func (m *model) put(t *rapid.T) {
 			t.Skip("a recurring task is not debounced")
 		}
 		all = append(all, OnConflict(Debounce(wait)))
+		wait = (wait + 63) / 64 * 64 // as documented
 	case "IfAbsent":
 		all = append(all, IfAbsent())
 	case "IfPending":
