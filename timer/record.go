@@ -327,8 +327,17 @@ func (r *record) advanceLocked(now clock.Reading) {
 		}
 		r.occ = r.rule.Next(last)
 	}
+	manual := r.manual
 	r.manual, r.buffed, r.after = false, false, time.Time{}
-	if k := r.set.overlap; !r.occ.IsZero() && (k == Allow || k == CancelOther) && r.backlog == 0 {
+	switch k := r.set.overlap; {
+	case r.occ.IsZero() || k != Allow && k != CancelOther:
+	case r.backlog == 0:
+		r.linkLocked(now)
+	case k == Allow: // what is to be caught up starts beside the others; after a manual start it is counted anew
+		if !manual {
+			r.backlog--
+			r.buffed = true
+		}
 		r.linkLocked(now)
 	}
 }

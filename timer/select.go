@@ -291,7 +291,7 @@ func (e *Engine) Resume(s Selector) (int, error) {
 		if r.phase != phaseParked {
 			return true
 		}
-		r.phase, r.buffed = phaseNone, false
+		r.phase, r.buffed, r.backlog = phaseNone, false, 0
 		at := r.instant(now)
 		switch count := r.dueCount(at); {
 		case count == 0 || r.set.resumeMissed || !r.recurring():
