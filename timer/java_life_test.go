@@ -252,17 +252,17 @@ fire:  -> expired`},
 	}
 	for _, test := range tests {
 		t.Run(test.state, func(t *testing.T) {
-			got := ""
+			var got strings.Builder
 			for _, c := range calls {
 				rows2Bubble(t, timer.Options{}, func(t *testing.T, e *timer.Engine) {
 					task := test.make(t, e)
 					sleep(0)
 					result := c.call(e, task)
 					sleep(0)
-					got += fmt.Sprintf("\n%s: %s -> %s", c.name, result, task.State())
+					fmt.Fprintf(&got, "\n%s: %s -> %s", c.name, result, task.State())
 				})
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := cmp.Diff(test.want, got.String()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
