@@ -664,5 +664,5 @@ func engineProperty(t *rapid.T) {
 // Random operations on names and timers against a map: after each of them the names, their number, their due times and
 // states, and the next deadline agree, and everything that ran did so at its due time to the nanosecond.
 func TestModel_HeapAndNameTableAgree(t *testing.T) {
-	checkRapid(t, 100, 500, func(t *rapid.T) { rapid.SyncTest(t, engineProperty) })
+	checkRapid(t, modelCases, 500, func(t *rapid.T) { rapid.SyncTest(t, engineProperty) })
 }

@@ -2,4 +2,8 @@
 
 package timer
 
-const manyTimers = 1_000_000
+// What the build tag slow multiplies; see make test-slow.
+const (
+	manyTimers = 1_000_000
+	modelCases = 100 // of about 500 operations
+)

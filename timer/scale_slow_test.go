@@ -2,4 +2,7 @@
 
 package timer
 
-const manyTimers = 10_000_000
+const (
+	manyTimers = 10_000_000
+	modelCases = 2000
+)

@@ -194,7 +194,7 @@ func TestStress_Conservation(t *testing.T) {
 	for _, opts := range []Options{{}, {Workers: 1}, {Workers: 4, MaxPending: 1000}} {
 		t.Run(fmt.Sprintf("Workers=%d", opts.Workers), func(t *testing.T) {
 			s := &storm{e: New(opts)}
-			s.run(rounds(5000))
+			s.run(rounds(3000))
 			if err := checkEngine(s.e); err != nil {
 				t.Error(err)
 			}
@@ -326,7 +326,11 @@ func TestCancelVsFire_ExactlyOneWins(t *testing.T) {
 				}
 				runs += int(r)
 			}
-			if low := len(all) / 100; runs < low || runs > len(all)-low {
+			low := len(all) / 100
+			if runtime.GOMAXPROCS(0) == 1 {
+				low = 1 // on a single processor they only meet where one is preempted
+			}
+			if runs < low || runs > len(all)-low {
 				t.Errorf("%d of %d ran: they did not race", runs, len(all))
 			}
 		})
