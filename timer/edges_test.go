@@ -653,3 +653,50 @@ func TestAllowCatchesUpBesideARun(t *testing.T) {
 	edgeSame(t, "on time", next(), "50s missed 0")
 	close(goOn)
 }
+
+// contract: G2, G3. While CancelOther catches up, an occurrence that comes due still asks the run under way to stop: one
+// that goes on until it is asked does not hold up the schedule for ever. One that ends by itself is followed at once.
+func TestCancelOtherCatchesUp(t *testing.T) {
+	for _, waits := range []bool{true, false} {
+		m := clock.NewManual(edgeEpoch)
+		e := New(Options{Clock: m})
+		started, cause := make(chan string, 9), make(chan error, 9)
+		edgePut(t, e, "a", schedule.Every(10*time.Second), func(ctx context.Context) error {
+			a, _ := TaskFrom(ctx)
+			started <- fmt.Sprint(a.ScheduledFor.Sub(edgeEpoch), " at ", a.Started.Sub(edgeEpoch), " missed ", a.Missed)
+			if waits {
+				<-ctx.Done()
+			}
+			cause <- context.Cause(ctx)
+			return nil
+		}, Overlap(CancelOther), CatchUp(All(3)))
+		if err := m.Suspend(45 * time.Second).Wait(edgeCtx(t)); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"20s at 45s missed 1", "30s at 45s missed 0", "40s at 45s missed 0", "50s at 50s missed 0"}
+		if waits {
+			want = []string{"20s at 45s missed 1", "30s at 50s missed 0", "40s at 1m0s missed 0", "50s at 1m10s missed 0"}
+		}
+		for i := range want {
+			select {
+			case got := <-started:
+				edgeSame(t, fmt.Sprint("start ", i), got, want[i])
+			case <-edgeCtx(t).Done():
+				t.Fatalf("run %d does not begin", i)
+			}
+			if waits || i == 2 {
+				next := m.Now().Boot/int64(10*time.Second)*int64(10*time.Second) + int64(10*time.Second)
+				if err := m.WaitArmed(edgeCtx(t), func(boot, _ int64) bool { return boot == next }); err != nil {
+					t.Fatal(err)
+				}
+				if err := m.Run(edgeCtx(t), time.Duration(next-m.Now().Boot)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := <-cause; waits != (err != nil) {
+				t.Errorf("run %d ended with %v", i, err)
+			}
+		}
+		edgeClose(t, e)
+	}
+}

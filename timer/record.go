@@ -130,6 +130,10 @@ func (r *record) linkLocked(now clock.Reading) {
 		r.phase = phaseParked
 		return
 	}
+	r.linkAsDueLocked(now)
+}
+
+func (r *record) linkAsDueLocked(now clock.Reading) {
 	r.phase = phaseLinked
 	r.sh.linkLocked(r.idx, r.sh.slab.at(r.idx), r.due, r.wall, max(r.at(now), 0))
 }
@@ -339,6 +343,11 @@ func (r *record) advanceLocked(now clock.Reading) {
 			r.buffed = true
 		}
 		r.linkLocked(now)
+	default: // what is to be caught up waits for the end of the run, but an occurrence that is still to come asks for it
+		if next := r.rule.Next(r.instant(now).Add(-r.offset)); !next.IsZero() && !r.paused {
+			r.due = r.dueOf(next)
+			r.linkAsDueLocked(now)
+		}
 	}
 }
 
@@ -372,6 +381,8 @@ func (r *record) resumeLocked(now clock.Reading) {
 	case r.phase == phaseHeld:
 		r.readyLocked(now, nil)
 		return
+	case r.phase == phaseLinked && r.backlog > 0 && !r.buffed && len(r.runs) == 0: // nobody has to ask for the end any more
+		r.unlinkLocked()
 	case r.phase != phaseNone || r.endsWithRun():
 		return
 	}
