@@ -24,6 +24,8 @@ func hotLines() []line {
 	first.name, first.title = "hot-first", "named put + cancel, hot, earlier than all others"
 	first.note = "One operation is a put 10 to 50 ms ahead and its cancellation at once, with nothing before it: every put may " +
 		"have to re-arm the sleeper, and a stopped time.AfterFunc leaves its heap at the next operation, its cheapest case."
+	first.engines = []string{engineDuly, engineAfterFunc, engineMap, engineEmpty} // the schedulers need minutes for a sample
+	first.heavy = nil
 	first.sample = sampleFirst
 
 	parallel := hot
