@@ -70,6 +70,10 @@ floors: ## hold the packages to the table of rooms and floors
 fuzz: ## fuzz each target for FUZZ_SECONDS (5)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/fuzz
 
+.PHONY: test-slow
+test-slow: ## run what takes minutes: ten million timers, a million random operations
+	go test -tags slow -run 'TestTenMillion|TestModel_' ./timer
+
 .PHONY: bench
 bench: ## measure the engine beside its peers, into docs/bench/engine.md
 	@mkdir -p docs/bench
