@@ -274,6 +274,9 @@ func (r *record) startLocked(w *worker, now clock.Reading, it item, key *keyWait
 	if r.wall {
 		due = satAdd(due, now.Boot-now.Wall)
 	}
+	if r.manual {
+		due = min(due, now.Boot) // the wall clock may have been set back since RunNow
+	}
 	run := &running{
 		rec: r, fn: r.fn, gen: r.gen, number: r.starts, missed: r.folded, key: key,
 		started: time.Unix(0, now.Wall).UTC(), due: wallOf(due, now), timeout: nilIdx,
