@@ -292,7 +292,7 @@ func (r *record) collectedLocked(now clock.Reading) {
 	if r.ended {
 		return
 	}
-	r.token++
+	r.token.Add(1)
 	if r.waiter != nil {
 		r.sh.e.leaveKey(r.waiter)
 		r.waiter = nil

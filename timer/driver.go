@@ -183,6 +183,11 @@ func (sh *shard) takeLocked(items []item, due []uint32, now clock.Reading) []ite
 		case func():
 			it.f = what
 			sh.dropLocked(idx, en)
+		case Handler:
+			if sh.e.tasks != sh.e.timers { // it may wait long for a worker
+				it.rec = sh.promoteLocked(idx, en)
+				it.rec.seen = it.at
+			}
 		case *running:
 			what.timeout = nilIdx
 			what.cancel(errTimedOut)
@@ -196,7 +201,7 @@ func (sh *shard) takeLocked(items []item, due []uint32, now clock.Reading) []ite
 			if !what.dueLocked() {
 				continue
 			}
-			it.gen, it.token, it.prio = what.gen, what.token, what.set.priority
+			it.rec, it.gen, it.token, it.prio = what, what.gen, what.token.Load(), what.set.priority
 		}
 		items = append(items, it)
 	}

@@ -13,13 +13,20 @@ import (
 type item struct {
 	f     func()
 	sh    *shard
-	gen   uint64 // the task's generation
-	due   int64  // boot time
-	at    int64  // boot time at which the driver saw it
-	token uint32 // the record's; 0 for a plain task
+	rec   *record // nil for a plain task
+	gen   uint64  // the task's generation
+	due   int64   // boot time
+	at    int64   // boot time at which the driver saw it
+	token uint32  // the record's; 0 for a plain task
 	idx   uint32
 	prio  int
 	key   *keyWaiter // set if the task's key was granted to it
+}
+
+// stale says that the task was cancelled, moved or replaced since. An item that carries a key's grant must be taken all the
+// same, to give the grant back.
+func (it *item) stale() bool {
+	return it.rec != nil && it.key == nil && it.rec.token.Load() != it.token
 }
 
 // stallTime is how long work may wait while no worker is idle before the pool grows.
@@ -76,6 +83,7 @@ func (p *pool) submit(items []item) {
 	for i := range items {
 		p.queue.push(items[i])
 	}
+	p.queue.prune()
 	for n := min(p.queue.len(), p.procs); n > 0; n-- {
 		if !p.wakeOneLocked() && (len(p.workers) >= p.procs || !p.growLocked()) {
 			break
@@ -279,8 +287,31 @@ func (p *pool) abandon() (timers int) {
 
 // A queue holds items by priority, and first in, first out within one.
 type queue struct {
-	fifos []fifo // by falling priority; nearly always there is one
-	size  int
+	fifos  []fifo // by falling priority; nearly always there is one
+	size   int
+	pruned int // size when stale items were dropped last
+}
+
+const pruneSize = 1024
+
+// prune drops stale items when the queue has doubled since it last did: tasks that are put and replaced over and over behind
+// workers that are blocked for long must not fill the memory.
+func (q *queue) prune() {
+	if q.size < max(pruneSize, 2*q.pruned) {
+		q.pruned = min(q.pruned, q.size)
+		return
+	}
+	for i := range q.fifos {
+		f := &q.fifos[i]
+		q.size -= f.n
+		for range f.n {
+			if it := f.pop(); !it.stale() {
+				f.push(it)
+			}
+		}
+		q.size += f.n
+	}
+	q.pruned = q.size
 }
 
 func (q *queue) len() int { return q.size }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/dulyhq/duly/schedule"
 )
 
 // poolFixture is a pool of two processors whose items run their func, in a bubble.
@@ -348,4 +350,47 @@ func TestQueue_LetsGoOfBursts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Tasks that are put, come due and are replaced, over and over, behind a worker that is blocked leave nothing behind.
+func TestPool_StaleItemsAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Options{Workers: 1})
+		gate := make(chan struct{})
+		if _, err := e.Put("blocks", schedule.After(0), Plain(func() { <-gate })); err != nil {
+			t.Fatal(err)
+		}
+		var ran []int
+		if _, err := e.Put("first", schedule.After(time.Millisecond), Plain(func() { ran = append(ran, -1) })); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		const puts = 5 * pruneSize
+		for i := range puts {
+			opts := []Option{nil, Track()}[i%2:]
+			if opts[0] == nil {
+				opts = nil
+			}
+			if _, err := e.Put("again", schedule.After(0), Plain(func() { ran = append(ran, i) }), opts...); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // the driver has handed it over
+			e.tasks.mu.Lock()
+			n := e.tasks.queue.len()
+			e.tasks.mu.Unlock()
+			if n > pruneSize {
+				t.Fatalf("after %d puts %d items wait, want at most %d", i+1, n, pruneSize)
+			}
+		}
+		close(gate)
+		if err := e.Wait(t.Context(), AllTasks()); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{-1, puts - 1}; !slices.Equal(ran, want) {
+			t.Errorf("ran %v, want %v", ran, want)
+		}
+		if _, err := e.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

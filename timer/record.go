@@ -2,6 +2,7 @@ package timer
 
 import (
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/dulyhq/duly/clock"
@@ -25,7 +26,7 @@ type record struct {
 	id    uint64 // of the entry
 	gen   uint64
 	idx   uint32
-	token uint32 // counts what makes an item in a queue stale
+	token atomic.Uint32 // counts what makes an item in a queue stale; a pool reads it without the shard's lock
 
 	wall    bool  // the timeline
 	phase   phase // of the pending occurrence
@@ -122,7 +123,7 @@ func (r *record) shown(t time.Time, now clock.Reading) time.Time {
 
 // linkLocked lets the record's occurrence come due.
 func (r *record) linkLocked(now clock.Reading) {
-	r.token++
+	r.token.Add(1)
 	if !r.manual {
 		r.due = r.dueOf(r.occ)
 	}
@@ -140,7 +141,7 @@ func (r *record) linkAsDueLocked(now clock.Reading) {
 
 // unlinkLocked takes the pending occurrence out of wherever it is.
 func (r *record) unlinkLocked() {
-	r.token++
+	r.token.Add(1)
 	r.sh.unlinkLocked(r.idx, r.sh.slab.at(r.idx))
 	if r.waiter != nil {
 		r.sh.e.leaveKey(r.waiter)
@@ -166,13 +167,13 @@ func (r *record) dueLocked() bool {
 
 // readyLocked hands the pending occurrence to the workers.
 func (r *record) readyLocked(now clock.Reading, granted *keyWaiter) {
-	r.token++
+	r.token.Add(1)
 	r.phase = phaseReady
 	due := r.due
 	if r.wall {
 		due = satAdd(due, now.Boot-now.Wall)
 	}
-	it := item{sh: r.sh, idx: r.idx, gen: r.gen, token: r.token, prio: r.set.priority, due: due, at: r.seen, key: granted}
+	it := item{sh: r.sh, rec: r, idx: r.idx, gen: r.gen, token: r.token.Load(), prio: r.set.priority, due: due, at: r.seen, key: granted}
 	r.sh.e.tasks.submit([]item{it})
 }
 

@@ -248,7 +248,7 @@ func (sh *shard) claimLocked(w *worker, it item, now clock.Reading) (run *runnin
 		}
 		r = sh.promoteLocked(it.idx, en)
 	}
-	if r.phase != phaseReady || r.token != it.token || r.gen != it.gen {
+	if r.phase != phaseReady || r.token.Load() != it.token || r.gen != it.gen {
 		return nil, it.key
 	}
 	key := it.key

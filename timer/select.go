@@ -273,7 +273,7 @@ func (e *Engine) Pause(s Selector, reason string) (int, error) {
 		r.paused = true
 		if r.phase != phaseNone && r.phase != phaseHeld {
 			r.unlinkLocked()
-			r.token++
+			r.token.Add(1)
 			r.phase = phaseParked
 		}
 		return true
