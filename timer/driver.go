@@ -46,30 +46,43 @@ func (e *Engine) pass() (err error) {
 		e.testPass()
 	}
 	for {
-		now := e.clk.Read()
+		now, fired := e.clk.Read(), false
 		back := now.Wall < e.lastWall
 		e.lastWall = now.Wall
 		for i := range e.shards {
 			sh := &e.shards[i]
 			if sh.nextBoot.Load() <= now.Boot || sh.nextWall.Load() <= now.Wall || back {
-				e.expire(sh, now)
+				fired = e.expire(sh, now) || fired
 			}
 		}
-		if e.rest(now) {
+		pause := int64(0)
+		if fired {
+			end := e.clk.Read()
+			pause = min(restFactor*max(end.Boot-now.Boot, 0), 1<<tickShift)
+			now = end
+		}
+		if e.rest(now, pause) {
 			return nil
 		}
 	}
 }
 
+// restFactor is how much longer than its last pass the driver sleeps at least, up to a tick.
+const restFactor = 8
+
 // rest sets the alarm for what comes next, unless something is due already. It first publishes that the alarm is not set,
 // then looks at what the shards have published.
-func (e *Engine) rest(now clock.Reading) bool {
+//
+// Where one thing after another comes due, a wake-up for each would cost more than their starts. A driver that found
+// something due therefore pauses for some times as long as that took it: a tick at most, by which others may be late. In
+// virtual time a pass takes no time, and nothing is late.
+func (e *Engine) rest(now clock.Reading, pause int64) bool {
 	e.armMu.Lock()
 	defer e.armMu.Unlock()
 	e.armedBoot.Store(never)
 	e.armedWall.Store(never)
 	boot, wall := e.nexts()
-	if boot <= now.Boot || wall <= now.Wall {
+	if pause == 0 && (boot <= now.Boot || wall <= now.Wall) {
 		e.armedBoot.Store(awake)
 		e.armedWall.Store(awake)
 		return false
@@ -77,19 +90,24 @@ func (e *Engine) rest(now clock.Reading) bool {
 	if e.live.Load() == 0 {
 		boot, wall = never, never
 	}
-	e.setAlarmLocked(boot, wall)
+	e.setAlarmLocked(max(boot, satAdd(now.Boot, pause)), max(wall, satAdd(now.Wall, pause)))
 	return true
 }
 
 // expire hands what is due in a shard to the workers, in batches between which others get the shard's lock.
-func (e *Engine) expire(sh *shard, now clock.Reading) {
-	for e.handOver(sh, now) {
+// It says whether anything was due.
+func (e *Engine) expire(sh *shard, now clock.Reading) (fired bool) {
+	for {
+		n, more := e.handOver(sh, now)
+		if fired = fired || n > 0; !more {
+			return fired
+		}
 	}
 }
 
 // handOver is one batch of expire. While it is on its way from the shard to the workers, Drain and Close must not find
 // both of them empty.
-func (e *Engine) handOver(sh *shard, now clock.Reading) (more bool) {
+func (e *Engine) handOver(sh *shard, now clock.Reading) (n int, more bool) {
 	e.handing.Lock()
 	defer e.handing.Unlock()
 	items, more := e.expireBatch(sh, now)
@@ -100,8 +118,9 @@ func (e *Engine) handOver(sh *shard, now clock.Reading) (more bool) {
 		e.timers.submit(slices.DeleteFunc(slices.Clone(items), isTask))
 		e.tasks.submit(slices.DeleteFunc(items, func(it item) bool { return !isTask(it) }))
 	}
+	n = len(items)
 	clear(items)
-	return more
+	return n, more
 }
 
 func (e *Engine) expireBatch(sh *shard, now clock.Reading) (items []item, more bool) {

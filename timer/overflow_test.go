@@ -3,6 +3,7 @@ package timer
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,9 +84,9 @@ func TestDelayOverflow16(t *testing.T) {
 func TestDelayOverflow_ResetAndMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := New()
-		ran := 0
-		timer := e.AfterFunc(time.Hour, func() { ran++ })
-		task := mustPut(t, e, "x", afterHour, func() { ran++ })
+		var ran atomic.Int32 // the two run beside each other
+		timer := e.AfterFunc(time.Hour, func() { ran.Add(1) })
+		task := mustPut(t, e, "x", afterHour, func() { ran.Add(1) })
 		time.Sleep(time.Minute)
 		if !timer.Reset(math.MaxInt64) {
 			t.Error("Reset of a pending timer is false")
@@ -95,8 +96,8 @@ func TestDelayOverflow_ResetAndMove(t *testing.T) {
 		}
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if due, ok := e.NextDue(); ran != 0 || ok {
-			t.Errorf("%d ran, the next is due at %v", ran, due)
+		if due, ok := e.NextDue(); ran.Load() != 0 || ok {
+			t.Errorf("%d ran, the next is due at %v", ran.Load(), due)
 		}
 		if !timer.Reset(time.Second) {
 			t.Error("Reset of a pending timer is false")
@@ -106,8 +107,8 @@ func TestDelayOverflow_ResetAndMove(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if ran != 2 {
-			t.Errorf("%d ran, want 2", ran)
+		if ran.Load() != 2 {
+			t.Errorf("%d ran, want 2", ran.Load())
 		}
 		patientClose(t, e)
 	})
