@@ -129,7 +129,8 @@ const RunPending CloseOption = 1
 // nothing of the user's runs any more, and no goroutine, file or timer of the engine is left. What was pending is dropped
 // and returned. If ctx ends first, also while RunPending waits, Drain returns its cause, and the Leftover says what still
 // runs; nothing else starts any more, but a hook that is being called may go on, too. Called by a handler with its context,
-// Drain does not wait, which would be for itself, and returns ErrSelfWait.
+// Drain does not wait, which would be for itself, and returns ErrSelfWait. An unnamed timer's function, OnPanic and a hook
+// have no such context: called by them, Drain waits for itself until ctx ends.
 //
 // Drain and Close may be called again, also at the same time; only one of the calls gets what was pending.
 func (e *Engine) Drain(ctx context.Context, opts ...CloseOption) (*Leftover, error) {

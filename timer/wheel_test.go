@@ -244,11 +244,12 @@ func slotEntries(w *wheel, s *slab, lvl int, n uint32, held map[uint32]bool) err
 func wheelProperty(t *rapid.T) {
 	m := newWheelModel(t)
 	limits := rapid.SampledFrom([]int{1, 2, 7, 64, 256, math.MaxInt, math.MaxInt})
-	some := func(t *rapid.T) int {
-		if len(m.all) == 0 {
-			t.Skip("nothing is there")
+	// some calls f with an entry, if there is one. Actions do not skip: a fuzzer finds the input that does nothing else, at which
+	// rapid gives up.
+	some := func(t *rapid.T, f func(i int)) {
+		if n := len(m.all); n > 0 {
+			f(rapid.IntRange(0, n-1).Draw(t, "entry"))
 		}
-		return rapid.IntRange(0, len(m.all)-1).Draw(t, "entry")
 	}
 	t.Repeat(map[string]func(*rapid.T){
 		"": m.check,
@@ -263,15 +264,14 @@ func wheelProperty(t *rapid.T) {
 				m.add(satAdd(due, step*int64(i)))
 			}
 		},
-		"remove": func(t *rapid.T) { m.remove(some(t)) },
+		"remove": func(t *rapid.T) { some(t, m.remove) },
 		"remove half": func(t *rapid.T) {
 			for i := len(m.all) / 2; i > 0; i-- {
 				m.remove(i)
 			}
 		},
 		"raise": func(t *rapid.T) {
-			i := some(t)
-			m.raise(i, max(m.all[i].due, m.drawDue(t)))
+			some(t, func(i int) { m.raise(i, max(m.all[i].due, m.drawDue(t))) })
 		},
 		"raise all": func(t *rapid.T) {
 			by := rapid.Int64Range(0, 1<<50).Draw(t, "by")
@@ -288,7 +288,7 @@ func wheelProperty(t *rapid.T) {
 		"wait for the next": func(t *rapid.T) {
 			at := m.earliest()
 			if at > math.MaxInt64/2 {
-				t.Skip("never")
+				return // never
 			}
 			at = max(m.now, at+rapid.Int64Range(-1, 1).Draw(t, "beside"))
 			m.expire(t, at, limits.Draw(t, "limit"))
