@@ -160,7 +160,7 @@ func (r *record) eventLocked(k EventKind, now clock.Reading, reason string, n in
 		return Event{Kind: k}
 	}
 	ev := Event{
-		Kind: k, Name: r.name, Generation: r.gen, At: time.Unix(0, now.Wall).UTC(), Reason: reason, Count: n, Err: nil,
+		Kind: k, Name: r.name, Generation: r.gen, At: time.Unix(0, now.Wall).UTC(), Reason: reason, Count: n,
 	}
 	if !r.occ.IsZero() {
 		ev.ScheduledFor = r.shown(r.occ, now)

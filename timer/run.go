@@ -18,7 +18,6 @@ import (
 type running struct {
 	rec        *record
 	fn         Handler
-	gen        uint64
 	number     int64
 	missed     int64
 	scheduled  time.Time
@@ -278,7 +277,7 @@ func (r *record) startLocked(w *worker, now clock.Reading, it item, key *keyWait
 		due = min(due, now.Boot) // the wall clock may have been set back since RunNow
 	}
 	run := &running{
-		rec: r, fn: r.fn, gen: r.gen, number: r.starts, missed: r.folded, key: key,
+		rec: r, fn: r.fn, number: r.starts, missed: r.folded, key: key,
 		started: time.Unix(0, now.Wall).UTC(), due: wallOf(due, now), timeout: nilIdx,
 	}
 	run.scheduled = r.shown(r.occ, now)

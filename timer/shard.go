@@ -17,7 +17,6 @@ type shard struct {
 	names    names
 	boot     wheel  // delays
 	wall     *wheel // instants; made on first use
-	phase    uint64
 	lastID   uint64
 	revived  map[uint64]uint32 // unnamed timers that were reset after their entry had gone: identity -> index
 	runs     runList
@@ -35,8 +34,8 @@ func (sh *shard) init(e *Engine, i, n int) {
 	// Spread the boundaries of all levels up to some 18 minutes evenly over the shards, so that they do not cascade at
 	// the same time: the bits of i, reversed, are the high bits of the phase.
 	if n > 1 {
-		sh.phase = bits.Reverse64(uint64(i)) >> (64 - 40)
-		sh.boot.phase = sh.phase | sh.phase>>12 | sh.phase>>24
+		phase := bits.Reverse64(uint64(i)) >> (64 - 40)
+		sh.boot.phase = phase | phase>>12 | phase>>24
 	}
 	sh.nextBoot.Store(never)
 	sh.nextWall.Store(never)
