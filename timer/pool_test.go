@@ -2,6 +2,7 @@ package timer
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -392,5 +393,68 @@ func TestPool_StaleItemsAreDropped(t *testing.T) {
 		if _, err := e.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	})
+}
+
+// Whatever the handlers do - nothing, block, sleep, leave by Goexit - each item runs once, whoever holds it.
+func TestPool_EveryItemRunsOnce(t *testing.T) {
+	checkRapid(t, 100, 30, func(rt *rapid.T) {
+		wrong := ""
+		synctest.Test(t, func(*testing.T) {
+			x := newPoolFixture(rapid.SampledFrom([]int{0, 0, 1, 2, 5}).Draw(rt, "limit"))
+			var ran []*atomic.Int32
+			for range rapid.IntRange(1, 8).Draw(rt, "bursts") {
+				items := make([]item, rapid.SampledFrom([]int{1, 10, 300}).Draw(rt, "size"))
+				acts := rapid.SliceOfN(rapid.IntRange(0, 20), 10, 10).Draw(rt, "acts")
+				for i := range items {
+					runs := new(atomic.Int32)
+					ran = append(ran, runs)
+					act := acts[i%len(acts)]
+					items[i].f = func() {
+						runs.Add(1)
+						switch act {
+						case 0:
+							time.Sleep(10 * stallTime)
+						case 1:
+							time.Sleep(stallTime / 3)
+						case 2:
+							runtime.Goexit()
+						}
+					}
+				}
+				x.submit(items)
+				time.Sleep(rapid.SampledFrom([]time.Duration{0, stallTime / 2, 20 * stallTime}).Draw(rt, "pause"))
+			}
+			<-x.close()
+			for i, runs := range ran {
+				if n := runs.Load(); n != 1 {
+					wrong = fmt.Sprintf("item %d of %d ran %d times", i, len(ran), n)
+				}
+			}
+		})
+		if wrong != "" {
+			rt.Fatal(wrong)
+		}
+	})
+}
+
+// Timers that no worker has taken are counted when the engine's owner gives up waiting.
+func TestPool_AbandonCountsTimers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newPoolFixture(2)
+		x.do(1000, func() {})
+		synctest.Wait()
+		block := make(chan struct{})
+		items := make([]item, 500)
+		for i := range items {
+			items[i] = item{sh: new(shard), f: func() { <-block }}
+		}
+		x.submit(items)
+		synctest.Wait()
+		if got, want := x.abandon(), len(items)-2; got != want {
+			t.Errorf("%d timers were abandoned, want %d", got, want)
+		}
+		close(block)
+		x.end(t)
 	})
 }
