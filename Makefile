@@ -18,17 +18,17 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## run all tests, as the README says
+test: ## run all tests of all modules, as the README says
 	go test ./...
 
 .PHONY: race
 race: ## run all tests shuffled, with the race detector
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on work
 
 .PHONY: cover
 cover: ## measure test coverage, as a page in .tmp/cover.html
 	@mkdir -p .tmp
-	go test -coverpkg=./... -coverprofile=.tmp/cover.out ./...
+	go test -coverpkg=work -coverprofile=.tmp/cover.out work
 	go tool cover -html=.tmp/cover.out -o .tmp/cover.html
 	@go tool cover -func=.tmp/cover.out | tail -n 1
 
@@ -54,8 +54,8 @@ fix-check: ## show what `make fix` would change
 
 .PHONY: vet-all
 vet-all: ## vet for each operating system that duly is built for, and for 32 bits
-	@set -e; for os in $(SYSTEMS); do echo "go vet for $$os"; CGO_ENABLED=0 GOOS=$$os go vet ./...; done
-	@echo "go vet for 32 bits"; CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet ./...
+	@set -e; for os in $(SYSTEMS); do echo "go vet for $$os"; CGO_ENABLED=0 GOOS=$$os go vet work; done
+	@echo "go vet for 32 bits"; CGO_ENABLED=0 GOOS=linux GOARCH=386 go vet work
 
 .PHONY: alone
 alone: ## build and vet each module without go.work
@@ -71,13 +71,23 @@ fuzz: ## fuzz each target for FUZZ_SECONDS (5)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/fuzz
 
 .PHONY: test-slow
-test-slow: ## run what takes minutes: ten million timers, a million random operations
+test-slow: ## run what takes minutes: ten million timers, a million random operations, every zone and change of clocks
 	go test -tags slow -run 'TestTenMillion|TestModel_' ./timer
+	go test -tags slow -timeout 60m -run 'TestZones|TestRandomRules' ./schedule
+
+.PHONY: diff-cron
+diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too; needs node and npm
+	cd internal/diffcron && npm ci --ignore-scripts --no-audit --no-fund
+	go test -tags diff -count=1 -timeout 30m -v -run TestDiffCron ./schedule
 
 .PHONY: bench
 bench: ## measure the engine beside its peers, into docs/bench/engine.md
 	@mkdir -p docs/bench
 	cd bench && GOWORK=off go run . -out ../docs/bench/engine.md
+
+.PHONY: bench-schedules
+bench-schedules: ## measure Next of random cron rules beside other packages, into docs/bench/schedules.md
+	cd bench && GOWORK=off go run . -schedules $(or $(CASES),200000) -out ../docs/bench/schedules.md
 
 .PHONY: bench-check
 bench-check: ## build the benchmarks and check that their engines do what they measure

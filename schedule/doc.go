@@ -40,10 +40,22 @@
 //	every 1h30m                            Every
 //	pace 10s                               Pace
 //	pace-from-start 10s                    PaceFromStart
+//	cron 0 9 * * mon-fri                   Cron
+//	(every 1h) or (cron 30 12 * * sat)     Union, of any number of schedules in parentheses
 //
-// followed by any of these, printed in this order, the first three and the last where the schedule recurs:
+// followed by any of these, printed in this order and only where they are not the default:
 //
-//	from T   until T   times N   jitter D   align T
+//	in ZONE   gap after|skip|shift   fold first|second|both   days or|and          cron
+//	except (S)                                                                     every, cron, a union
+//	from T   until T   times N                                                     what recurs
+//	jitter D                                                                       all
+//	align T                                                                        every
+//
+// A cron expression ends where one of these words begins. It may be a word such as @daily; "TZ=Europe/Berlin 0 9 * * *" is
+// "0 9 * * * in Europe/Berlin", and "@every 5m" is "every 5m". An expression is printed in lower case, with the names of
+// weekdays, the numbers of months, and whatever means the same in the same way. except may be given several times, and takes
+// "at", "cron" and unions of these in parentheses, with clauses of their own; without a zone they go by that of the rest.
+// A schedule nests at most four deep.
 //
 // D is what time.Duration prints, exactly, with zeros left out (1h, not 1h0m0s) and fractions allowed (1.5h); days and
 // weeks are words of calendars and refused. T is RFC 3339 (seconds may be left out), with a zone in brackets behind it

@@ -15,13 +15,22 @@ func spread(name string, limit time.Duration) time.Duration {
 	if limit <= 0 {
 		return 0
 	}
+	hi, _ := bits.Mul64(hashName(name), uint64(limit))
+	return time.Duration(hi)
+}
+
+// spreadInt maps a name to a number in [0, n), evenly over names. Like spread it must not change.
+func spreadInt(name string, n int) int {
+	hi, _ := bits.Mul64(hashName(name), uint64(n))
+	return int(hi)
+}
+
+func hashName(name string) uint64 {
 	h := uint64(0xcbf29ce484222325)
 	for i := range len(name) {
 		h = (h ^ uint64(name[i])) * 0x100000001b3
 	}
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd
 	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
-	h ^= h >> 33
-	hi, _ := bits.Mul64(h, uint64(limit))
-	return time.Duration(hi)
+	return h ^ h>>33
 }

@@ -311,34 +311,22 @@ func parseOffset(w string, i int) (offset time.Duration, end int, ok bool, m mis
 	return offset, colon + 3, true, miss{}
 }
 
-// loadZone finds a zone of the IANA database. The local zone is refused: it is another one on every machine.
-func loadZone(name string) (*time.Location, miss) {
-	const want = "a zone of the IANA database, such as Europe/Berlin"
-	if name == "" || name == "Local" || name == "localtime" || len(name) > 64 {
-		return nil, miss{want: want}
-	}
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, miss{want: want}
-	}
-	return loc, miss{}
-}
-
 // resolve finds the instant at which clocks in loc show what civil shows in UTC. Where they show it twice it is the
 // first; where they never do, it is the first instant after the gap (contract I2, I3).
 func resolve(civil time.Time, loc *time.Location) time.Time {
 	// No zone is a day or more from UTC, so the search begins before every instant in question, and takes the stretches
 	// of constant offset one by one, the earliest first.
-	for t := civil.Add(-24 * time.Hour).In(loc); ; {
-		_, offset := t.Zone()
-		start, end := t.ZoneBounds()
-		u := civil.Add(time.Duration(-offset) * time.Second)
+	z := zoned{loc: loc}
+	reading, ns := civil.Unix(), int64(civil.Nanosecond())
+	for second := reading - daySeconds; ; {
+		s := z.at(second)
+		at := reading - s.offset
 		switch {
-		case !start.IsZero() && u.Before(start):
-			return bare(start)
-		case end.IsZero() || u.Before(end):
-			return bare(u)
+		case s.start != noStart && at < s.start:
+			return time.Unix(s.start, 0).UTC()
+		case s.end == noEnd || at < s.end:
+			return time.Unix(at, ns).UTC()
 		}
-		t = end
+		second = s.end
 	}
 }

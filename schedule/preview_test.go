@@ -68,7 +68,7 @@ func TestPreviewJitter(t *testing.T) {
 	n, at := 0, noon
 	for o := range grid.Preview(noon) {
 		n, at = n+1, at.Add(time.Hour)
-		want := Occurrence{At: at, Due: at.Add(grid.Offset())}
+		want := Occurrence{At: at, Due: at.Add(grid.Offset()), Marks: MarkJitter}
 		if diff := cmp.Diff(want, o); diff != "" {
 			t.Errorf("grid: -want +got\n%s", diff)
 		}
@@ -79,7 +79,7 @@ func TestPreviewJitter(t *testing.T) {
 	n, due := 0, noon
 	for o := range pace.Preview(noon) {
 		due = due.Add(time.Hour + pace.Offset())
-		want := Occurrence{At: due.Add(-pace.Offset()), Due: due}
+		want := Occurrence{At: due.Add(-pace.Offset()), Due: due, Marks: MarkJitter}
 		if diff := cmp.Diff(want, o); diff != "" {
 			t.Errorf("pace: -want +got\n%s", diff)
 		}

@@ -1,20 +1,24 @@
 package schedule
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Rule is a Schedule bound to a task: its phase comes from the instant of acceptance, its jitter from the task's name. It
 // is a pure value: the same arguments give the same answer on every machine; it may be used from several goroutines. Its
-// methods allocate nothing (Preview aside), take the same few steps whatever the distance, and never wrap: what would lie
+// methods allocate nothing (Preview aside), take few steps whatever the distance, and never wrap: what would lie
 // beyond the year 9999 is never. The zero Rule has no occurrence.
 //
 // All instants are nominal, in UTC and without a monotonic reading. An occurrence is due at its nominal instant plus
 // [Rule.Offset]. [Schedule.Times] counts starts, which a pure rule cannot know: only Preview heeds it.
 type Rule struct {
 	kind   Kind
-	pinned bool // the first instant was given by From: a pace does not come before it
+	pinned bool   // the first instant was given by From: a pace does not come before it
+	times  uint32 // 0: no limit, or one that no preview reaches
 	d      time.Duration
 	offset time.Duration
-	times  int
+	set    *set      // of a calendar, and of a grid that leaves something out
 	first  time.Time // zero: no occurrence at all; for KindEvery also the anchor of the grid
 	end    time.Time // no occurrence after it
 }
@@ -31,13 +35,21 @@ func (s Schedule) Bind(name string, accepted time.Time) Rule {
 	}
 	r := Rule{kind: s.kind, d: s.d, end: lastInstant()}
 	if m := s.more; m != nil {
-		r.offset, r.times = spread(name, m.jitter), m.times
+		r.offset = spread(name, m.jitter)
+		if int64(m.times) <= math.MaxUint32 {
+			r.times = uint32(m.times)
+		}
 		if !m.until.IsZero() {
 			r.end = m.until
 		}
 		r.pinned = !m.from.IsZero()
 	}
+	r.set = s.bindSet(name, accepted)
 	switch {
+	case r.set != nil && r.pinned:
+		r.first = r.set.next(s.more.from.Add(-1))
+	case r.set != nil:
+		r.first = r.set.next(accepted)
 	case s.kind == KindAfter:
 		r.first = accepted.Add(max(s.d, 0))
 	case s.kind == KindAt:
@@ -59,6 +71,16 @@ func (s Schedule) Bind(name string, accepted time.Time) Rule {
 // acceptance: At or From can name the past.
 func (r Rule) First() time.Time { return r.first }
 
+// Spacing returns the time from t, taken to be an occurrence, to the next one: of a calendar, whose occurrences are not
+// equally far apart, the answer differs from one to the other. It is at most 292 years, and 0 if there is no next one.
+func (r Rule) Spacing(t time.Time) time.Duration {
+	n := r.Next(t)
+	if n.IsZero() {
+		return 0
+	}
+	return n.Sub(t)
+}
+
 // Offset returns the jitter of the task, the same for each of its occurrences: at least 0 and less than the limit given to
 // [Schedule.Jitter]. due = Next + Offset. It is the 64-bit FNV-1a hash of the name's bytes, put through MurmurHash3's
 // finalizer fmix64, times the limit, divided by 2^64 and rounded down. This does not change between releases.
@@ -74,6 +96,11 @@ func (r Rule) Next(t time.Time) time.Time {
 	}
 	var n time.Time
 	switch {
+	case r.set != nil:
+		if t.Before(r.first) {
+			return r.first
+		}
+		n = r.set.next(t)
 	case r.kind == KindPace || r.kind == KindPaceFromStart:
 		if t.Before(time.Time{}) {
 			t = time.Time{}
@@ -99,6 +126,14 @@ func (r Rule) Prev(t time.Time) time.Time {
 	switch {
 	case r.first.IsZero() || !t.After(r.first):
 		return time.Time{}
+	case r.set != nil:
+		if t.After(r.end) {
+			t = r.end.Add(1)
+		}
+		if p := r.set.prev(t); !p.Before(r.first) {
+			return p
+		}
+		return time.Time{}
 	case r.kind != KindEvery:
 		return r.first
 	}
@@ -113,18 +148,22 @@ func (r Rule) Prev(t time.Time) time.Time {
 }
 
 // Count returns the number of nominal occurrences after the first instant and not after the second, at most
-// math.MaxInt64. For Pace and PaceFromStart it is 1 if a run that ended, or started, at after would be followed by one up
+// math.MaxInt64. Of a union, and of what leaves something out, it counts one by one and no further than 10,001. For Pace and
+// PaceFromStart it is 1 if a run that ended, or started, at after would be followed by one up
 // to upTo, else 0.
 func (r Rule) Count(after, upTo time.Time) int64 {
 	n := r.Next(after)
 	if n.IsZero() || n.After(upTo) {
 		return 0
 	}
-	if r.kind != KindEvery {
-		return 1
-	}
 	if upTo.After(r.end) {
 		upTo = r.end
+	}
+	switch {
+	case r.set != nil:
+		return addOne(r.set.count(n, upTo))
+	case r.kind != KindEvery:
+		return 1
 	}
 	return addOne(steps(bare(upTo), n, r.d))
 }

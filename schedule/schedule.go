@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -15,9 +17,12 @@ const (
 	KindEvery                         // fixed rate, on a grid
 	KindPace                          // fixed delay from the end of one run to the start of the next
 	KindPaceFromStart                 // fixed delay from the start of one run to the start of the next
+	KindCron                          // a cron expression, read from the wall clock of a zone
+	KindUnion                         // whenever one of several schedules fires
 )
 
-// String returns the word that the kind's text form begins with, and "invalid" for the zero Kind.
+// String returns the word that the kind's text form begins with, "union" for a union, whose form begins with a parenthesis,
+// and "invalid" for the zero Kind.
 func (k Kind) String() string {
 	switch k {
 	case 0:
@@ -32,6 +37,10 @@ func (k Kind) String() string {
 		return "pace"
 	case KindPaceFromStart:
 		return "pace-from-start"
+	case KindCron:
+		return "cron"
+	case KindUnion:
+		return "union"
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
@@ -55,6 +64,15 @@ type more struct {
 	times              int       // 0: no limit
 	jitter             time.Duration
 	err                *Error
+
+	cron    *cron
+	never   bool           // the cron expression has no match in all time
+	zone    string         // as it was given; empty: UTC
+	loc     *time.Location // nil: UTC
+	gap     Gap
+	fold    Fold
+	members []Schedule
+	except  []Schedule
 }
 
 // After is once, d after the schedule is accepted. d <= 0 means at once; a d that leads beyond the year 9999 means never.
@@ -149,7 +167,8 @@ func (s Schedule) Times(n int) Schedule {
 
 // Jitter delays every occurrence by the same amount, at least 0 and less than limit, that follows from the task's name
 // alone (see [Rule.Offset]): tasks of one period spread out, and each keeps its rhythm. limit must be positive and, for
-// Every, shorter than the period, so that an occurrence stays before the next.
+// Every, shorter than the period, so that an occurrence stays before the next. For cron it may be longer: all occurrences
+// are put off by as much.
 func (s Schedule) Jitter(limit time.Duration) Schedule {
 	switch {
 	case s.broken():
@@ -165,13 +184,17 @@ func (s Schedule) Jitter(limit time.Duration) Schedule {
 	return s
 }
 
-// Err returns the first mistake made in building s, as an *[Error], or nil if s is a schedule.
+// Err returns the first mistake made in building s, as an *[Error], or nil if s is a schedule. That s has no occurrence in
+// all time is a mistake, too; see [Schedule.Never].
 func (s Schedule) Err() error {
 	if s.more != nil && s.more.err != nil {
 		return s.more.err
 	}
 	if s.kind == 0 {
-		return &Error{Field: "schedule", Want: "one made by After, At, Every, Pace, PaceFromStart or Parse, not the zero Schedule"}
+		return &Error{Field: "schedule", Want: "one made by After, At, Every, Cron, another function of this package or Parse, not the zero Schedule"}
+	}
+	if s.Never() {
+		return &Error{Field: s.kind.String(), Value: clip(s.String()), Want: "a date that comes at some time: this one never does"}
 	}
 	return nil
 }
@@ -183,13 +206,14 @@ func (s Schedule) Kind() Kind { return s.kind }
 func (s Schedule) Recurring() bool { return s.kind >= KindEvery }
 
 // Relative reports whether s counts from the instant of acceptance alone. In process such a schedule follows the monotonic
-// clock; one that names an instant (At, From, Until, AlignTo) follows the wall clock, also when that is stepped.
+// clock; one that names an instant (At, From, Until, AlignTo) or a calendar (Cron, and what Except leaves out) follows the
+// wall clock, also when that is stepped.
 func (s Schedule) Relative() bool {
-	if s.kind == KindAt || s.kind == 0 {
+	if s.kind == KindAt || s.kind == 0 || s.kind >= KindCron {
 		return false
 	}
 	m := s.more
-	return m == nil || m.from.IsZero() && m.until.IsZero() && m.align.IsZero()
+	return m == nil || m.from.IsZero() && m.until.IsZero() && m.align.IsZero() && len(m.except) == 0
 }
 
 // PlainAfter returns the delay, and true if s is an After without jitter and mistake.
@@ -200,7 +224,7 @@ func (s Schedule) PlainAfter() (time.Duration, bool) {
 // PlainAt returns the instant, in UTC, and true if s is an At without jitter and mistake.
 func (s Schedule) PlainAt() (time.Time, bool) { return s.at, s.kind == KindAt && s.more == nil }
 
-// Period returns the period of a recurring schedule, and 0 for one that fires once.
+// Period returns the period of Every, Pace and PaceFromStart, and 0 for others: a calendar has none.
 func (s Schedule) Period() time.Duration {
 	if !s.Recurring() {
 		return 0
@@ -235,8 +259,26 @@ func (s Schedule) Equal(o Schedule) bool {
 	if a.err != nil || b.err != nil {
 		return a.err != nil && b.err != nil && *a.err == *b.err
 	}
-	return a.from.Equal(b.from) && a.until.Equal(b.until) && a.align.Equal(b.align) && a.times == b.times && a.jitter == b.jitter
+	return a.from.Equal(b.from) && a.until.Equal(b.until) && a.align.Equal(b.align) && a.times == b.times && a.jitter == b.jitter &&
+		a.sameCalendar(b)
 }
+
+// sameCalendar reports whether two schedules of one kind mean the same times of day, and leave out the same.
+func (m *more) sameCalendar(o *more) bool {
+	if m.zoneName() != o.zoneName() || (m.cron == nil) != (o.cron == nil) {
+		return false
+	}
+	if m.cron != nil && (cmp.Or(m.gap, GapAfter) != cmp.Or(o.gap, GapAfter) || cmp.Or(m.fold, FoldFirst) != cmp.Or(o.fold, FoldFirst)) {
+		return false
+	}
+	if m.cron != o.cron && m.cron != nil && (m.cron.and != o.cron.and || string(m.cron.appendText(nil)) != string(o.cron.appendText(nil))) {
+		return false
+	}
+	same := func(a, b Schedule) bool { return string(a.appendPart(nil, true)) == string(b.appendPart(nil, true)) }
+	return slices.EqualFunc(m.members, o.members, Schedule.Equal) && slices.EqualFunc(m.except, o.except, same)
+}
+
+func (m *more) zoneName() string { return cmp.Or(m.zone, "UTC") }
 
 // copyMore returns a more of s's own, to be written to.
 func (s Schedule) copyMore() *more {
@@ -279,7 +321,10 @@ func (s Schedule) nonEmpty(field string, t time.Time) Schedule {
 	if s.more.from.IsZero() {
 		return s
 	}
-	first, last := s.firstFrom(), lastInstant()
+	first, last := s.more.from, lastInstant()
+	if s.kind == KindEvery {
+		first = s.firstFrom()
+	}
 	if !s.more.until.IsZero() {
 		last = s.more.until
 	}

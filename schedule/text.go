@@ -7,21 +7,73 @@ import (
 )
 
 // String returns the canonical text of s, which [Parse] reads back as an equal schedule. An invalid schedule gives its
-// mistake, in a form that does not parse.
+// mistake, in a form that does not parse; one that has no occurrence in all time is well formed and has its text.
 func (s Schedule) String() string {
-	if err := s.Err(); err != nil {
-		return "invalid " + err.Error()
+	if s.broken() {
+		return "invalid " + s.Err().Error()
 	}
-	b := append(make([]byte, 0, 64), s.kind.String()...)
-	b = append(b, ' ')
-	if s.kind == KindAt {
-		b = appendTime(b, s.at)
-	} else {
+	return string(s.appendText(make([]byte, 0, 64)))
+}
+
+// MarshalText returns the canonical text, so that a Schedule is a string in JSON. An invalid schedule is an error; one that
+// has no occurrence in all time is not, so that it can be shown.
+func (s Schedule) MarshalText() ([]byte, error) {
+	if s.broken() {
+		return nil, s.Err()
+	}
+	return s.appendText(make([]byte, 0, 64)), nil
+}
+
+// appendText appends the form of s, and its clauses in canonical order.
+func (s Schedule) appendText(b []byte) []byte { return s.appendPart(b, false) }
+
+// appendPart is appendText of what may be left out of another schedule: then UTC is said where it was, because without it the
+// other's zone would count.
+func (s Schedule) appendPart(b []byte, exception bool) []byte {
+	switch s.kind {
+	case KindAt:
+		b = appendTime(append(b, "at "...), s.at)
+	case KindCron:
+		b = s.more.cron.appendText(append(b, "cron "...))
+		b = s.more.appendCivil(b, exception)
+	case KindUnion:
+		for i, m := range s.more.members {
+			if i > 0 {
+				b = append(b, " or "...)
+			}
+			b = append(m.appendPart(append(b, '('), exception), ')')
+		}
+	default:
+		b = append(append(b, s.kind.String()...), ' ')
 		b = append(b, durationText(s.d)...)
 	}
-	m := s.more
-	if m == nil {
-		return string(b)
+	if s.more == nil {
+		return b
+	}
+	return s.more.appendClauses(b)
+}
+
+// appendCivil appends how the wall clock is read, as far as it is not the default.
+func (m *more) appendCivil(b []byte, exception bool) []byte {
+	if m.zone != "" && (m.zone != "UTC" || exception) {
+		b = append(append(b, " in "...), m.zone...)
+	}
+	if m.gap > GapAfter {
+		b = append(append(b, " gap "...), m.gap.String()...)
+	}
+	if m.fold > FoldFirst {
+		b = append(append(b, " fold "...), m.fold.String()...)
+	}
+	if m.cron.and {
+		b = append(b, " days and"...)
+	}
+	return b
+}
+
+// appendClauses appends the clauses that every kind has.
+func (m *more) appendClauses(b []byte) []byte {
+	for _, other := range m.except {
+		b = append(other.appendPart(append(b, " except ("...), true), ')')
 	}
 	b = appendInstant(b, " from ", m.from)
 	b = appendInstant(b, " until ", m.until)
@@ -31,15 +83,7 @@ func (s Schedule) String() string {
 	if m.jitter > 0 {
 		b = append(append(b, " jitter "...), durationText(m.jitter)...)
 	}
-	return string(appendInstant(b, " align ", m.align))
-}
-
-// MarshalText returns the canonical text, so that a Schedule is a string in JSON. An invalid schedule is an error.
-func (s Schedule) MarshalText() ([]byte, error) {
-	if err := s.Err(); err != nil {
-		return nil, err
-	}
-	return []byte(s.String()), nil
+	return appendInstant(b, " align ", m.align)
 }
 
 func appendInstant(b []byte, word string, t time.Time) []byte {

@@ -280,14 +280,25 @@ func (r *record) window() time.Duration {
 	if r.set.window > 0 {
 		return r.set.window
 	}
-	return min(max(r.sched.Period(), time.Minute), 24*time.Hour)
+	return min(max(r.period(), time.Minute), 24*time.Hour)
+}
+
+// period is how far apart occurrences are: a calendar's, which are not always as far, at the present one.
+func (r *record) period() time.Duration {
+	if p := r.sched.Period(); p > 0 {
+		return p
+	}
+	if p := r.rule.Spacing(r.occ); p > 0 {
+		return p
+	}
+	return r.occ.Sub(r.rule.Prev(r.occ)) // it is the last
 }
 
 func (r *record) grace() time.Duration {
 	if r.set.grace > 0 {
 		return r.set.grace
 	}
-	return min(r.sched.Period(), time.Minute)
+	return min(r.period(), time.Minute)
 }
 
 // goOnAfterLocked skips n occurrences, the last of which is given, and lets the next one come due.

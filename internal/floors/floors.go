@@ -31,7 +31,7 @@ type Room struct {
 	For   string // what the room is for, in half a line
 	Tree  bool   // every directory below belongs to the room too
 	Own   bool   // a module of its own, which may import libraries
-	Waits bool   // may use the waiting functions of package time
+	Waits bool   // may use the waiting functions of the packages time and context
 }
 
 // A Finding is one breach of the law.
@@ -43,8 +43,11 @@ type Finding struct {
 // String returns the finding as one line.
 func (f Finding) String() string { return f.Where + ": " + f.What }
 
-// waiting are the functions of package time that wait or that make something wait.
-var waiting = []string{"After", "AfterFunc", "NewTicker", "NewTimer", "Sleep", "Tick"}
+// waiting are the functions of the standard library that wait for a time or that make something wait for it.
+var waiting = map[string][]string{
+	"time":    {"After", "AfterFunc", "NewTicker", "NewTimer", "Sleep", "Tick"},
+	"context": {"WithDeadline", "WithDeadlineCause", "WithTimeout", "WithTimeoutCause"},
+}
 
 // nameless are names that say nothing about what a room is for.
 var nameless = []string{"common", "helper", "helpers", "misc", "model", "models", "type", "types", "util", "utils"}
@@ -190,8 +193,8 @@ func (c *checker) checkFile(fset *token.FileSet, room Room, file *ast.File, isTe
 			c.checkImport(where, room, dir, isTest)
 		case !isTest && !room.Own && !standard(imported) && !under(imported, "golang.org/x/sys"):
 			c.find(where, "imports %s; the core module imports the standard library and golang.org/x/sys only", imported)
-		case imported == "time" && !isTest && !room.Waits:
-			c.checkWaiting(fset, file, spec)
+		case waiting[imported] != nil && !isTest && !room.Waits:
+			c.checkWaiting(fset, file, spec, imported)
 		}
 	}
 }
@@ -214,13 +217,13 @@ func (c *checker) checkImport(where string, room Room, dir string, isTest bool) 
 }
 
 // checkWaiting finds the uses, called or not, of functions that wait behind the clock's back.
-func (c *checker) checkWaiting(fset *token.FileSet, file *ast.File, spec *ast.ImportSpec) {
-	name := "time"
+func (c *checker) checkWaiting(fset *token.FileSet, file *ast.File, spec *ast.ImportSpec, imported string) {
+	name := imported
 	if spec.Name != nil {
 		name = spec.Name.Name
 	}
 	if name == "." {
-		c.find(place(fset, spec.Pos()), "imports time with a dot, which hides who waits; import it by name")
+		c.find(place(fset, spec.Pos()), "imports %s with a dot, which hides who waits; import it by name", imported)
 		return
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -229,8 +232,8 @@ func (c *checker) checkWaiting(fset *token.FileSet, file *ast.File, spec *ast.Im
 			return true
 		}
 		x, ok := sel.X.(*ast.Ident)
-		if ok && x.Name == name && slices.Contains(waiting, sel.Sel.Name) {
-			c.find(place(fset, sel.Pos()), "uses time.%s; only rooms that the table says wait may, others ask the engine", sel.Sel.Name)
+		if ok && x.Name == name && slices.Contains(waiting[imported], sel.Sel.Name) {
+			c.find(place(fset, sel.Pos()), "uses %s.%s; only rooms that the table says wait may, others ask the engine", imported, sel.Sel.Name)
 		}
 		return true
 	})

@@ -23,6 +23,28 @@ func TestFloors(t *testing.T) {
 	}
 }
 
+// TestLayering_NoRawTimers: no room of the house waits behind the engine's back, whatever the table says of it. Only the clock,
+// the engine and the waiters' list may, and programs, which wait as a user's would.
+//
+// requirement: F27.
+func TestLayering_NoRawTimers(t *testing.T) {
+	may := []string{"clock", "timer", "internal/park", "examples", "bench"}
+	strict := slices.Clone(floors.Table)
+	for i := range strict {
+		strict[i].Waits = slices.Contains(may, strict[i].Path)
+	}
+	findings, err := floors.Check(os.DirFS("../.."), floors.Module, strict)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		t.Error(f)
+	}
+	if strict[slices.IndexFunc(strict, func(r floors.Room) bool { return r.Path == "schedule" })].Waits {
+		t.Error("the arithmetic of schedules waits")
+	}
+}
+
 // TestTable_ModuleIsThatOfGoMod: with another module path every import would count as foreign and none would be checked.
 func TestTable_ModuleIsThatOfGoMod(t *testing.T) {
 	mod, err := os.ReadFile("../../go.mod")
@@ -187,6 +209,14 @@ func TestCheck(t *testing.T) {
 				"mid/m.go:6: uses time.NewTicker; only rooms that the table says wait may, others ask the engine",
 				"mid/m.go:7: uses time.NewTimer; only rooms that the table says wait may, others ask the engine",
 				"mid/m.go:8: uses time.Sleep; only rooms that the table says wait may, others ask the engine",
+			},
+		},
+		{
+			name:  "a context that makes a timer",
+			files: map[string]string{"mid/m.go": "package mid\nimport \"context\"\nvar f, g = context.WithTimeout, context.WithCancel\nvar h = context.WithDeadlineCause\n"},
+			want: []string{
+				"mid/m.go:3: uses context.WithTimeout; only rooms that the table says wait may, others ask the engine",
+				"mid/m.go:4: uses context.WithDeadlineCause; only rooms that the table says wait may, others ask the engine",
 			},
 		},
 		{

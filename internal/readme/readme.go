@@ -88,8 +88,8 @@ type Command struct {
 	Prints bool
 }
 
-// plain are the lines that a script runs exactly as a shell would.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./:@=,' -]+$`)
+// plain are the lines that a script runs exactly as a shell would. Between single quotes either leaves * alone.
+var plain = regexp.MustCompile(`^([A-Za-z0-9_./:@=, -]|'[A-Za-z0-9_./:@=,*?#() -]*')+$`)
 
 // Commands takes a sh or console block apart, for the module with the given path. In a sh block each line is a command;
 // in a console block the commands follow "$ " and the other lines are what the command above them prints. A line must be

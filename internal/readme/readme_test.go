@@ -63,6 +63,12 @@ func TestCommands(t *testing.T) {
 			text: "$ go run ./x\na\nb\n$ go run ./y\n",
 			want: []readme.Command{{Line: "go run ./x", Prints: true, Output: "a\nb\n"}, {Line: "go run ./y"}},
 		},
+		{
+			name: "a quoted star", lang: "sh", text: "go run ./x next '0 9 * * mon-fri'\n",
+			want: []readme.Command{{Line: "go run ./x next '0 9 * * mon-fri'"}},
+		},
+		{name: "a star that the shell sees", lang: "sh", text: "go run ./x next 0 9 * * mon-fri\n", wantErr: "more than one plain command"},
+		{name: "a quote that stays open", lang: "sh", text: "go run ./x 'y\n", wantErr: "more than one plain command"},
 		{name: "another address", lang: "sh", text: "git clone https://example.com/fork/tool\n", wantErr: "line 2:"},
 		{name: "out of the clone", lang: "sh", text: "cd ..\n", wantErr: "leads out of the clone"},
 		{name: "a pipe", lang: "sh", text: "go run ./x | less\n", wantErr: "more than one plain command"},

@@ -22,7 +22,7 @@ var ids = []struct {
 }{{"E", 18}, {"D", 20}, {"F", 29}, {"P", 36}, {"J", 31}, {"X", 75}}
 
 // rules are the rules of the contract that hold in process.
-var rules = strings.Fields("A3 A4 A5 A6 A7 B1 B2 B3 B4 C1 C2 C3 C6 E1 E2 E3 E4 E5 F3 G1 G2 G3 G4 G5 H2 H3 J1 J2 J3 K1")
+var rules = strings.Fields("A3 A4 A5 A6 A7 B1 B2 B3 B4 C1 C2 C3 C6 E1 E2 E3 E4 E5 F3 G1 G2 G3 G4 G5 H2 H3 I1 I2 I3 I4 I5 I6 J1 J2 J3 K1")
 
 // TestDocs_RequirementsAreMet holds docs/requirements.md to the tests of this tree.
 func TestDocs_RequirementsAreMet(t *testing.T) {

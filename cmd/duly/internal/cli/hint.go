@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dulyhq/duly/schedule"
+)
+
+var macros = []string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly", "@every"}
+
+// periods are what people write behind "every" that is no duration.
+var periods = map[string]string{
+	"second": "every 1s", "minute": "every 1m", "hour": "every 1h", "day": "cron @daily", "night": "cron @midnight",
+	"week": "cron @weekly", "month": "cron @monthly", "year": "cron @yearly", "weekday": "cron 0 9 * * mon-fri",
+}
+
+const didYouMean = "did you mean "
+
+// hintFor guesses what was meant, where the mistake alone does not say it; empty for no idea.
+func hintFor(text string, e *schedule.Error) string {
+	if strings.Contains(e.Want, "IANA") {
+		return zoneHint(e.Value)
+	}
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return ""
+	}
+	first := strings.ToLower(words[0])
+	switch {
+	case first == "every" && len(words) > 1:
+		if meant, ok := periods[strings.TrimSuffix(strings.ToLower(words[1]), "s")]; ok {
+			return didYouMean + meant + "?"
+		}
+	case len(words) == 2 && e.Field == "schedule":
+		if _, err := schedule.Parse("at " + words[0] + "T" + words[1] + "Z"); err == nil {
+			return didYouMean + "at " + words[0] + "T" + words[1] + "Z, or with another zone: at " + words[0] + "T" + words[1] + "[Europe/Berlin]?"
+		}
+	}
+	switch {
+	case isForm(first), strings.HasPrefix(first, "("):
+	case slices.Contains(macros, "@"+first):
+		return "did you mean @" + first + "?"
+	case first[0] == '@' && !slices.Contains(macros, first):
+		if meant, ok := closest(first, macros); ok {
+			return didYouMean + meant + "?"
+		}
+	case len(first) > 2 && e.Field == "schedule":
+		if meant, ok := closest(first, forms); ok {
+			return didYouMean + strings.Join(append([]string{meant}, words[1:]...), " ") + "?"
+		}
+	}
+	return ""
+}
+
+// closest returns the word that is at most two letters away from text, and nearest. A short text has to be nearer.
+func closest(text string, words []string) (string, bool) {
+	best, limit := "", min(2, len(text)/2)+1
+	for _, w := range words {
+		if d := distance(strings.ToLower(text), strings.ToLower(w)); d < limit {
+			best, limit = w, d
+		}
+	}
+	return best, best != ""
+}
+
+// distance is how many letters have to be put in, taken out, changed, or swapped with the next to make b of a (optimal string
+// alignment: Damerau 1964, by the recurrence of Wagner and Fischer 1974).
+func distance(a, b string) int {
+	const far = 1 << 10
+	if len(a) > 64 || len(b) > 64 {
+		return far
+	}
+	older, old, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range old {
+		old[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			change := 1
+			if a[i] == b[j] {
+				change = 0
+			}
+			row[j+1] = min(old[j+1]+1, row[j]+1, old[j]+change)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], older[j-1]+1)
+			}
+		}
+		older, old, row = old, row, older
+	}
+	return old[len(b)]
+}
+
+// wantWord says what would be right in place of a word that is none of those given; empty if it is one of them.
+func wantWord(text string, words []string) string {
+	if slices.Contains(words, text) {
+		return ""
+	}
+	last := len(words) - 1
+	want := strings.Join(words[:last], ", ") + " or " + words[last]
+	if meant, ok := closest(text, words); ok {
+		want += "; did you mean " + meant + "?"
+	}
+	return want
+}

@@ -1,0 +1,87 @@
+package schedule
+
+import (
+	"slices"
+	"strings"
+)
+
+// formHint says what would be right in place of a first word that is none: what comes to mind of other tools is told in
+// the words of this one.
+func (p *parser) formHint(word string) string {
+	if lower := strings.ToLower(word); slices.Contains(forms[:], lower) {
+		return `lower case: "` + lower + `"`
+	}
+	if _, m := parseDuration(word); m.want == "" && word != "0" {
+		return `"in ` + word + `" for once or "every ` + word + `" for again and again`
+	}
+	if _, m := parseInstant(word); m.want == "" {
+		return `"at ` + word + `"`
+	}
+	if hint := p.cronHint(); hint != "" {
+		return hint
+	}
+	return formsWant
+}
+
+// cronHint says how to write what looks like a cron expression without its word, and is empty if nothing does.
+func (p *parser) cronHint() string {
+	ahead := *p
+	ahead.next = p.at
+	words := strings.FieldsFunc(ahead.fields(), func(r rune) bool { return r == ' ' || r == '\t' })
+	text := strings.Join(words, " ")
+	s := Cron(text)
+	switch {
+	case s.broken() && strings.HasPrefix(text, "@"):
+		return s.more.err.Want
+	case s.broken() && !looksLikeCron(words):
+		return ""
+	case !s.broken() && s.kind == KindEvery:
+		return `"` + s.String() + `"`
+	}
+	return `"cron ` + clip(text) + `"`
+}
+
+// looksLikeCron says whether words may be a cron expression with a mistake in it: so many, the first without letters but
+// those of H, and none with what no field has.
+func looksLikeCron(words []string) bool {
+	const signs = "*,-/?#()"
+	if len(words) < 4 || len(words) > 8 || strings.Trim(words[0], signs+"0123456789hH") != "" {
+		return false
+	}
+	for _, w := range words {
+		if strings.Trim(w, signs+"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// clauseHint says what would be right behind s in place of a word that is no clause, or joins schedules that are not in
+// parentheses.
+func (s Schedule) clauseHint(word string) string {
+	if lower := strings.ToLower(word); lower != word && slices.Contains(clauses[:], lower) {
+		return `lower case: "` + lower + `"`
+	}
+	switch {
+	case word == "or" && s.kind == KindUnion:
+		return "it before the clauses of the whole"
+	case word == "or":
+		return "parentheses around each schedule: (S) or (S)"
+	}
+	const (
+		bounds = `"from T", "until T", "times N"`
+		except = `"except (S)"`
+	)
+	switch s.kind {
+	case KindEvery:
+		return "the end or " + bounds + `, "jitter D", "align T" or ` + except
+	case KindPace, KindPaceFromStart:
+		return "the end or " + bounds + ` or "jitter D"`
+	case KindCron:
+		return `the end or "in ZONE", "gap", "fold", "days", ` + except + ", " + bounds + ` or "jitter D"`
+	case KindUnion:
+		return `the end or "or (S)", ` + except + ", " + bounds + ` or "jitter D"`
+	default:
+		return `the end or "jitter D"`
+	}
+}

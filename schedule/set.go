@@ -1,0 +1,268 @@
+package schedule
+
+import (
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// A set is what the rule of a calendar consists of: one cron expression in its zone, or rules of which each adds its
+// occurrences, less what other rules leave out. It is never changed once made.
+type set struct {
+	zoned  *zoned
+	rules  []Rule
+	except []exception
+}
+
+// An exception leaves out what lies in an occurrence of its rule: at it, or less than grain after it.
+type exception struct {
+	rule  Rule
+	grain time.Duration
+}
+
+// maxLeftOut bounds how many questions are asked to find an occurrence that is not left out: occurrences times exceptions.
+// See affordable.
+const maxLeftOut = 10_000
+
+func (b *set) patience() int {
+	if len(b.except) == 0 {
+		return 1
+	}
+	return maxLeftOut / len(b.except)
+}
+
+// maxCounted bounds how many occurrences are counted one by one.
+const maxCounted = 10_000
+
+// bindSet makes the set of s, or nil for a schedule that needs none.
+func (s Schedule) bindSet(name string, accepted time.Time) *set {
+	m := s.more
+	if s.kind < KindCron && (m == nil || len(m.except) == 0) {
+		return nil
+	}
+	b := &set{}
+	switch s.kind {
+	case KindCron:
+		b.zoned = m.zoned(name)
+	case KindUnion:
+		for _, member := range m.members {
+			b.rules = append(b.rules, member.Bind(name, accepted))
+		}
+	default:
+		inner := *m
+		inner.except = nil
+		s.more = &inner
+		b.rules = []Rule{s.Bind(name, accepted)}
+	}
+	for _, other := range m.except {
+		b.except = append(b.except, other.inZone(m.zone, m.loc).exceptions(name)...)
+	}
+	return b
+}
+
+// inZone reads what has no zone of its own in the one given, if there is one.
+func (s Schedule) inZone(zone string, loc *time.Location) Schedule {
+	if zone == "" || s.more == nil {
+		return s
+	}
+	n := s.copyMore()
+	if s.kind == KindCron && n.zone == "" {
+		n.zone, n.loc = zone, loc
+	}
+	n.members = slices.Clone(n.members)
+	for i, m := range n.members {
+		n.members[i] = m.inZone(zone, loc)
+	}
+	s.more = n
+	return s
+}
+
+// zoned makes the rule that a cron expression is for a task.
+func (m *more) zoned(name string) *zoned {
+	z := &zoned{rule: *m.cron.resolve(name), loc: m.loc, gap: m.gap, fold: m.fold}
+	if z.loc == nil {
+		z.loc = time.UTC
+	}
+	if z.gap == 0 {
+		z.gap = GapAfter
+	}
+	if z.fold == 0 {
+		z.fold = FoldFirst
+	}
+	return z
+}
+
+// exceptions are what s leaves out of another schedule. What leaves out counts from the beginning of time, whenever the task
+// was accepted.
+func (s Schedule) exceptions(name string) (all []exception) {
+	if s.kind == KindUnion && len(s.more.except) == 0 && s.more.from.IsZero() && s.more.until.IsZero() {
+		for _, m := range s.more.members {
+			all = append(all, m.exceptions(name)...)
+		}
+		return all
+	}
+	e := exception{rule: s.Bind(name, time.Time{}), grain: 1}
+	if s.kind == KindCron {
+		e.grain = s.more.cron.grain()
+	}
+	return append(all, e)
+}
+
+// leftOut says whether an occurrence is left out.
+func (b *set) leftOut(at time.Time) bool {
+	for i := range b.except {
+		e := &b.except[i]
+		if p := e.rule.Prev(at.Add(1)); !p.IsZero() && at.Sub(p) < e.grain {
+			return true
+		}
+	}
+	return false
+}
+
+// gap returns the ends of a stretch around at, which is left out, in which everything is, as far as is known at no cost.
+func (b *set) gap(at time.Time) (start, end time.Time) {
+	start, end = at, at.Add(1)
+	for i := range b.except {
+		e := &b.except[i]
+		p := e.rule.Prev(at.Add(1))
+		if p.IsZero() || at.Sub(p) >= e.grain {
+			continue
+		}
+		s, u := e.solid(p)
+		if s.Before(start) {
+			start = s
+		}
+		if u.After(end) {
+			end = u
+		}
+	}
+	return start, end
+}
+
+// solid returns the ends of a stretch around one of the exception's occurrences in which it goes on without a break: the
+// minutes of an hour in a row, the hour, or the day.
+func (e *exception) solid(at time.Time) (start, end time.Time) {
+	if e.rule.set == nil || e.rule.set.zoned == nil || len(e.rule.set.except) > 0 {
+		return at, at.Add(e.grain)
+	}
+	const minutes, hours = 1<<60 - 1, 1<<24 - 1
+	z := e.rule.set.zoned
+	k := &z.rule
+	if k.second != minutes && e.grain != time.Minute {
+		return at, at.Add(e.grain)
+	}
+	s := z.at(at.Unix())
+	day, second := civil(at.Unix() + s.offset).split()
+	hour, minute := second/3600, second/60%60
+	first, last := hour*60+runStart(k.minute, minute), hour*60+runEnd(k.minute, minute)
+	if k.minute == minutes && k.hour == hours && !k.pinsHour() { // one that pins it may leave a fold's second hour
+		first, last = 0, 24*60
+	}
+	from, until := int64(makeCivil(day, first*60))-s.offset, int64(makeCivil(day, last*60))-s.offset
+	if s.start != noStart {
+		from = max(from, s.start)
+	}
+	if s.end != noEnd {
+		until = min(until, s.end)
+	}
+	if start = time.Unix(from, 0).UTC(); start.Before(e.rule.first) {
+		start = e.rule.first
+	}
+	if end = time.Unix(until, 0).UTC(); end.After(e.rule.end) {
+		end = at.Add(e.grain)
+	}
+	return start, end
+}
+
+// runStart and runEnd are the ends of the run of bits around n in a set of sixty.
+func runStart(set uint64, n int) int { return bits.Len64(^set & (1<<n - 1)) }
+
+func runEnd(set uint64, n int) int { return min(n+bits.TrailingZeros64(^(set>>n)), 60) }
+
+// base is next or prev without what is left out.
+func (b *set) base(t time.Time, forward bool) (best time.Time) {
+	if b.zoned != nil {
+		if forward {
+			return b.zoned.next(t)
+		}
+		return b.zoned.prev(t)
+	}
+	for i := range b.rules {
+		r := &b.rules[i]
+		if forward {
+			if n := r.Next(t); !n.IsZero() && (best.IsZero() || n.Before(best)) {
+				best = n
+			}
+		} else if p := r.Prev(t); p.After(best) {
+			best = p
+		}
+	}
+	return best
+}
+
+// next returns the first occurrence strictly after t; the zero time is never.
+func (b *set) next(t time.Time) time.Time {
+	n := b.base(t, true)
+	for range b.patience() {
+		if n.IsZero() || !b.leftOut(n) {
+			return n
+		}
+		_, end := b.gap(n)
+		n = b.base(end.Add(-1), true)
+	}
+	return time.Time{}
+}
+
+// exhausted says that next gives up, rather than that there is nothing.
+func (b *set) exhausted(t time.Time) bool {
+	n := b.base(t, true)
+	for range b.patience() {
+		if n.IsZero() || !b.leftOut(n) {
+			return false
+		}
+		_, end := b.gap(n)
+		n = b.base(end.Add(-1), true)
+	}
+	return true
+}
+
+// prev returns the last occurrence strictly before t; the zero time is none.
+func (b *set) prev(t time.Time) time.Time {
+	p := b.base(t, false)
+	for range b.patience() {
+		if p.IsZero() || !b.leftOut(p) {
+			return p
+		}
+		start, _ := b.gap(p)
+		p = b.base(start, false)
+	}
+	return time.Time{}
+}
+
+// count returns the number of occurrences after the first instant and not after the second. One cron expression is counted
+// by arithmetic; a union, or what leaves something out, one by one up to maxCounted.
+func (b *set) count(after, upTo time.Time) (n int64) {
+	if b.zoned != nil && len(b.except) == 0 {
+		return b.zoned.count(after, upTo)
+	}
+	for at := b.next(after); !at.IsZero() && !at.After(upTo) && n < maxCounted; at = b.next(at) {
+		n++
+	}
+	return n
+}
+
+// marks tells what is special about an occurrence.
+func (b *set) marks(at time.Time) (m Marks) {
+	if b.zoned != nil {
+		m = b.zoned.marks(at)
+	}
+	for i := range b.rules {
+		if r := &b.rules[i]; r.set != nil && r.Prev(at.Add(1)).Equal(at) {
+			m |= r.set.marks(at)
+		}
+	}
+	if b.leftOut(at) {
+		m |= MarkExcluded
+	}
+	return m
+}

@@ -1,0 +1,74 @@
+package schedule
+
+import (
+	"testing"
+	"time"
+)
+
+// Beyond the tables of the zones, to their rules for ever: each stretch is as the offsets of its seconds say, and the next one
+// begins where it ends.
+func TestZoned_StretchesOfTheFuture(t *testing.T) {
+	for _, name := range []string{
+		"Europe/Berlin", "America/New_York", "Africa/Cairo", "Australia/Lord_Howe", "America/Santiago", "Europe/Dublin",
+		"Africa/Casablanca", "Asia/Tokyo", "Antarctica/Troll", "Asia/Gaza", "Pacific/Norfolk",
+	} {
+		loc, m := loadZone(name)
+		if m.want != "" {
+			t.Fatal(m.want)
+		}
+		z := &zoned{loc: loc}
+		offset := func(second int64) int64 {
+			_, o := time.Unix(second, 0).In(loc).Zone()
+			return int64(o)
+		}
+		at := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+		end := time.Date(2130, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+		seams := 0
+		for at < end {
+			s := z.at(at)
+			if s.offset != offset(at) || s.start != noStart && s.start > at || s.end <= at {
+				t.Fatalf("%s at %v: %+v", name, time.Unix(at, 0).UTC(), s)
+			}
+			if s.end == noEnd {
+				break
+			}
+			const lastOf32 = 1<<31 - 1 // where tables end that know 32 bits: a seam that is none, and does no harm
+			if seams++; offset(s.end) == s.offset && s.end != lastOf32 || offset(s.end-1) != s.offset {
+				t.Fatalf("%s: no seam at %v", name, time.Unix(s.end, 0).UTC())
+			}
+			for second := at; second < s.end; second += 23 * 60 * 60 { // every stretch looks the same from all of its seconds
+				if got := z.at(second); got != s && (got.start != s.start || got.end != s.end) {
+					t.Fatalf("%s at %v: %+v, want %+v", name, time.Unix(second, 0).UTC(), got, s)
+				}
+			}
+			at = s.end
+		}
+		if name != "Asia/Tokyo" && name != "Africa/Casablanca" && seams < 200 {
+			t.Errorf("%s: %d seams in 110 years", name, seams)
+		}
+	}
+}
+
+// What the last day of a leap year, beyond the tables, must not stop.
+func TestZoned_LeapYearsOfTheFuture(t *testing.T) {
+	r := mustSchedule(t, "cron 0 6 1 * * * 2049 in Europe/Berlin").Bind("x", time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	if got, want := r.First(), time.Date(2049, 1, 1, 0, 6, 0, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("first %v, want %v", got, want)
+	}
+	from := time.Date(1966, 1, 1, 0, 0, 0, 0, time.UTC)
+	if got := mustSchedule(t, "cron 30 2 29 2 * in Africa/Cairo").Bind("x", time.Time{}).Count(from, from.AddDate(200, 0, 0)); got != 49 {
+		t.Errorf("%d leap days, want 49", got)
+	}
+}
+
+func TestResolve_TheLastDayOfAFutureLeapYear(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"2040-12-31T12:00[Africa/Cairo]", "2040-12-31T10:00:00Z"},
+		{"2048-12-31T23:30[Europe/Berlin]", "2048-12-31T22:30:00Z"},
+		{"2049-03-28T02:30[Europe/Berlin]", "2049-03-28T01:00:00Z"},
+	} {
+		if got := instantOf(t, tt.text).Format(time.RFC3339); got != tt.want {
+			t.Errorf("%s is %s, want %s", tt.text, got, tt.want)
+		}
+	}
+}
