@@ -275,6 +275,8 @@ func (sh *shard) collectLocked(left *Leftover) []*chunk {
 				if sh.e.hooks.on(EventCancelled) {
 					sh.e.hooks.add(plainEvent(&c.entries[o], EventCancelled, left.now, "closed"))
 				}
+			case Expirer:
+				what.Expire(sh.e.life.reason())
 			case *record:
 				what.collectedLocked(left.now)
 			}

@@ -212,6 +212,11 @@ func (sh *shard) takeLocked(items []item, due []uint32, now clock.Reading) []ite
 			what.cancel(errTimedOut)
 			sh.dropLocked(idx, en)
 			continue
+		case Expirer:
+			sh.dropLocked(idx, en)
+			sh.e.expired.Add(1)
+			what.Expire(nil)
+			continue
 		case *record:
 			if what.buffed { // it was due before; what it waited for was the end of a run
 				it.at = it.due

@@ -53,6 +53,7 @@ type Engine struct {
 	mask   uint64
 	shards []shard
 	origin time.Time // the instant of boot time 0
+	epoch  int64     // the boot time at which it was made
 	limit  int       // of entries that the driver takes out under one hold of a shard's lock
 
 	timers *pool // runs unnamed timers
@@ -114,7 +115,7 @@ func New(opts ...Options) *Engine {
 	}
 	now := e.clk.Read()
 	e.origin = time.Unix(0, now.Wall-now.Boot).UTC()
-	e.lastWall = now.Wall
+	e.lastWall, e.epoch = now.Wall, now.Boot
 	for i := range e.shards {
 		e.shards[i].init(e, i, n)
 	}

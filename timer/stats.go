@@ -9,7 +9,7 @@ import (
 
 // stats are the engine's counters.
 type stats struct {
-	wakeups, rearms, overran, failed, skipped, panics, refusals, hooksLost atomic.Uint64
+	wakeups, rearms, overran, failed, skipped, panics, refusals, hooksLost, expired atomic.Uint64
 
 	cells []fireStats
 }
@@ -44,6 +44,7 @@ type Stats struct {
 	Wakeups    uint64 // how often the driver woke
 	Rearms     uint64 // how often something earlier made it set its alarm again
 	Fires      uint64 // starts
+	Expired    uint64 // deadlines of Expire that came
 	Early      uint64 // starts before the due time: 0, or the engine is broken
 	Overran    uint64 // runs that ended later than their Timeout
 	Failed     uint64 // runs that ended with an error, a panic or a runtime.Goexit
@@ -63,7 +64,7 @@ func (e *Engine) Stats() Stats {
 		Name:    e.opts.Name,
 		Wakeups: e.wakeups.Load(), Rearms: e.rearms.Load(),
 		Overran: e.overran.Load(), Failed: e.failed.Load(), Skipped: e.skipped.Load(), Panics: e.panics.Load(), Refused: e.refusals.Load(),
-		HooksLost: e.hooksLost.Load(),
+		HooksLost: e.hooksLost.Load(), Expired: e.expired.Load(),
 	}
 	for i := range e.cells {
 		c := &e.cells[i]
