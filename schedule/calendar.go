@@ -3,8 +3,6 @@ package schedule
 import (
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -60,12 +58,12 @@ func (s Schedule) In(zone string) Schedule {
 	if s = s.civil("in", zone); s.broken() {
 		return s
 	}
-	loc, m := loadZone(zone)
+	z, m := loadZone(zone)
 	if m.want != "" {
 		return s.fail("in", zone, m.want)
 	}
 	n := s.copyMore()
-	n.zone, n.loc = zone, loc
+	n.zone = z
 	s.more = n
 	return s
 }
@@ -249,42 +247,4 @@ func (s Schedule) Never() bool {
 		}
 	}
 	return true
-}
-
-// zones keeps the zones that were loaded.
-var zones sync.Map // of *time.Location by name
-
-// loadZone finds a zone of the IANA database. The local zone is refused: it is another one on every machine.
-func loadZone(name string) (*time.Location, miss) {
-	if loc, ok := zones.Load(name); ok {
-		return loc.(*time.Location), miss{}
-	}
-	const want = "a zone of the IANA database, such as Europe/Berlin"
-	if name == "" || len(name) > 64 {
-		return nil, miss{want: want}
-	}
-	first, _, _ := strings.Cut(name, "/")
-	for part := range strings.SplitSeq(name, "/") {
-		if part == "" || part[0] == '.' {
-			return nil, miss{want: want}
-		}
-	}
-	if first == "right" || first == "posix" || first == "posixrules" {
-		return nil, miss{want: want + ", by the name without \"" + first + "\""}
-	}
-	if strings.EqualFold(name, "local") || name == "localtime" {
-		return nil, miss{want: want + ", not the machine's own, which is another one on every machine"}
-	}
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		if likely := likelyZone(name); likely != "" {
-			return nil, miss{want: "a zone of the IANA database: did you mean " + likely + "?"}
-		}
-		return nil, miss{want: want}
-	}
-	if name == "UTC" {
-		loc = time.UTC
-	}
-	zones.Store(name, loc)
-	return loc, miss{}
 }

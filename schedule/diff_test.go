@@ -298,8 +298,11 @@ func (p peer) compare(q question, ours []int64, r reply) string {
 		}
 	}
 	for _, days := range p.days {
-		if read, err := q.read(days); p.loses && err == nil && q.loses(read, r.At, days) {
-			return "differs: " + strings.Join(append(names(days), "what-exists-is-found"), ", ")
+		for _, clock := range p.clock {
+			l := slices.Concat(days, clock)
+			if read, err := q.read(l); p.loses && err == nil && q.loses(read, r.At, days) {
+				return "differs: " + strings.Join(append(names(l), "what-exists-is-found"), ", ")
+			}
 		}
 	}
 	return "unexplained"
@@ -361,11 +364,13 @@ func (q question) read(l []liberty) (all []int64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	at, ok := time.UnixMilli(q.From).UTC(), true
+	at := time.UnixMilli(q.From).UTC()
 	for range q.N {
-		if at, ok = m.rule.near(at, loc, m.gap, m.fold, true); !ok {
+		next, ok := m.rule.near(at, loc, m.gap, m.fold, true)
+		if !ok {
 			break
 		}
+		at = next
 		all = append(all, at.UnixMilli())
 	}
 	return all, nil

@@ -211,17 +211,17 @@ func parseInstant(w string) (time.Time, miss) {
 	if w[i] != '[' || w[len(w)-1] != ']' {
 		return t, miss{formatWant, i}
 	}
-	zone := w[i+1 : len(w)-1]
-	loc, m := loadZone(zone)
+	name := w[i+1 : len(w)-1]
+	zone, m := loadZone(name)
 	if m.want != "" {
 		m.off = i + 1
 		return t, m
 	}
 	if !hasOffset {
-		return resolve(civil, loc), miss{}
+		return resolve(civil, zone), miss{}
 	}
-	if _, have := t.In(loc).Zone(); known && time.Duration(have)*time.Second != offset {
-		return t, miss{"the offset of " + zone + " at that time, " + t.In(loc).Format("-07:00") + ", or none", at}
+	if _, have := t.In(zone.loc).Zone(); known && time.Duration(have)*time.Second != offset {
+		return t, miss{"the offset of " + name + " at that time, " + t.In(zone.loc).Format("-07:00") + ", or none", at}
 	}
 	return t, miss{}
 }
@@ -311,12 +311,12 @@ func parseOffset(w string, i int) (offset time.Duration, end int, ok bool, m mis
 	return offset, colon + 3, true, miss{}
 }
 
-// resolve finds the instant at which clocks in loc show what civil shows in UTC. Where they show it twice it is the
+// resolve finds the instant at which clocks in the zone show what civil shows in UTC. Where they show it twice it is the
 // first; where they never do, it is the first instant after the gap (contract I2, I3).
-func resolve(civil time.Time, loc *time.Location) time.Time {
+func resolve(civil time.Time, z *zone) time.Time {
 	// No zone is a day or more from UTC, so the search begins before every instant in question, and takes the stretches
 	// of constant offset one by one, the earliest first.
-	z := zoned{loc: loc}
+	z.ready()
 	reading, ns := civil.Unix(), int64(civil.Nanosecond())
 	for second := reading - daySeconds; ; {
 		s := z.at(second)

@@ -21,7 +21,7 @@ import (
 var namedZones = []string{
 	"Australia/Lord_Howe", "America/Santiago", "Africa/Cairo", "Asia/Beirut", "Pacific/Apia", "Europe/Dublin",
 	"Africa/Casablanca", "Africa/El_Aaiun", "Pacific/Kwajalein", "Europe/Berlin", "America/New_York", "Antarctica/Troll",
-	"America/Sao_Paulo", "America/St_Johns", "Africa/Monrovia", "America/Scoresbysund",
+	"America/Sao_Paulo", "America/St_Johns", "Africa/Monrovia", "America/Scoresbysund", "Antarctica/McMurdo",
 }
 
 // zoneRules are forty rules: at the hours where clocks are changed, on the hours beside them, on days that move, with seconds.

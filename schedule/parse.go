@@ -314,8 +314,8 @@ func (p *parser) clause(s Schedule, word string) (Schedule, *Error) {
 // zone reads the zone of a cron expression.
 func (p *parser) zone(s Schedule) (Schedule, *Error) {
 	w := p.token()
-	if s.kind == KindCron && s.more.zone != "" {
-		return s, p.fail("in", w, 0, "the zone once: the expression's prefix says "+clip(s.more.zone))
+	if s.kind == KindCron && s.more.zone != nil {
+		return s, p.fail("in", w, 0, "the zone once: the expression's prefix says "+s.more.zone.name)
 	}
 	return p.accept(s.In(w))
 }

@@ -66,9 +66,8 @@ type more struct {
 	err                *Error
 
 	cron    *cron
-	never   bool           // the cron expression has no match in all time
-	zone    string         // as it was given; empty: UTC
-	loc     *time.Location // nil: UTC
+	never   bool  // the cron expression has no match in all time
+	zone    *zone // nil: none was given, which is UTC
 	gap     Gap
 	fold    Fold
 	members []Schedule
@@ -278,7 +277,7 @@ func (m *more) sameCalendar(o *more) bool {
 	return slices.EqualFunc(m.members, o.members, Schedule.Equal) && slices.EqualFunc(m.except, o.except, same)
 }
 
-func (m *more) zoneName() string { return cmp.Or(m.zone, "UTC") }
+func (m *more) zoneName() string { return cmp.Or(m.zone, utc).name }
 
 // copyMore returns a more of s's own, to be written to.
 func (s Schedule) copyMore() *more {

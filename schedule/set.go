@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"time"
@@ -55,23 +56,23 @@ func (s Schedule) bindSet(name string, accepted time.Time) *set {
 		b.rules = []Rule{s.Bind(name, accepted)}
 	}
 	for _, other := range m.except {
-		b.except = append(b.except, other.inZone(m.zone, m.loc).exceptions(name)...)
+		b.except = append(b.except, other.inZone(m.zone).exceptions(name)...)
 	}
 	return b
 }
 
 // inZone reads what has no zone of its own in the one given, if there is one.
-func (s Schedule) inZone(zone string, loc *time.Location) Schedule {
-	if zone == "" || s.more == nil {
+func (s Schedule) inZone(z *zone) Schedule {
+	if z == nil || s.more == nil {
 		return s
 	}
 	n := s.copyMore()
-	if s.kind == KindCron && n.zone == "" {
-		n.zone, n.loc = zone, loc
+	if s.kind == KindCron && n.zone == nil {
+		n.zone = z
 	}
 	n.members = slices.Clone(n.members)
 	for i, m := range n.members {
-		n.members[i] = m.inZone(zone, loc)
+		n.members[i] = m.inZone(z)
 	}
 	s.more = n
 	return s
@@ -79,17 +80,10 @@ func (s Schedule) inZone(zone string, loc *time.Location) Schedule {
 
 // zoned makes the rule that a cron expression is for a task.
 func (m *more) zoned(name string) *zoned {
-	z := &zoned{rule: *m.cron.resolve(name), loc: m.loc, gap: m.gap, fold: m.fold}
-	if z.loc == nil {
-		z.loc = time.UTC
+	return &zoned{
+		rule: *m.cron.resolve(name), zone: cmp.Or(m.zone, utc).ready(),
+		gap: cmp.Or(m.gap, GapAfter), fold: cmp.Or(m.fold, FoldFirst),
 	}
-	if z.gap == 0 {
-		z.gap = GapAfter
-	}
-	if z.fold == 0 {
-		z.fold = FoldFirst
-	}
-	return z
 }
 
 // exceptions are what s leaves out of another schedule. What leaves out counts from the beginning of time, whenever the task
@@ -151,7 +145,7 @@ func (e *exception) solid(at time.Time) (start, end time.Time) {
 	if k.second != minutes && e.grain != time.Minute {
 		return at, at.Add(e.grain)
 	}
-	s := z.at(at.Unix())
+	s := z.zone.at(at.Unix())
 	day, second := civil(at.Unix() + s.offset).split()
 	hour, minute := second/3600, second/60%60
 	first, last := hour*60+runStart(k.minute, minute), hour*60+runEnd(k.minute, minute)

@@ -55,8 +55,8 @@ func (s Schedule) appendPart(b []byte, exception bool) []byte {
 
 // appendCivil appends how the wall clock is read, as far as it is not the default.
 func (m *more) appendCivil(b []byte, exception bool) []byte {
-	if m.zone != "" && (m.zone != "UTC" || exception) {
-		b = append(append(b, " in "...), m.zone...)
+	if m.zone != nil && (m.zone != utc || exception) {
+		b = append(append(b, " in "...), m.zone.name...)
 	}
 	if m.gap > GapAfter {
 		b = append(append(b, " gap "...), m.gap.String()...)

@@ -64,8 +64,8 @@ func (m *more) bare() bool {
 // civilWords say which wall clock it is, and what becomes of times that it does not show once.
 func (m *more) civilWords() string {
 	w := ", in UTC"
-	if m.zone != "" {
-		w = ", in " + m.zone
+	if m.zone != nil {
+		w = ", in " + m.zone.name
 	}
 	if !m.cron.pinsHour() {
 		return w // matched against every minute that the clock really shows
@@ -110,7 +110,7 @@ func (s Schedule) boundWords() (w string) {
 	}
 	var except strings.Builder
 	for _, other := range m.except {
-		except.WriteString(", except (" + other.inZone(m.zone, m.loc).exceptionWords() + ")")
+		except.WriteString(", except (" + other.inZone(m.zone).exceptionWords() + ")")
 	}
 	w += except.String()
 	if !m.until.IsZero() {

@@ -16,122 +16,27 @@ import (
 // the seams. It is never changed once made.
 type zoned struct {
 	rule cron
-	loc  *time.Location
+	zone *zone
 	gap  Gap
 	fold Fold
 }
 
-// A stretch is a time of constant offset: from start, before end, in seconds since 1970.
-type stretch struct{ start, end, offset int64 }
-
 const (
-	noStart = math.MinInt64
-	noEnd   = math.MaxInt64
-
 	// near is how far apart in seconds a seam and a reading can be that have to do with each other: more than a day, which the
 	// largest shifts were, those over the date line.
 	near = 26 * 60 * 60
 
-	// maxSeams bounds how many seams one search passes. More than two a year are rare, and after 400 years everything repeats:
-	// a rule that has not fired by then never will.
+	// maxSeams bounds how many stretches one search looks at. More than two a year are rare, and after 400 years everything
+	// repeats: a rule that has not fired by then never will.
 	maxSeams = 1200
 )
-
-// at returns the stretch of a second.
-func (z *zoned) at(second int64) stretch {
-	if z.loc == time.UTC {
-		return stretch{noStart, noEnd, 0}
-	}
-	s := z.told(second)
-	if turnOfYear(s.start) || turnOfYear(s.end) {
-		s.start, s.end = z.seamBefore(second, s), z.seamAfter(second, s)
-	}
-	return s
-}
-
-// told is what package time says of the stretch of a second. Beyond the last change that a zone's table knows, where a rule
-// goes on for ever, it cuts stretches at the turn of the year, and takes each year to have 365 days: on 31 December of a leap
-// year the end that it tells has passed.
-func (z *zoned) told(second int64) stretch {
-	t := time.Unix(second, 0).In(z.loc)
-	_, offset := t.Zone()
-	start, end := t.ZoneBounds()
-	s := stretch{noStart, noEnd, int64(offset)}
-	if !start.IsZero() {
-		s.start = start.Unix()
-	}
-	if !end.IsZero() {
-		s.end = end.Unix()
-	}
-	return s
-}
-
-// turnOfYear says that a seam may be one of those that are none: at the beginning, in UTC, of the first or last day of a year.
-func turnOfYear(seam int64) bool {
-	if seam == noStart || seam == noEnd || seam%daySeconds != 0 {
-		return false
-	}
-	d := dateOf(seam / daySeconds)
-	return d.month == 1 && d.day == 1 || d.month == 12 && d.day == 31
-}
-
-// farSeam is how far apart seams of a rule that goes on for ever are at most.
-const farSeam = 2 * 366 * daySeconds
-
-// seamAfter returns the end of the stretch of a second, of which s is told: the next instant at which the offset changes.
-func (z *zoned) seamAfter(second int64, s stretch) int64 {
-	for at, told := second, s; ; {
-		next := told.end
-		switch {
-		case next == noEnd || next-second > farSeam:
-			return noEnd
-		case next <= at:
-			next = at + daySeconds
-		}
-		if told = z.told(next); told.offset != s.offset {
-			return z.seamWithin(at, next)
-		}
-		at = next
-	}
-}
-
-// seamBefore returns the beginning of the stretch of a second, of which s is told.
-func (z *zoned) seamBefore(second int64, s stretch) int64 {
-	for at, told := second, s; ; {
-		last := told.start
-		switch {
-		case last == noStart || second-last > farSeam:
-			return last
-		case last > at:
-			last = at - daySeconds
-		}
-		if told = z.told(last - 1); told.offset != s.offset {
-			return z.seamWithin(last-1, at)
-		}
-		at = last - 1
-	}
-}
-
-// seamWithin finds the instant at which the offset becomes that of the second one, which the first one's is not.
-func (z *zoned) seamWithin(first, second int64) int64 {
-	offset := z.told(second).offset
-	for first+1 < second {
-		middle := first + (second-first)/2
-		if z.told(middle).offset == offset {
-			second = middle
-		} else {
-			first = middle
-		}
-	}
-	return second
-}
 
 // seen returns the reading up to which the stretches just before this one have come: what it shows below that is shown for
 // the second time.
 func (z *zoned) seen(s stretch) civil {
 	limit := civil(math.MinInt64)
 	for start := s.start; start != noStart && start > s.start-near; {
-		p := z.at(start - 1)
+		p := z.zone.at(start - 1)
 		limit = max(limit, civil(start+p.offset))
 		start = p.start
 	}
@@ -142,7 +47,7 @@ func (z *zoned) seen(s stretch) civil {
 func (z *zoned) again(s stretch) civil {
 	limit := civil(math.MaxInt64)
 	for end := s.end; end != noEnd && end < s.end+near; {
-		n := z.at(end)
+		n := z.zone.at(end)
 		limit = min(limit, civil(end+n.offset))
 		end = n.end
 	}
@@ -177,7 +82,7 @@ func (z *zoned) swallowed(s stretch) (first, end civil) {
 	if s.start == noStart || z.gap == GapSkip || !z.rule.pinsHour() {
 		return 0, 0
 	}
-	p := z.at(s.start - 1)
+	p := z.zone.at(s.start - 1)
 	if p.offset >= s.offset {
 		return 0, 0
 	}
@@ -230,7 +135,7 @@ func (z *zoned) movedUpTo(s stretch, hi int64) (int64, bool) {
 func (z *zoned) next(t time.Time) time.Time {
 	lo := t.Unix() + 1
 	for range maxSeams {
-		s := z.at(lo)
+		s := z.zone.at(lo)
 		at, found := z.moved(s, lo)
 		reading := civil(lo + s.offset)
 		c, ok := z.rule.next(reading)
@@ -248,7 +153,7 @@ func (z *zoned) next(t time.Time) time.Time {
 			return time.Time{}
 		}
 		// Nothing more in this stretch. The next match by the clock says how far nothing can happen.
-		after := z.at(s.end)
+		after := z.zone.at(s.end)
 		if c, ok = z.rule.next(civil(s.end + min(s.offset, after.offset))); !ok {
 			return time.Time{}
 		}
@@ -264,7 +169,7 @@ func (z *zoned) prev(t time.Time) time.Time {
 		hi--
 	}
 	for range maxSeams {
-		s := z.at(hi)
+		s := z.zone.at(hi)
 		at, found := z.movedUpTo(s, hi)
 		reading := civil(hi + s.offset)
 		c, ok := z.rule.prev(reading)
@@ -282,7 +187,7 @@ func (z *zoned) prev(t time.Time) time.Time {
 		if s.start == noStart {
 			return time.Time{}
 		}
-		before := z.at(s.start - 1)
+		before := z.zone.at(s.start - 1)
 		if c, ok = z.rule.prev(civil(s.start + max(s.offset, before.offset) - 1)); !ok {
 			return time.Time{}
 		}
@@ -295,7 +200,7 @@ func (z *zoned) prev(t time.Time) time.Time {
 func (z *zoned) count(after, upTo time.Time) (n int64) {
 	lo, last := after.Unix()+1, upTo.Unix()
 	for lo <= last {
-		s := z.at(lo)
+		s := z.zone.at(lo)
 		hi := last
 		if s.end != noEnd {
 			hi = min(hi, s.end-1)
@@ -306,7 +211,12 @@ func (z *zoned) count(after, upTo time.Time) (n int64) {
 		if s.end == noEnd {
 			break
 		}
-		lo = s.end
+		// The next match by the clock says how far nothing can happen.
+		c, ok := z.rule.next(civil(s.end + min(s.offset, z.zone.at(s.end).offset)))
+		if !ok {
+			break
+		}
+		lo = max(s.end, int64(c)-near)
 	}
 	return n
 }
@@ -348,7 +258,7 @@ func (z *zoned) matches(c civil) bool {
 // marks tells what is special about an occurrence.
 func (z *zoned) marks(at time.Time) (m Marks) {
 	second := at.Unix()
-	s := z.at(second)
+	s := z.zone.at(second)
 	reading := civil(second + s.offset)
 	if s.start == noStart || second > s.start+near {
 		return 0
