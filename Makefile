@@ -89,6 +89,10 @@ bench: ## measure the engine beside its peers, into docs/bench/engine.md
 bench-schedules: ## measure Next of random cron rules beside other packages, into docs/bench/schedules.md
 	cd bench && GOWORK=off go run . -schedules $(or $(CASES),200000) -out ../docs/bench/schedules.md
 
+.PHONY: bench-wait
+bench-wait: ## measure waiting with a timeout beside its peers, into docs/bench/wait.md
+	cd bench && GOWORK=off go run . -waits -out ../docs/bench/wait.md
+
 .PHONY: bench-check
 bench-check: ## build the benchmarks and check that their engines do what they measure
 	cd bench && GOWORK=off go test ./...

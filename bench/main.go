@@ -23,6 +23,9 @@ func main() {
 	if spec, ok := os.LookupEnv(childVariable); ok {
 		os.Exit(childMain(spec, os.Stdin, os.Stdout, os.Stderr))
 	}
+	if spec, ok := os.LookupEnv(schedulesVariable); ok {
+		os.Exit(scheduleChild(spec, os.Stdout))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -39,6 +42,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, err := parseFlags(args, stderr)
 	if err != nil {
 		return err
+	}
+	if opts.schedules > 0 {
+		return runSchedules(ctx, opts.schedules, opts.seed, opts.out, stdout, stderr)
+	}
+	if opts.waits {
+		return runWaits(ctx, opts.out, stdout, stderr)
 	}
 	rep := report{machine: describeMachine(ctx), opts: opts, started: time.Now(), args: args}
 	if rep.results, err = measureAll(ctx, opts, progress{stderr}); err != nil {
@@ -71,6 +80,10 @@ type options struct {
 	budget  time.Duration
 	out     string
 	profile string
+
+	schedules int // cases of row 13, which is measured alone; 0 for the engine
+	seed      uint64
+	waits     bool // rows 10 to 12, which are measured alone
 }
 
 // maxSample keeps a sample shorter than the deadlines that must not come true in it.
@@ -90,6 +103,9 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	fs.DurationVar(&o.budget, "budget", time.Minute, "time for filling a cell; it is cut where this ends")
 	fs.StringVar(&o.out, "out", "", "file to write the report to, as Markdown; its section Observations is kept")
 	fs.StringVar(&o.profile, "profiles", "", "folder for CPU profiles of the samples, one of each cell, named line-engine-N.pprof")
+	fs.IntVar(&o.schedules, "schedules", 0, "measure Next of so many random rules in place of the engine")
+	fs.BoolVar(&o.waits, "waits", false, "measure what waiting with a timeout costs in place of the engine")
+	fs.Uint64Var(&o.seed, "seed", 13, "seed of the random rules")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
