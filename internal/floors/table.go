@@ -10,6 +10,8 @@ var Table = []Room{
 	{Path: "schedule", Floor: 1, For: "when: pure rules from one instant to the next"},
 	{Path: "timer", Floor: 2, Waits: true, For: "the in-process engine"},
 	{Path: "internal/park", Floor: 3, Waits: true, For: "how a call blocks: the list of waiters; in a bubble it waits by the runtime's timer"},
+	{Path: "deadline", Floor: 4, For: "streams with a time limit: idle, read, write, total, a least rate"},
+	{Path: "proc", Floor: 4, For: "child processes with a time limit, their whole group"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},
 	{Path: "examples", Floor: 10, Tree: true, Waits: true, For: "programs a reader can run; they wait as a user's own program would"},
 	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},

@@ -1,0 +1,81 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// handle is the leader's pidfd, which names its group also when the leader is gone; -1 where the kernel has none.
+type handle struct{ fd int }
+
+func (h *handle) init(attr *syscall.SysProcAttr) {
+	h.fd = -1
+	attr.PidFD = &h.fd
+}
+
+func (h *handle) release() {
+	if h.fd >= 0 {
+		_ = unix.Close(h.fd)
+		h.fd = -1
+	}
+}
+
+// signal signals the group of the process pid; 0 only asks whether there is one.
+func (h *handle) signal(pid int, sig syscall.Signal) error {
+	if h.fd >= 0 {
+		err := unix.PidfdSendSignal(h.fd, sig, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
+			return err
+		}
+		// Linux before 6.9 does not know the flag; some sandboxes do not know the call.
+	}
+	return syscall.Kill(-pid, sig)
+}
+
+// alive says whether the group has a process that is no zombie: where nobody reaps orphans, as in many a container, they
+// stay in the group.
+func (h *handle) alive(pid int) bool {
+	if errors.Is(h.signal(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return true // nobody can say
+	}
+	defer dir.Close() //nolint:errcheck // it was only read
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return true
+	}
+	for _, name := range names {
+		if name[0] < '1' || name[0] > '9' {
+			continue
+		}
+		if state, pgrp := stat(name); pgrp == pid && state != 'Z' && state != 'X' {
+			return true
+		}
+	}
+	return false
+}
+
+// stat reads a process's state and group.
+func stat(pid string) (state byte, pgrp int) {
+	b, err := os.ReadFile("/proc/" + pid + "/stat") //nolint:gosec // pid is an entry of /proc
+	if err != nil {
+		return 0, 0 // it has ended
+	}
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]) // the name before may contain anything
+	if len(f) < 3 || len(f[0]) != 1 {
+		return 0, 0
+	}
+	pgrp, err = strconv.Atoi(string(f[2]))
+	if err != nil {
+		return 0, 0
+	}
+	return f[0][0], pgrp
+}
