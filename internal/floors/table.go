@@ -10,6 +10,8 @@ var Table = []Room{
 	{Path: "schedule", Floor: 1, For: "when: pure rules from one instant to the next"},
 	{Path: "timer", Floor: 2, Waits: true, For: "the in-process engine"},
 	{Path: "internal/park", Floor: 3, Waits: true, For: "how a call blocks: the list of waiters; in a bubble it waits by the runtime's timer"},
+	{Path: "wait", Floor: 4, For: "blocking with a time limit: sleeps, locks, events, conditions, futures, pools"},
+	{Path: "queue", Floor: 4, For: "handing values over, with a time limit"},
 	{Path: "deadline", Floor: 4, For: "streams with a time limit: idle, read, write, total, a least rate"},
 	{Path: "proc", Floor: 4, For: "child processes with a time limit, their whole group"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},

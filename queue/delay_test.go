@@ -1,0 +1,343 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/queue"
+	"github.com/dulyhq/duly/timer"
+)
+
+func put[T any](t *testing.T, d *queue.Delay[T], v T, after time.Duration) queue.Delayed[T] {
+	t.Helper()
+	return must[queue.Delayed[T]](t)(d.Put(v, after))
+}
+
+func TestDelay_NeverEarlyAndInOrder(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		d := &queue.Delay[string]{Engine: v.engine}
+		start := v.now()
+		put(t, d, "3s", 3*time.Second)
+		put(t, d, "1s, first", time.Second)
+		put(t, d, "now", 0)
+		put(t, d, "1s, second", time.Second)
+		put(t, d, "never", math.MaxInt64)
+		must[queue.Delayed[string]](t)(d.PutAt("2s", start.Add(2*time.Second)))
+		must[queue.Delayed[string]](t)(d.PutAt("long ago", time.Time{}))
+		must[queue.Delayed[string]](t)(d.PutAt("never", time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)))
+		put(t, d, "before now", -time.Hour)
+		if got, has := d.TryGet(); !has || got != "long ago" {
+			t.Errorf("the latest is %q", got)
+		}
+		for _, want := range []string{"now", "before now"} {
+			if got, has := d.TryGet(); !has || got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		if got, has := d.TryGet(); has {
+			t.Errorf("%q came early", got)
+		}
+		if _, err := d.GetFor(0); !errors.Is(err, queue.ErrTimeout) {
+			t.Error(err)
+		}
+		c := call(func() (string, error) { return d.Get(t.Context()) })
+		v.pass(time.Second - 1)
+		open(t, "Get", c)
+		v.pass(1)
+		if r := <-c; r.v != "1s, first" || r.err != nil {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		if got := must[string](t)(d.GetFor(0)); got != "1s, second" {
+			t.Errorf("got %q", got)
+		}
+		put(t, d, "never", math.MaxInt64) // now that the sum overflows
+		for _, want := range []string{"2s", "3s"} {
+			c = call(func() (string, error) { return d.GetFor(time.Minute) })
+			v.pass(time.Second - 1)
+			open(t, "GetFor", c)
+			v.pass(1)
+			if r := <-c; r.v != want || r.err != nil {
+				t.Errorf("%v, %v, want %q", r.v, r.err, want)
+			}
+		}
+		c = call(func() (string, error) { return d.GetFor(time.Minute) })
+		v.pass(time.Minute)
+		if r := <-c; !errors.Is(r.err, queue.ErrTimeout) {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		if n := d.Len(); n != 3 {
+			t.Errorf("%d are left", n)
+		}
+	})
+}
+
+// An earlier value, or one that is removed, moves the deadline; nobody is woken for it.
+func TestDelay_TheDeadlineMoves(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		d := &queue.Delay[int]{Engine: v.engine}
+		start := v.now()
+		far := put(t, d, 1, time.Hour)
+		c := call(func() (int, error) { return d.Get(t.Context()) })
+		v.pass(time.Second)
+		near := put(t, d, 2, time.Minute)
+		put(t, d, 3, 10*time.Minute)
+		v.pass(time.Second)
+		if !near.Remove() || near.Remove() {
+			t.Error("Remove is true once")
+		}
+		v.pass(10*time.Minute - time.Second - 1)
+		open(t, "Get", c)
+		v.pass(1)
+		if r := <-c; r.v != 3 || v.now().Sub(start) != 10*time.Minute+time.Second {
+			t.Errorf("%v, %v after %v", r.v, r.err, v.now().Sub(start))
+		}
+		if !far.Remove() || (queue.Delayed[int]{}).Remove() {
+			t.Error("the last was not removed, or the zero handle was")
+		}
+		// A value into an empty one that is waited for.
+		c = call(func() (int, error) { return d.Get(t.Context()) })
+		v.pass(time.Hour)
+		put(t, d, 4, time.Second)
+		v.pass(time.Second)
+		if r := <-c; r.v != 4 {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		if v.engine != nil && v.engine.Stats().Pending != 0 {
+			t.Error("a deadline is pending that nobody waits for")
+		}
+	})
+}
+
+// One deadline is pending for all, and each value wakes one.
+func TestDelay_OneDeadlineAndOneWakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := timer.New()
+		d := &queue.Delay[int]{Engine: e}
+		const n = 1000
+		var calls []<-chan result[int]
+		for range n {
+			calls = append(calls, call(func() (int, error) { return d.Get(t.Context()) }))
+			synctest.Wait()
+		}
+		for i := range n {
+			put(t, d, i, time.Hour+time.Duration(i/2)*time.Millisecond)
+		}
+		if p := e.Stats().Pending; p != 1 {
+			t.Errorf("%d deadlines are pending", p)
+		}
+		time.Sleep(time.Hour)
+		for i := 0; i < n; i += 2 {
+			synctest.Wait()
+			if w := d.Waiting(); w != n-i-2 {
+				t.Fatalf("%d wait, want %d", w, n-i-2)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		for i, c := range calls {
+			if r := <-c; r.v != i || r.err != nil {
+				t.Fatalf("getter %d got %d, %v", i, r.v, r.err)
+			}
+		}
+		if s := e.Stats(); s.Expired != n/2 {
+			t.Errorf("the engine told of %d deadlines, for %d due times", s.Expired, n/2)
+		}
+		closeEngine(t, e)
+	})
+}
+
+// Instants follow the wall clock when it is set, delays do not.
+func TestDelay_WallClockIsSet(t *testing.T) {
+	byHand(t, func(t *testing.T, v venue) {
+		d := &queue.Delay[string]{Engine: v.engine}
+		must[queue.Delayed[string]](t)(d.PutAt("instant", v.now().Add(time.Hour)))
+		put(t, d, "delay", 2*time.Hour)
+		first := call(func() (string, error) { return d.Get(t.Context()) })
+		v.pass(time.Minute)
+		v.hand.Step(-30 * time.Minute)
+		v.pass(59 * time.Minute)
+		open(t, "Get", first)
+		if got, has := d.TryGet(); has {
+			t.Errorf("%q came early, by the wall clock", got)
+		}
+		v.hand.Step(30 * time.Minute)
+		v.pass(0)
+		if r := <-first; r.v != "instant" {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		v.hand.Step(24 * time.Hour)
+		second := call(func() (string, error) { return d.Get(t.Context()) })
+		v.pass(time.Hour - 1)
+		open(t, "Get", second)
+		v.pass(1)
+		if r := <-second; r.v != "delay" {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+	})
+}
+
+func TestDelay_Close(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		d := &queue.Delay[int]{Engine: v.engine}
+		put(t, d, 2, 2*time.Second)
+		put(t, d, 1, time.Second)
+		last := put(t, d, 3, time.Hour)
+		var calls []<-chan result[int]
+		for range 4 {
+			calls = append(calls, call(func() (int, error) { return d.Get(t.Context()) }))
+			v.pass(0)
+		}
+		d.Close()
+		v.pass(time.Second)
+		if r := <-calls[0]; r.v != 1 || r.err != nil {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		v.pass(time.Second)
+		if r := <-calls[1]; r.v != 2 || r.err != nil {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		v.pass(time.Second)
+		open(t, "Get", calls[2])
+		last.Remove()
+		for _, c := range calls[2:] {
+			if r := <-c; !errors.Is(r.err, queue.ErrClosed) {
+				t.Errorf("%v, %v", r.v, r.err)
+			}
+		}
+		if _, err := d.GetFor(0); !errors.Is(err, queue.ErrClosed) {
+			t.Error(err)
+		}
+
+		d = &queue.Delay[int]{Engine: v.engine}
+		start := v.now()
+		handle := put(t, d, 4, 4*time.Second)
+		put(t, d, 2, 2*time.Second)
+		for _, s := range []int{1, 3, 5} {
+			must[queue.Delayed[int]](t)(d.PutAt(s, start.Add(time.Duration(s)*time.Second)))
+		}
+		c := call(func() (int, error) { return d.GetFor(time.Hour) })
+		v.pass(0)
+		if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, d.CloseNow()); diff != "" {
+			t.Error(diff)
+		}
+		if r := <-c; !errors.Is(r.err, queue.ErrClosed) {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		if handle.Remove() || d.CloseNow() != nil {
+			t.Error("something was left")
+		}
+	})
+}
+
+func TestDelay_ContextEnds(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		d := &queue.Delay[int]{Engine: v.engine}
+		put(t, d, 1, time.Hour)
+		cause := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		first := call(func() (int, error) { return d.Get(ctx) })
+		v.pass(0)
+		second := call(func() (int, error) { return d.GetFor(2 * time.Hour) })
+		v.pass(time.Minute)
+		cancel(cause)
+		if r := <-first; !errors.Is(r.err, cause) {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		v.pass(time.Hour)
+		if r := <-second; r.v != 1 || r.err != nil {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		put(t, d, 2, 0)
+		if _, err := d.Get(ctx); !errors.Is(err, cause) {
+			t.Errorf("although something is due: %v", err)
+		}
+	})
+}
+
+// A getter on an engine that is closed is told so, and the values stay.
+func TestDelay_EngineIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := timer.New()
+		d := &queue.Delay[int]{Engine: e}
+		put(t, d, 1, time.Hour)
+		c := call(func() (int, error) { return d.Get(t.Context()) })
+		synctest.Wait()
+		if _, err := e.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if r := <-c; !errors.Is(r.err, timer.ErrClosed) {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		if _, err := d.Get(t.Context()); !errors.Is(err, timer.ErrClosed) {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]int{1}, d.CloseNow()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A Delay without an engine that is empty may go from one bubble to the next.
+var packageWide queue.Delay[int]
+
+func TestDelay_OneForAllBubbles(t *testing.T) {
+	for range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			put(t, &packageWide, 1, time.Hour)
+			if got := must[int](t)(packageWide.Get(t.Context())); got != 1 || time.Since(start) != time.Hour {
+				t.Errorf("%d after %v", got, time.Since(start))
+			}
+		})
+		start := time.Now()
+		put(t, &packageWide, 2, 2*time.Millisecond)
+		if got := must[int](t)(packageWide.Get(t.Context())); got != 2 || time.Since(start) < 2*time.Millisecond {
+			t.Errorf("%d after %v", got, time.Since(start))
+		}
+	}
+}
+
+// What comes out, and when, is what a sorted list says.
+func TestDelay_Many(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		type item struct {
+			n  int
+			at time.Duration
+		}
+		d := &queue.Delay[item]{Engine: v.engine}
+		var want, got []item
+		r := rand.New(rand.NewPCG(1, 2))
+		start := v.now()
+		items := map[item]queue.Delayed[item]{}
+		for n := range 2000 {
+			it := item{n, time.Duration(r.IntN(500)) * time.Millisecond}
+			items[it] = put(t, d, it, it.at)
+			want = append(want, it)
+		}
+		want = slices.DeleteFunc(want, func(it item) bool { return r.IntN(2) == 0 && items[it].Remove() })
+		slices.SortStableFunc(want, func(a, b item) int { return int(a.at - b.at) })
+		for range 501 {
+			for {
+				it, has := d.TryGet()
+				if !has {
+					break
+				}
+				if now := v.now().Sub(start); now != it.at {
+					t.Errorf("%d came after %v instead of %v", it.n, now, it.at)
+				}
+				got = append(got, it)
+			}
+			v.pass(time.Millisecond)
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(item{})); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
