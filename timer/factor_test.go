@@ -307,6 +307,7 @@ func TestStronglyTyped(t *testing.T) {
 		"timer.Stats.Rearms uint64":           "re-arms",
 		"timer.Stats.Fires uint64":            "starts",
 		"timer.Stats.Early uint64":            "starts",
+		"timer.Stats.Expired uint64":          "deadlines",
 		"timer.Stats.Failed uint64":           "runs",
 		"timer.Stats.Overran uint64":          "runs",
 		"timer.Stats.Skipped uint64":          "occurrences",
