@@ -47,7 +47,7 @@ func runWaits(ctx context.Context, path string, stdout, stderr io.Writer) error 
 	for _, measure := range []func() []waitRow{timedAcquire, pendingDeadlines, condCancel} {
 		runtime.GC()
 		rows = append(rows, measure()...)
-		fmt.Fprintf(stderr, "row %d\n", rows[len(rows)-1].row)
+		progress{stderr}.printf("row %d\n", rows[len(rows)-1].row)
 	}
 	text := waitTable(rows)
 	if _, err := io.WriteString(stdout, text); err != nil {
@@ -190,7 +190,7 @@ func pendingDeadlines() []waitRow {
 		}
 		contexts, cancels := make([]context.Context, waitDeadlines), make([]context.CancelFunc, waitDeadlines)
 		rows[0].theirs = append(rows[0].theirs, weighEach(func(i int) {
-			contexts[i], cancels[i] = context.WithTimeout(context.Background(), far+time.Duration(i))
+			contexts[i], cancels[i] = context.WithTimeout(context.Background(), far+time.Duration(i)) //nolint:fatcontext // none is in another
 		}))
 		for _, cancel := range cancels {
 			cancel()
