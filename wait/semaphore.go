@@ -56,6 +56,9 @@ func (s *Semaphore) Acquire(ctx context.Context, n int64) error {
 // wait.
 func (s *Semaphore) AcquireFor(d time.Duration, n int64) error {
 	notNegative("Semaphore.AcquireFor", n)
+	if s.enter(n) {
+		return nil
+	}
 	return s.acquire(n, park.For(d))
 }
 
@@ -63,9 +66,14 @@ func (s *Semaphore) AcquireFor(d time.Duration, n int64) error {
 // panics.
 func (s *Semaphore) TryAcquire(n int64) bool {
 	notNegative("Semaphore.TryAcquire", n)
+	return s.enter(n)
+}
+
+func (s *Semaphore) enter(n int64) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.enterLocked(n)
+	ok := s.enterLocked(n)
+	s.mu.Unlock()
+	return ok
 }
 
 func (s *Semaphore) acquire(n int64, l park.Limit) error {
@@ -173,12 +181,15 @@ func (s *Semaphore) admitLocked() {
 func (s *Semaphore) Release(n int64) {
 	notNegative("Semaphore.Release", n)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n > s.held {
-		panic(fmt.Sprintf("wait: Semaphore.Release: n is %d, want at most what is held, which is %d", n, s.held))
+	if held := s.held; n > held {
+		s.mu.Unlock()
+		panic(fmt.Sprintf("wait: Semaphore.Release: n is %d, want at most what is held, which is %d", n, held))
 	}
 	s.held -= n
-	s.admitLocked()
+	if s.list.Len() > 0 {
+		s.admitLocked()
+	}
+	s.mu.Unlock()
 }
 
 // Resize makes n the size. If more are held by then they stay held, and none is granted until enough were released. A negative n
