@@ -61,9 +61,9 @@ func TestRun_Results(t *testing.T) {
 		}
 	})
 	t.Run("a signal of its own", func(t *testing.T) {
-		r, err := run(t, proc.Spec{Args: proc.Shell("kill -HUP $$")})
+		r, err := run(t, proc.Spec{Args: proc.Shell("kill -USR1 $$")})
 		e, ok := errors.AsType[*proc.ExitError](err)
-		if !ok || e.Signal != syscall.SIGHUP || r.Signal != syscall.SIGHUP || r.Code != -1 || errors.Is(err, context.DeadlineExceeded) {
+		if !ok || e.Signal != syscall.SIGUSR1 || r.Signal != syscall.SIGUSR1 || r.Code != -1 || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
