@@ -196,28 +196,21 @@ func (b *set) base(t time.Time, forward bool) (best time.Time) {
 
 // next returns the first occurrence strictly after t; the zero time is never.
 func (b *set) next(t time.Time) time.Time {
-	n := b.base(t, true)
-	for range b.patience() {
-		if n.IsZero() || !b.leftOut(n) {
-			return n
-		}
-		_, end := b.gap(n)
-		n = b.base(end.Add(-1), true)
-	}
-	return time.Time{}
+	n, _ := b.search(t)
+	return n
 }
 
-// exhausted says that next gives up, rather than that there is nothing.
-func (b *set) exhausted(t time.Time) bool {
-	n := b.base(t, true)
+// search is next, and says whether it found all that it looked at left out and gave up.
+func (b *set) search(t time.Time) (n time.Time, gaveUp bool) {
+	n = b.base(t, true)
 	for range b.patience() {
 		if n.IsZero() || !b.leftOut(n) {
-			return false
+			return n, false
 		}
 		_, end := b.gap(n)
 		n = b.base(end.Add(-1), true)
 	}
-	return true
+	return time.Time{}, true
 }
 
 // prev returns the last occurrence strictly before t; the zero time is none.
