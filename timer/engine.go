@@ -166,6 +166,9 @@ func (e *Engine) Name() string { return e.opts.Name }
 
 // read reads the clock for an operation of a caller.
 func (e *Engine) read() (clock.Reading, error) {
+	if e.clk == nil {
+		return clock.Reading{}, errNotMade
+	}
 	now := e.clk.Read()
 	if now.Foreign() {
 		return now, ErrBubble

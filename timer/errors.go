@@ -31,6 +31,8 @@ var (
 	ErrOverlapped     = errors.New("a newer occurrence takes over")
 )
 
+var errNotMade = fmt.Errorf("%w: the engine is a zero value, want one made by New", ErrInvalid)
+
 // Error says what was refused: the operation, the task's name, the argument with its value and what would be right.
 // Err is one of the package's errors; errors.Is finds it.
 type Error struct {

@@ -15,11 +15,23 @@ type Expiry struct {
 }
 
 // Elapsed returns the time since the engine was made, on the timeline of delays: no setting of the clock moves it, and suspend
-// counts where the platform has a boot clock. Across a testing/synctest bubble's edge it is negative.
-func (e *Engine) Elapsed() time.Duration { return time.Duration(e.clk.Read().Boot - e.epoch) }
+// counts where the platform has a boot clock. Across a testing/synctest bubble's edge it is negative, and 0 for an engine that
+// New has not made.
+func (e *Engine) Elapsed() time.Duration {
+	if e.clk == nil {
+		return 0
+	}
+	return time.Duration(e.clk.Read().Boot - e.epoch)
+}
 
-// Now returns the wall clock as the engine's clock shows it, in UTC and without a monotonic reading.
-func (e *Engine) Now() time.Time { return time.Unix(0, e.clk.Read().Wall).UTC() }
+// Now returns the wall clock as the engine's clock shows it, in UTC and without a monotonic reading; the zero time for an engine
+// that New has not made.
+func (e *Engine) Now() time.Time {
+	if e.clk == nil {
+		return time.Time{}
+	}
+	return time.Unix(0, e.clk.Read().Wall).UTC()
+}
 
 // Expire tells x when [Engine.Elapsed] reaches at. It is what timeouts are made of: unlike the function of a timer, which
 // gets a goroutine, x is told by the driver itself, so that no handler that blocks can hold it up. It allocates nothing. What

@@ -17,6 +17,7 @@ package park
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"sync"
@@ -50,6 +51,7 @@ type Limit struct {
 	ctx    context.Context //nolint:containedctx // it lives as long as one call
 	d      time.Duration
 	t      time.Time // an instant of the wall clock, in place of d
+	done   <-chan struct{}
 	timed  bool
 	begun  bool
 	at     time.Duration // on the engine's clock
@@ -74,13 +76,22 @@ func UntilAt(ctx context.Context, t time.Time) Limit {
 	return Limit{ctx: ctx, t: t.Round(0), timed: true}
 }
 
-// Err returns the cause of a context that has ended: a call fails with it even if what it wants is free.
+// Err returns the cause of a context that has ended: a call fails with it even if what it wants is free. Every call begins with
+// it, without the primitive's lock: whatever a context of the user's own does, it does before anything is held.
 func (l *Limit) Err() error {
-	if l.ctx != nil && l.ctx.Err() != nil {
+	if l.ctx == nil {
+		return nil
+	}
+	if l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
 	}
+	l.done = l.ctx.Done()
 	return nil
 }
+
+// Spent says whether the limit leaves no time to block in: a call that cannot have what it wants at once must then not even join
+// those who wait, where it would keep others out for a moment.
+func (l *Limit) Spent() bool { return l.timed && l.t.IsZero() && l.d <= 0 }
 
 // The states of a waiter. All but the first are final.
 const (
@@ -169,9 +180,8 @@ func (w *Waiter) Wait(e *timer.Engine, l *Limit) error {
 		}
 		return err
 	}
-	var done <-chan struct{}
-	if l.ctx != nil {
-		done = l.ctx.Done()
+	if l.done == nil && l.ctx != nil { // nobody asked Err
+		l.done = l.ctx.Done()
 	}
 	select {
 	case <-w.wake:
@@ -180,10 +190,11 @@ func (w *Waiter) Wait(e *timer.Engine, l *Limit) error {
 			return ErrTimeout
 		}
 		<-w.wake
-	case <-done:
+	case <-l.done:
+		err := cause(l.ctx)
 		if w.state.CompareAndSwap(waiting, cancelled) {
 			w.disarm()
-			return context.Cause(l.ctx)
+			return err
 		}
 		<-w.wake
 	}
@@ -197,12 +208,22 @@ func (w *Waiter) Wait(e *timer.Engine, l *Limit) error {
 	return ErrTimeout
 }
 
+// cause is context.Cause for the middle of a wait, where a context that panics must not leave the waiter behind in its list.
+func cause(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the context ended and panicked when asked why: %v", v)
+		}
+	}()
+	return context.Cause(ctx)
+}
+
 // arm sets the deadline of a limit that has one.
 func (w *Waiter) arm(e *timer.Engine, l *Limit) (err error) {
 	switch {
 	case !l.timed:
 		return nil
-	case l.t.IsZero() && l.d <= 0:
+	case l.Spent():
 		return ErrTimeout
 	case e == nil && w.bubbled:
 		return w.armInBubble(l)
