@@ -105,8 +105,32 @@ func (e *Engine) fault(err error, n int) (broken bool) {
 	l.mu.Unlock()
 	if broken {
 		e.refuse()
+		e.tellExpirers()
 	}
 	return broken
+}
+
+// tellExpirers tells who waits for a deadline that a broken engine does not keep.
+func (e *Engine) tellExpirers() {
+	reason := e.life.reason()
+	for i := range e.shards {
+		sh := &e.shards[i]
+		sh.mu.Lock()
+		for c := range uint32(len(sh.slab.chunks)) {
+			for o := range uint32(chunkSize) {
+				idx := c<<chunkBits | o
+				en := sh.slab.get(idx)
+				if en == nil || en.dead() {
+					continue
+				}
+				if x, ok := en.what.(Expirer); ok {
+					sh.dropLocked(idx, en)
+					x.Expire(reason)
+				}
+			}
+		}
+		sh.mu.Unlock()
+	}
 }
 
 // refuse lets no shard take anything any more.

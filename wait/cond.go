@@ -10,7 +10,8 @@ import (
 )
 
 // A Cond is where goroutines wait for a change of what a lock guards. Set L before first use, to a *Mutex, a *sync.Mutex, or
-// another sync.Locker that keeps out whoever changes the condition while it is looked at. A Cond must not be copied after first use, and all methods are safe from several goroutines.
+// another sync.Locker that keeps out whoever changes the condition while it is looked at. A Cond must not be copied after first
+// use, and all methods are safe from several goroutines.
 //
 // Wait for a predicate, with WaitUntil: a signal says that something has changed, not that it is still so when the waiter has
 // the lock again, and a signal that nobody waits for is gone. WaitUntil looks before it waits and after.
@@ -46,8 +47,8 @@ func (c *Cond) WaitContext(ctx context.Context) error {
 	return c.wait(&l)
 }
 
-// WaitFor is Wait that gives up when it has waited for d, and then returns ErrTimeout; at once, if d is 0 or less. L is held in
-// any case. In a loop each call has the whole of d; WaitUntilFor has it once.
+// WaitFor is Wait that gives up when it has waited for d, and then returns ErrTimeout; at once, if d is 0 or less, but L was
+// given up for a moment. L is held in any case. In a loop each call has the whole of d; WaitUntilFor has it once.
 func (c *Cond) WaitFor(d time.Duration) error {
 	l := park.For(d)
 	return c.wait(&l)
@@ -56,13 +57,13 @@ func (c *Cond) WaitFor(d time.Duration) error {
 // WaitUntil blocks until pred is true, which it asks at once and whenever it was signalled, always with L held. It returns nil
 // if pred was true the last time it was asked, with L held since. It gives up when ctx ends: then it asks once more, and returns
 // the context's cause if the answer is no. A context that has ended before the call fails it unasked. A panic of pred is the
-// caller's, with L held.
+// caller's, with L held, and the signal that had it asked goes to the next in line.
 func (c *Cond) WaitUntil(ctx context.Context, pred func() bool) error {
 	return c.waitUntil(park.Until(ctx), pred)
 }
 
 // WaitUntilFor is WaitUntil that gives up when it has waited for d, however often it was signalled in between, and then returns
-// ErrTimeout. With a d of 0 or less it asks and does not wait.
+// ErrTimeout. With a d of 0 or less it asks once and does not give L up.
 func (c *Cond) WaitUntilFor(d time.Duration, pred func() bool) error {
 	return c.waitUntil(park.For(d), pred)
 }
@@ -71,20 +72,37 @@ func (c *Cond) waitUntil(l park.Limit, pred func() bool) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
+	signalled := false // and pred has not answered to that
+	defer func() {
+		if signalled {
+			c.Signal()
+		}
+	}()
 	for !pred() {
+		signalled = false
+		if l.Spent() {
+			return ErrTimeout
+		}
 		if err := c.wait(&l); err != nil {
 			if pred() {
 				return nil
 			}
 			return err
 		}
+		signalled = true
 	}
+	signalled = false
 	return nil
 }
 
 func (c *Cond) wait(l *park.Limit) error {
 	if err := l.Err(); err != nil {
 		return err
+	}
+	if l.Spent() { // nor is it in line for a signal; who polls lets others at L all the same
+		c.L.Unlock()
+		c.L.Lock()
+		return ErrTimeout
 	}
 	w := park.New()
 	c.mu.Lock()

@@ -262,6 +262,67 @@ func TestCondReacquiresAlways(t *testing.T) {
 	})
 }
 
+// A predicate that does not return has not used the signal that had it asked: that goes to the next. One that was asked without
+// a signal gives none away.
+func TestCond_PredicatePanicsAfterASignal(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		mu := &wait.Mutex{Engine: v.engine}
+		c := &wait.Cond{Engine: v.engine, L: mu}
+		begin := func(pred func() bool) <-chan error {
+			got := make(chan error, 1)
+			go func() {
+				defer close(got) // also after a panic or a Goexit
+				defer func() { _ = recover() }()
+				mu.Lock()
+				defer mu.Unlock()
+				got <- c.WaitUntilFor(time.Hour, pred)
+			}()
+			synctest.Wait()
+			return got
+		}
+		second := func(f func()) func() bool {
+			asked := 0
+			return func() bool {
+				if asked++; asked == 2 {
+					f()
+				}
+				return false
+			}
+		}
+		ready := false
+		is := func() bool { return ready }
+		panics, exits := begin(second(func() { panic("pred") })), begin(second(runtime.Goexit))
+		next, last := begin(is), begin(is)
+		begin(func() bool { panic("at once") })
+		if n := c.Waiting(); n != 4 {
+			t.Errorf("%d wait, want 4", n)
+		}
+		mu.Do(func() { ready = true })
+		c.Signal()
+		synctest.Wait()
+		for name, got := range map[string]<-chan error{"panic": panics, "Goexit": exits} {
+			select {
+			case err, ok := <-got:
+				if ok {
+					t.Errorf("%s: returned %v", name, err)
+				}
+			default:
+				t.Errorf("%s: not signalled", name)
+			}
+		}
+		if err, ok := returned(next); !ok || err != nil {
+			t.Errorf("the next in line: returned %t, %v", ok, err)
+		}
+		if _, ok := returned(last); ok || c.Waiting() != 1 {
+			t.Errorf("one signal has let go two; %d wait", c.Waiting())
+		}
+		c.Signal()
+		if err := <-last; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func panicsSecondTime() func() bool {
 	asked := 0
 	return func() bool {

@@ -19,8 +19,8 @@
 //   - Of the grant, the end of the context and the end of the time exactly one wins. A call that returns nil has what it asked
 //     for, one that returns an error has nothing and has changed nothing; a grant is not lost between the two, but goes to the
 //     next in line.
-//   - A context that has ended fails the call with its cause, even if what is wanted is free. OpFor with a d of 0 or less takes
-//     what is free and fails otherwise.
+//   - A context that has ended fails the call with its cause, even if what is wanted is free. A nil one is context.Background().
+//     OpFor with a d of 0 or less takes what is free and fails otherwise; it has no place in the line, and keeps nobody out.
 //   - A time that is up is [ErrTimeout], which errors.Is finds to be context.DeadlineExceeded and os.ErrDeadlineExceeded, and
 //     whose Timeout method returns true. A context's own deadline gives the context's cause.
 //   - Times are counted from when the call blocks, by elapsed time: setting the clock does not move them. Only what takes an

@@ -125,6 +125,10 @@ func (g *gate) pass(e *timer.Engine, l park.Limit) error {
 		g.mu.Unlock()
 		return nil
 	}
+	if l.Spent() {
+		g.mu.Unlock()
+		return ErrTimeout
+	}
 	w := park.New()
 	g.list.Push(w)
 	g.mu.Unlock()

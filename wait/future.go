@@ -3,6 +3,7 @@ package wait
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"runtime/debug"
 	"sync/atomic"
@@ -49,13 +50,16 @@ type Future[T any] struct {
 
 	g       gate
 	claimed atomic.Bool // by the one who does the work, or cancels it
-	holder  dropper     // what holds the work while nobody has claimed it; may be nil
+	holder  holder      // what holds the work while nobody has claimed it; may be nil
 	v       T
 	err     error
 }
 
-// A dropper is told that the work it holds was cancelled.
-type dropper interface{ drop() }
+// A holder holds work that was not begun, and is told when it is cancelled.
+type holder interface {
+	drop()     // it was claimed, and is about to be answered
+	answered() // it was answered
+}
 
 // claim decides between those who begin the work and those who call it off. Only who wins may settle the future.
 func (f *Future[T]) claim() bool { return f.claimed.CompareAndSwap(false, true) }
@@ -147,19 +151,38 @@ func (f *Future[T]) Then(then func(T, error)) (stop func() bool) {
 // Cancel calls the work off if it has not begun: it will not be done, the future holds ErrCancelled, and Cancel returns true. If
 // the work has begun or is over Cancel changes nothing and returns false; what is under way is to be stopped by its context.
 func (f *Future[T]) Cancel() bool {
-	var none T
-	if !f.claim() || !f.settle(none, ErrCancelled) {
+	if !f.claim() {
 		return false
 	}
 	if f.holder != nil {
+		defer f.holder.answered()
 		f.holder.drop()
 	}
-	return true
+	var none T
+	return f.settle(none, ErrCancelled)
+}
+
+// orBackground is the context that a nil one stands for.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
+}
+
+// mustBeThere panics if there is nothing to wait for in one of fs, before anything is done to the others.
+func mustBeThere[T any](op string, fs []*Future[T]) {
+	for i, f := range fs {
+		if f == nil {
+			panic(fmt.Sprintf("wait: %s: future %d of %d is nil, want a future", op, i, len(fs)))
+		}
+	}
 }
 
 // Go calls work on a goroutine of its own and returns the future of its result. If ctx ends before work was called it is not,
-// and the future holds the context's cause.
+// and the future holds the context's cause. A nil ctx is context.Background().
 func Go[T any](ctx context.Context, work func(context.Context) (T, error)) *Future[T] {
+	ctx = orBackground(ctx)
 	f := new(Future[T])
 	go func() {
 		if f.claim() {
@@ -170,8 +193,9 @@ func Go[T any](ctx context.Context, work func(context.Context) (T, error)) *Futu
 }
 
 // All returns the future of the values of all fs, in their order, which comes when the last of them does; or of the first error
-// among them, which comes at once. Of no futures it holds no values. To cancel it cancels none of fs.
+// among them, which comes at once. Of no futures it holds no values. To cancel it cancels none of fs. A nil future panics.
 func All[T any](fs ...*Future[T]) *Future[[]T] {
+	mustBeThere("All", fs)
 	out := new(Future[[]T])
 	if len(fs) == 0 {
 		out.settle([]T{}, nil)
@@ -196,8 +220,9 @@ func All[T any](fs ...*Future[T]) *Future[[]T] {
 
 // Any returns the future of the first value among those of fs; if all of them fail, of their errors, joined in the order of fs.
 // Of no futures it holds an error. To cancel it cancels none of fs. For the first that ends, be it with an error, range over
-// [AsCompleted].
+// [AsCompleted]. A nil future panics.
 func Any[T any](fs ...*Future[T]) *Future[T] {
+	mustBeThere("Any", fs)
 	out := new(Future[T])
 	var none T
 	if len(fs) == 0 {
@@ -236,8 +261,11 @@ func collect[T, U any](fs []*Future[T], out *Future[U], each func(i int, v T, er
 
 // AsCompleted returns an iterator over fs in the order in which they come to hold something; those that do when the range
 // begins come first, in their order among fs. It blocks for the next one until ctx ends: then the range ends, and the context
-// says why. A range that is left early leaves no goroutine and nothing in the futures.
+// says why. A range that is left early leaves no goroutine and nothing in the futures. A nil ctx is
+// context.Background(). A nil future panics, at the call.
 func AsCompleted[T any](ctx context.Context, fs ...*Future[T]) iter.Seq[*Future[T]] {
+	mustBeThere("AsCompleted", fs)
+	ctx = orBackground(ctx)
 	return func(yield func(*Future[T]) bool) {
 		ready := make(chan *Future[T], len(fs))
 		stops := make([]func() bool, 0, len(fs))

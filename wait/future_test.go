@@ -199,6 +199,52 @@ func TestPromise(t *testing.T) {
 	})
 }
 
+// Of Begin and Cancel one wins, and a Resolve beside them comes through unless Cancel has won.
+func TestPromise_BeginAgainstCancel(t *testing.T) {
+	counts := map[string]int{}
+	for range rounds(20_000) {
+		var p wait.Promise[int]
+		f := p.Future()
+		var begun, cancelled, resolved bool
+		var told atomic.Int32
+		var wg sync.WaitGroup
+		stop := f.Then(func(int, error) { told.Add(1) })
+		for _, i := range rand.Perm(4) {
+			switch i {
+			case 0:
+				wg.Go(func() { begun = p.Begin() })
+			case 1:
+				wg.Go(func() { cancelled = f.Cancel() })
+			case 2:
+				wg.Go(func() { resolved = p.Resolve(1, nil) })
+			case 3:
+				wg.Go(func() {
+					if stop() {
+						told.Add(1)
+					}
+				})
+			}
+		}
+		v, err := f.Get(t.Context())
+		wg.Wait()
+		for told.Load() == 0 {
+			runtime.Gosched()
+		}
+		if cancelled == resolved || cancelled && begun || cancelled != errors.Is(err, wait.ErrCancelled) || resolved != (v == 1 && err == nil) || told.Load() != 1 {
+			t.Fatalf("begun: %t, cancelled: %t, resolved: %t; %d, %v; told or taken back %d times", begun, cancelled, resolved, v, err, told.Load())
+		}
+		switch {
+		case cancelled:
+			counts["cancelled"]++
+		case begun:
+			counts["begun"]++
+		default:
+			counts["resolved unbegun"]++
+		}
+	}
+	t.Log(counts)
+}
+
 // promises makes n promises and the list of their futures.
 func promises[T any](n int, e *timer.Engine) ([]*wait.Promise[T], []*wait.Future[T]) {
 	ps := make([]*wait.Promise[T], n)

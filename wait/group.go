@@ -34,9 +34,9 @@ type Group struct {
 }
 
 // WithContext returns a group and a context for its functions, which ends with the first error, that error being its cause, or
-// when a Wait returns because all of them have.
+// when a Wait returns because all of them have. A nil ctx is context.Background().
 func WithContext(ctx context.Context) (*Group, context.Context) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(orBackground(ctx))
 	return &Group{cancel: cancel}, ctx
 }
 
@@ -82,6 +82,10 @@ func (g *Group) start(l park.Limit, f func() error) error {
 		g.mu.Unlock()
 		go g.run(f)
 		return nil
+	}
+	if l.Spent() {
+		g.mu.Unlock()
+		return ErrTimeout
 	}
 	w := park.New()
 	g.starters.Push(w)
@@ -174,6 +178,10 @@ func (g *Group) wait(l park.Limit) error {
 	}
 	g.mu.Lock()
 	if g.active > 0 {
+		if l.Spent() {
+			g.mu.Unlock()
+			return ErrTimeout
+		}
 		w := park.New()
 		g.joiners.Push(w)
 		g.mu.Unlock()

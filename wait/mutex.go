@@ -61,6 +61,10 @@ func (m *Mutex) lock(l park.Limit) error {
 		m.mu.Unlock()
 		return nil
 	}
+	if l.Spent() {
+		m.mu.Unlock()
+		return ErrTimeout
+	}
 	w := park.New()
 	m.list.Push(w)
 	m.mu.Unlock()

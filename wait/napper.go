@@ -62,6 +62,10 @@ func (n *Napper) nap(ctx context.Context, l park.Limit) (interrupted bool, err e
 		n.mu.Unlock()
 		return true, nil
 	}
+	if l.Spent() {
+		n.mu.Unlock()
+		return false, nil
+	}
 	w := park.New()
 	n.list.Push(w)
 	n.mu.Unlock()

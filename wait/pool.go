@@ -30,6 +30,7 @@ type Pool struct {
 	stopping   bool // and what runs is asked to end
 	seq        uint64
 	workers    int
+	open       int // what was accepted and is not answered; taken off after the answer
 	queue      itemHeap
 	running    map[*item]struct{}
 	submitters park.List // calls that wait for a place; Value is their *item, or the error they are sent away with
@@ -83,8 +84,9 @@ func StartWithin(d time.Duration) SubmitOption {
 // Submit gives f to the pool and returns the future of its result. It blocks while the queue is full, until ctx ends; then it
 // returns the context's cause. After Drain or Close it returns ErrClosed. With an error there is no future, and f is not called.
 //
-// The context is f's, too: what f is given ends when ctx does, and when the pool is closed. If ctx ends while f is in the queue,
-// f is not called and the future holds the context's cause. The future's Cancel takes f out of the queue.
+// The context is f's, too: what f is given ends when ctx does, and when the pool is closed. A nil ctx is context.Background(). If
+// ctx ends while f is in the queue, f is not called and the future holds the context's cause. The future's Cancel takes f out of
+// the queue.
 func Submit[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error), opts ...SubmitOption) (*Future[T], error) {
 	c := newCall(ctx, p, f, opts)
 	if err := p.put(&c.item, park.Until(ctx)); err != nil { //nolint:contextcheck // the item has it
@@ -124,6 +126,10 @@ func (p *Pool) put(it *item, l park.Limit) error {
 		p.mu.Unlock()
 		return it.arm()
 	}
+	if l.Spent() {
+		p.mu.Unlock()
+		return ErrTimeout
+	}
 	w := park.New()
 	w.Value = it
 	p.submitters.Push(w)
@@ -150,6 +156,7 @@ func (p *Pool) enterLocked(it *item) bool {
 	case p.workers < p.size:
 		it.claim()
 		p.workers++
+		p.open++
 		p.running[it] = struct{}{}
 		go p.work(it)
 	case len(p.queue) < p.places:
@@ -161,6 +168,7 @@ func (p *Pool) enterLocked(it *item) bool {
 }
 
 func (p *Pool) queueLocked(it *item) {
+	p.open++
 	p.seq++
 	it.seq = p.seq
 	heap.Push(&p.queue, it)
@@ -220,6 +228,7 @@ func (p *Pool) next(it *item) *item {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.running, it)
+	p.open--
 	for len(p.queue) > 0 || p.admitLocked() {
 		it := heap.Pop(&p.queue).(*item) //nolint:forcetypeassert // it holds nothing else
 		p.refillLocked()
@@ -233,7 +242,7 @@ func (p *Pool) next(it *item) *item {
 	return nil
 }
 
-// leave takes an item out of the queue, if it is in there, and lets another in.
+// leave takes an item that is called off out of the queue, if it is in there, and lets another in.
 func (p *Pool) leave(it *item) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -241,6 +250,14 @@ func (p *Pool) leave(it *item) {
 		heap.Remove(&p.queue, it.at)
 		p.refillLocked()
 	}
+}
+
+// answered counts off an item that was called off, now that its future says so.
+func (p *Pool) answered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open--
+	p.quietLocked()
 }
 
 // reap answers what has waited too long. It runs while there is such, on a goroutine of its own, as the engine's driver must
@@ -265,11 +282,11 @@ func (p *Pool) reap() {
 	}
 }
 
-// idleLocked says whether there is nothing to do. While no worker is there nothing is queued.
+// idleLocked says whether there is nothing to do and nothing to be answered. While no worker is there nothing is queued.
 func (p *Pool) idleLocked() bool {
 	p.lapsed.mu.Lock()
 	defer p.lapsed.mu.Unlock()
-	return p.workers == 0 && !p.lapsed.reaping
+	return p.workers == 0 && p.open == 0 && !p.lapsed.reaping
 }
 
 func (p *Pool) quietLocked() {
@@ -281,8 +298,8 @@ func (p *Pool) quietLocked() {
 	}
 }
 
-// Join blocks until nothing is queued and nothing runs, if only for a moment when others submit meanwhile. It gives up when ctx
-// ends, and then returns its cause.
+// Join blocks until nothing is queued, nothing runs and every future is answered, if only for a moment when others submit
+// meanwhile. It gives up when ctx ends, and then returns its cause.
 func (p *Pool) Join(ctx context.Context) error {
 	l := park.Until(ctx)
 	if err := l.Err(); err != nil {
@@ -294,11 +311,19 @@ func (p *Pool) Join(ctx context.Context) error {
 // JoinFor is Join that gives up when it has waited for d, and then returns ErrTimeout. With a d of 0 or less it does not wait.
 func (p *Pool) JoinFor(d time.Duration) error { return p.join(park.For(d)) }
 
+// join waits, unless there is nothing to wait for, even if the context has ended.
 func (p *Pool) join(l park.Limit) error {
+	ended := l.Err()
+	if ended == nil && l.Spent() {
+		ended = ErrTimeout
+	}
 	p.mu.Lock()
-	if p.idleLocked() {
+	if idle := p.idleLocked(); idle || ended != nil {
 		p.mu.Unlock()
-		return nil
+		if idle {
+			return nil
+		}
+		return ended
 	}
 	w := park.New()
 	p.joiners.Push(w)
@@ -314,8 +339,8 @@ func (p *Pool) join(l park.Limit) error {
 }
 
 // Drain accepts nothing any more, answers calls that wait for a place with ErrClosed, and blocks until all that was accepted has
-// run. It gives up when ctx ends, and then returns its cause, while the rest goes on: wait for it by another Drain, or end it by
-// Close. It returns nil if nothing is left, though ctx may have ended.
+// run and is answered. It gives up when ctx ends, and then returns its cause, while the rest goes on: wait for it by another
+// Drain, or end it by Close. It returns nil if nothing is left, though ctx may have ended.
 //
 // After nil the pool has no goroutine. From inside of the pool's own functions Drain, Close and Join wait for themselves.
 func (p *Pool) Drain(ctx context.Context) error {

@@ -25,6 +25,8 @@ func TestPool_Conserves(t *testing.T) {
 			p := wait.NewPool(size, wait.PoolOptions{Queue: 5})
 			var ran, inside, over, accepted, answered, valued atomic.Int64
 			var wg, told sync.WaitGroup
+			var mu sync.Mutex
+			var all []*wait.Future[int]
 			work := func(ctx context.Context) (int, error) {
 				if inside.Add(1) > size {
 					over.Add(1)
@@ -52,6 +54,9 @@ func TestPool_Conserves(t *testing.T) {
 						f, err := wait.SubmitFor(ctx, time.Duration(rand.IntN(100))*time.Microsecond, p, work, opts...)
 						if err == nil {
 							accepted.Add(1)
+							mu.Lock()
+							all = append(all, f)
+							mu.Unlock()
 							told.Add(1)
 							f.Then(func(int, error) { answered.Add(1); told.Done() })
 							switch rand.IntN(4) {
@@ -89,6 +94,11 @@ func TestPool_Conserves(t *testing.T) {
 			}
 			atEnd := ran.Load()
 			wg.Wait()
+			for _, f := range all {
+				if _, ok, _ := f.TryGet(); !ok {
+					t.Errorf("%s has returned before an answer", name)
+				}
+			}
 			told.Wait()
 			if ran.Load() != atEnd || over.Load() != 0 || accepted.Load() != answered.Load() || valued.Load() > ran.Load() {
 				t.Errorf("%d ran after the end, %d times too many at a time; %d accepted, %d answered; %d values, %d ran",
@@ -114,19 +124,16 @@ func TestPool_StartRaces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			alone := true
 			for _, i := range rand.Perm(3) {
 				switch i {
 				case 0:
 					go func() { time.Sleep(time.Second); close(end) }()
 				case 1:
 					if rand.IntN(2) == 0 {
-						alone = false
 						time.AfterFunc(time.Second, func() { cancel(io.EOF) })
 					}
 				case 2:
 					if rand.IntN(2) == 0 {
-						alone = false
 						time.AfterFunc(time.Second, func() { f.Cancel() })
 					}
 				}
@@ -134,7 +141,7 @@ func TestPool_StartRaces(t *testing.T) {
 			if err := p.Join(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, ok, _ := f.TryGet(); !ok && alone {
+			if _, ok, _ := f.TryGet(); !ok {
 				t.Fatal("joined before the answer")
 			}
 			v, err := f.Get(t.Context())

@@ -529,6 +529,5 @@ func TestPool_IdleHoldsNoGoroutine(t *testing.T) {
 func TestNewPool_Refuses(t *testing.T) {
 	mustPanic(t, func() { wait.NewPool(0) })
 	mustPanic(t, func() { wait.NewPool(-1) })
-	mustPanic(t, func() { _, _ = wait.Submit[int](nil, wait.NewPool(1), nil) }) //nolint:staticcheck // it is what is tested
 	mustPanic(t, func() { wait.NewPool(1, wait.PoolOptions{}, wait.PoolOptions{}) })
 }

@@ -23,14 +23,11 @@ type call[T any] struct {
 }
 
 func newCall[T any](ctx context.Context, p *Pool, f func(context.Context) (T, error), opts []SubmitOption) *call[T] {
-	if ctx == nil {
-		panic("wait: Submit: ctx is nil, want a context")
-	}
 	c := &call[T]{f: f}
 	c.fut.Engine = p.Engine
 	c.fut.holder = &c.item
 	c.work = c
-	c.pool, c.ctx, c.at = p, ctx, -1
+	c.pool, c.ctx, c.at = p, orBackground(ctx), -1
 	for _, o := range opts {
 		o(&c.item)
 	}
@@ -138,17 +135,21 @@ func (it *item) abandon(err error) {
 	}
 }
 
-// answer takes an item that was claimed out of the queue and fails it.
+// answer takes an item that was claimed, but not to be run, out of the queue and fails it.
 func (it *item) answer(err error) {
+	defer it.answered()
 	it.drop()
 	it.fail(err)
 }
 
-// drop implements dropper, for Future.Cancel.
+// drop implements holder, for Future.Cancel, which answers the future itself: its place is free before anybody hears of it.
 func (it *item) drop() {
 	it.disarm()
 	it.pool.leave(it)
 }
+
+// answered implements holder. Until then the pool is not idle, so that after a Join the answer is there.
+func (it *item) answered() { it.pool.answered() }
 
 // Expire implements timer.Expirer. It decides that the item is not begun; a goroutine does the rest.
 func (it *item) Expire(err error) {

@@ -81,6 +81,10 @@ func (rw *RWMutex) lock(want int64, l park.Limit) error {
 		rw.mu.Unlock()
 		return nil
 	}
+	if l.Spent() { // it would keep out those who need not wait
+		rw.mu.Unlock()
+		return ErrTimeout
+	}
 	w := park.New()
 	w.Want = want
 	rw.list.Push(w)

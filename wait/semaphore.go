@@ -89,6 +89,10 @@ func (s *Semaphore) acquire(n int64, l park.Limit) error {
 		s.mu.Unlock()
 		return tooMany(n, size)
 	}
+	if l.Spent() { // it would keep out those who need not wait
+		s.mu.Unlock()
+		return ErrTimeout
+	}
 	w := park.New()
 	w.Want = n
 	s.list.Push(w)

@@ -45,6 +45,9 @@ func (s Sleeper) sleep(ctx context.Context, l park.Limit) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
+	if l.Spent() {
+		return nil
+	}
 	w := park.New()
 	defer w.Release()
 	if err := w.Wait(s.Engine, &l); !slept(ctx, err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -171,6 +172,99 @@ func TestSleepUntil_FollowsTheWallClock(t *testing.T) {
 			t.Errorf("a nap until then: returned %t, %t", ok, interrupted)
 		}
 	})
+}
+
+// The clock is set forward and back at random while time passes, and suspends: whatever waits for an instant ends as soon as
+// the wall clock shows that, or was shown past it, and not before; whatever waits for a time, by elapsed time alone.
+func TestWaits_WhileTheClockIsSet(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	type sleeper struct {
+		what string
+		got  <-chan error
+		left func() time.Duration // until it is due
+		over bool
+	}
+	for range rounds(100) {
+		synctest.Test(t, func(t *testing.T) {
+			hand := clock.NewManual(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+			e := timer.New(timer.Options{Clock: hand})
+			defer closeEngine(t, e)
+			m := &wait.Mutex{Engine: e}
+			m.Lock()
+			s := wait.Sleeper{Engine: e}
+			napUntil := func(at time.Time) error {
+				interrupted, err := (&wait.Napper{Engine: e}).NapUntilContext(t.Context(), at)
+				if interrupted {
+					return errors.New("interrupted by nobody")
+				}
+				return err
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var sleepers []*sleeper
+			begin := func() {
+				d := time.Duration(random.Int64N(int64(6*time.Hour))) - time.Hour
+				now := hand.Now()
+				at, due := time.Unix(0, now.Wall).Add(d), now.Boot+int64(d)
+				instant := func() time.Duration { return time.Duration(at.UnixNano() - hand.Now().Wall) }
+				elapsed := func() time.Duration { return time.Duration(due - hand.Now().Boot) }
+				sleepers = append(
+					sleepers,
+					&sleeper{"SleepUntil", call(func() error { return s.SleepUntil(ctx, at) }), instant, false},
+					&sleeper{"NapUntil", call(func() error { return napUntil(at) }), instant, false},
+					&sleeper{"Sleep", call(func() error { return s.Sleep(ctx, d) }), elapsed, false},
+					&sleeper{"LockFor", call(func() error { return m.LockFor(d) }), elapsed, false},
+				)
+			}
+			check := func(did string, by time.Duration) {
+				synctest.Wait()
+				for _, s := range sleepers {
+					err, ok := returned(s.got)
+					if ok && s.what == "LockFor" && errors.Is(err, wait.ErrTimeout) {
+						err = nil
+					}
+					if err != nil || !s.over && ok != (s.left() <= 0) {
+						t.Fatalf("after %s by %v, %s: returned %t, %v, %v before it is due", did, by, s.what, ok, err, s.left())
+					}
+					s.over = s.over || ok
+				}
+			}
+			for range 30 {
+				begin()
+				check("the call", 0)
+				by := time.Duration(random.Int64N(int64(time.Hour)))
+				switch random.IntN(4) {
+				case 0:
+					hand.Step(by)
+					check("Step", by)
+				case 1:
+					hand.Step(-by)
+					check("Step", -by)
+				case 2:
+					hand.Suspend(by)
+					check("Suspend", by)
+				case 3:
+					if err := hand.Run(t.Context(), by); err != nil {
+						t.Error(err)
+					}
+					check("Run", by)
+				}
+			}
+			hand.Step(10 * time.Hour)
+			check("Step", 10*time.Hour)
+			if err := hand.Run(t.Context(), 10*time.Hour); err != nil {
+				t.Error(err)
+			}
+			check("Run", 10*time.Hour)
+			for _, s := range sleepers {
+				if !s.over {
+					t.Errorf("%s did not return", s.what)
+				}
+			}
+			cancel()
+		})
+	}
 }
 
 // requirement: F24.

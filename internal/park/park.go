@@ -220,6 +220,11 @@ func cause(ctx context.Context) (err error) {
 
 // arm sets the deadline of a limit that has one.
 func (w *Waiter) arm(e *timer.Engine, l *Limit) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the engine's clock panicked: %v", v)
+		}
+	}()
 	switch {
 	case !l.timed:
 		return nil
