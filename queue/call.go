@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dulyhq/duly/internal/park"
@@ -18,8 +19,9 @@ import (
 // A server must not call itself while it works on a request: nobody might be left to answer. The request's context,
 // [Request.Context], tells Call.Call where it comes from: used, or handed on, for all that the server calls, it makes such a
 // call fail with ErrSelfCall instead of blocking for ever, also if it goes through other servers, and even if another
-// goroutine would serve it. With another context, and by CallFor, which has none, the call is made, and only its timeout
-// ends it.
+// goroutine would serve it. That holds until the server has replied, also if the client does not wait any more; a context that
+// keeps the values of one that has ended, as that of context.WithoutCancel does, is as good as any other then. With another
+// context, and by CallFor, which has none, the call is made, and only its timeout ends it.
 type Call[Req, Rep any] struct {
 	// Engine is where timeouts are deadlines; nil is a default engine, shared by all.
 	Engine *timer.Engine
@@ -45,17 +47,25 @@ type Request[Req, Rep any] struct {
 	err    error
 	ctx    context.Context //nolint:containedctx // made when it is asked for
 	cancel context.CancelCauseFunc
-	over   error // why nobody waits any more
+	status *status // what ctx knows
+	over   error   // why nobody waits any more
+
+	replied bool // in time or not
 }
 
-// serving is the key under which a request's context keeps the call that it belongs to.
+// serving is the key under which the context of a call's request keeps its status.
 type serving struct{ call any }
+
+// status is what a context knows of its request: not the request, which would be kept as long as the context.
+type status struct{ replied atomic.Bool }
 
 // Call sends req and returns the server's reply. It blocks until then, or until ctx ends and it fails with its cause. It fails
 // with ErrClosed if the call is closed, before or meanwhile, and with what the server replied as its error.
 func (c *Call[Req, Rep]) Call(ctx context.Context, req Req) (none Rep, err error) {
-	if ctx != nil && ctx.Err() == nil && ctx.Value(serving{c}) != nil {
-		return none, ErrSelfCall
+	if ctx != nil && ctx.Err() == nil {
+		if s, has := ctx.Value(serving{c}).(*status); has && !s.replied.Load() {
+			return none, ErrSelfCall
+		}
 	}
 	return c.send(park.Until(ctx), &Request[Req, Rep]{Req: req, call: c, parent: ctx})
 }
@@ -182,6 +192,10 @@ func (c *Call[Req, Rep]) receive(l park.Limit) (*Request[Req, Rep], error) {
 		c.mu.Unlock()
 		return nil, ErrClosed
 	}
+	if l.Spent() {
+		c.mu.Unlock()
+		return nil, ErrTimeout
+	}
 	w, s := park.New(), &slot[*Request[Req, Rep]]{}
 	w.Value = s
 	c.servers.Push(w)
@@ -204,6 +218,10 @@ func (c *Call[Req, Rep]) receive(l park.Limit) (*Request[Req, Rep], error) {
 // late: the client has given up, the call was closed, or there was a reply before.
 func (r *Request[Req, Rep]) Reply(rep Rep, err error) bool {
 	r.call.mu.Lock()
+	r.replied = true
+	if r.status != nil {
+		r.status.replied.Store(true)
+	}
 	if r.w == nil {
 		r.call.mu.Unlock()
 		return false
@@ -233,8 +251,9 @@ func (r *Request[Req, Rep]) Context() context.Context {
 	if parent == nil {
 		parent = context.Background()
 	}
-	mine, cancel := context.WithCancelCause(context.WithValue(parent, serving{r.call}, true)) // the parent may be a user's code
-	ctx, over := r.keep(mine, cancel)
+	s := &status{}
+	mine, cancel := context.WithCancelCause(context.WithValue(parent, serving{r.call}, s)) // the parent may be a user's code
+	ctx, over := r.keep(mine, cancel, s)
 	switch {
 	case ctx != mine:
 		cancel(nil)
@@ -245,11 +264,12 @@ func (r *Request[Req, Rep]) Context() context.Context {
 }
 
 // keep makes ctx the request's context, unless it has one, and returns which it is and why it should have ended.
-func (r *Request[Req, Rep]) keep(ctx context.Context, cancel context.CancelCauseFunc) (context.Context, error) {
+func (r *Request[Req, Rep]) keep(ctx context.Context, cancel context.CancelCauseFunc, s *status) (context.Context, error) {
 	r.call.mu.Lock()
 	defer r.call.mu.Unlock()
 	if r.ctx == nil {
-		r.ctx, r.cancel = ctx, cancel
+		r.ctx, r.cancel, r.status = ctx, cancel, s
+		s.replied.Store(r.replied)
 	}
 	return r.ctx, r.over
 }

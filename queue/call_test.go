@@ -281,3 +281,76 @@ func TestCall_ServeAnswersAlsoOnPanic(t *testing.T) {
 		}
 	})
 }
+
+// requirement: F26. Whoever keeps what a request's context knows may call again once the request was replied to, and not before.
+func TestCall_ToOneselfOnlyWhileUnanswered(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		c := &queue.Call[int, int]{Engine: v.engine}
+		answered := func(ctx context.Context, what string) {
+			t.Helper()
+			again := call(func() (int, error) { return c.Call(ctx, 7) })
+			v.pass(0)
+			r, has := c.TryReceive()
+			if !has {
+				t.Errorf("%s: %v", what, (<-again).err)
+				return
+			}
+			if _, err := c.Call(r.Context(), 8); !errors.Is(err, queue.ErrSelfCall) { //nolint:contextcheck // that is what is tested
+				t.Errorf("%s, from inside of the next: %v", what, err)
+			}
+			r.Reply(70, nil)
+			if got := <-again; got.v != 70 || got.err != nil {
+				t.Errorf("%s: %v, %v", what, got.v, got.err)
+			}
+		}
+		refused := func(ctx context.Context, what string) {
+			t.Helper()
+			again := call(func() (int, error) { return c.Call(ctx, 7) })
+			v.pass(0)
+			if r, has := c.TryReceive(); has {
+				t.Errorf("%s: the call was made", what)
+				r.Reply(0, nil)
+			}
+			if got := <-again; !errors.Is(got.err, queue.ErrSelfCall) {
+				t.Errorf("%s: %v", what, got.err)
+			}
+		}
+		first := call(func() (int, error) { return c.Call(t.Context(), 1) })
+		r := received(t, c)
+		kept := context.WithoutCancel(r.Context())
+		refused(kept, "while it is worked on")
+		r.Reply(10, nil)
+		<-first
+		answered(kept, "after the reply")
+		answered(context.WithoutCancel(r.Context()), "of a request that was replied to")
+
+		// Asked for only then.
+		first = call(func() (int, error) { return c.Call(t.Context(), 2) })
+		r = received(t, c)
+		r.Reply(20, nil)
+		<-first
+		answered(context.WithoutCancel(r.Context()), "made after the reply")
+
+		// The client has given up, but the server is still at it.
+		timed := call(func() (int, error) { return c.CallFor(time.Second, 3) })
+		r = received(t, c)
+		kept = context.WithoutCancel(r.Context())
+		v.pass(time.Second)
+		<-timed
+		refused(kept, "while it is worked on for nobody")
+		r.Reply(30, nil)
+		answered(kept, "after a late reply")
+
+		timed = call(func() (int, error) { return c.CallFor(time.Second, 4) })
+		r = received(t, c)
+		v.pass(time.Second)
+		<-timed
+		refused(context.WithoutCancel(r.Context()), "made while it is worked on for nobody")
+		timed = call(func() (int, error) { return c.CallFor(time.Second, 5) })
+		r = received(t, c)
+		v.pass(time.Second)
+		<-timed
+		r.Reply(50, nil)
+		answered(context.WithoutCancel(r.Context()), "made after a late reply")
+	})
+}

@@ -87,8 +87,24 @@ type chooser[T any] struct {
 	timed bool
 	end   time.Duration // of the call, if it is timed and may block
 	begun bool
-	there uint64 // what was there when the call began: up to this message
+	there uint64 // what was there when the call began, or was woken in time: up to this message
 	seen  uint64 // everything up to this message was shown
+}
+
+// left is how long the call may block now.
+func (m *Mailbox[T]) left(c *chooser[T]) park.Limit {
+	if !c.timed || c.limit.Spent() {
+		return c.limit
+	}
+	return park.For(c.end - m.now())
+}
+
+// rouse wakes those who choose, to look again.
+func (m *Mailbox[T]) rouse() {
+	release(&m.choosers, func(w *park.Waiter) {
+		c := w.Value.(*chooser[T]) //nolint:forcetypeassert // the list holds nothing else
+		c.there = m.msgs.seq       // in time: else the grant does not come to it
+	})
 }
 
 func (m *Mailbox[T]) receiveIf(c *chooser[T]) (none T, err error) {
@@ -100,6 +116,7 @@ func (m *Mailbox[T]) receiveIf(c *chooser[T]) (none T, err error) {
 		if found || err != nil {
 			return v, err
 		}
+		l := m.left(c)
 		m.mu.Lock()
 		if m.msgs.since(c.seen) != nil {
 			m.mu.Unlock()
@@ -109,10 +126,15 @@ func (m *Mailbox[T]) receiveIf(c *chooser[T]) (none T, err error) {
 			m.mu.Unlock()
 			return none, ErrClosed
 		}
+		if l.Spent() {
+			m.mu.Unlock()
+			return none, ErrTimeout
+		}
 		w := park.New()
+		w.Value = c
 		m.choosers.Push(w)
 		m.mu.Unlock()
-		if err = m.wait(w, &m.choosers, &c.limit); err != nil {
+		if err = m.wait(w, &m.choosers, &l); err != nil {
 			return none, err
 		}
 	}
@@ -161,13 +183,13 @@ func (m *Mailbox[T]) look(c *chooser[T]) (none T, found bool, err error) {
 	return none, false, nil
 }
 
-// over says that the call has reached its limit before it looks at a message. What was there when it began is looked at even
-// if there is no time left.
+// over says that the call has reached its limit before it looks at a message. What was there when it began, or was woken in
+// time, is looked at even if there is no time left.
 func (m *Mailbox[T]) over(c *chooser[T], seq uint64) error {
 	if err := c.limit.Err(); err != nil {
 		return err
 	}
-	if c.timed && seq > c.there && (c.end == 0 || m.now() >= c.end) {
+	if c.timed && seq > c.there && (c.limit.Spent() || m.now() >= c.end) {
 		return ErrTimeout
 	}
 	return nil

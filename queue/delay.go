@@ -51,7 +51,8 @@ type bell[T any] struct {
 	expiry timer.Expiry
 }
 
-// Put puts v in, to come out after a delay; at once if that is not positive. A delay that is too long to be added means never. It fails with ErrClosed if the Delay was closed.
+// Put puts v in, to come out after a delay; at once if that is not positive. A delay that is too long to be added means never.
+// It fails with ErrClosed if the Delay was closed.
 func (d *Delay[T]) Put(v T, after time.Duration) (Delayed[T], error) {
 	return d.put(v, func() (*shelf[T], int64) {
 		now := int64(d.line.Elapsed())
@@ -63,22 +64,28 @@ func (d *Delay[T]) Put(v T, after time.Duration) (Delayed[T], error) {
 	})
 }
 
-// PutAt puts v in, to come out when the wall clock shows t; at once if it is past that. An instant that is not before the year
-// 2262 means never. It fails with ErrClosed if the Delay was closed.
+// PutAt puts v in, to come out when the wall clock shows t; at once if it is past that, and if t is before 1970. Instants that
+// have passed come out in their order, too; those before 00:12:44 UTC on September 21, 1677, as the zero time is, count as the
+// same. One that is not before 23:47:16 UTC on April 11, 2262 means never. It fails with ErrClosed if the Delay was closed.
 func (d *Delay[T]) PutAt(v T, t time.Time) (Delayed[T], error) {
 	return d.put(v, func() (*shelf[T], int64) {
+		const last = never / int64(time.Second)
 		switch s := t.Unix(); {
-		case s < 0:
-			return &d.instants, 0 // long past; that it is due is all that matters
-		case s >= never/int64(time.Second):
+		case s < -last:
+			return &d.instants, past
+		case s >= last:
 			return &d.instants, never
 		}
 		return &d.instants, t.UnixNano()
 	})
 }
 
-// never is a due time that is not reached.
-const never int64 = math.MaxInt64
+// The ends of a timeline: a due time that is not reached, the first due time of all, and a reading by which nothing is due.
+const (
+	never int64 = math.MaxInt64
+	past  int64 = -never
+	undue int64 = math.MinInt64
+)
 
 func (d *Delay[T]) put(v T, due func() (*shelf[T], int64)) (Delayed[T], error) {
 	d.mu.Lock()
@@ -140,6 +147,10 @@ func (d *Delay[T]) get(l park.Limit) (none T, err error) {
 		d.unlock()
 		return none, ErrClosed
 	}
+	if l.Spent() {
+		d.unlock()
+		return none, ErrTimeout
+	}
 	w, s := park.New(), &slot[T]{}
 	w.Value = s
 	d.getters.Push(w)
@@ -174,17 +185,19 @@ func (d *Delay[T]) due() (v T, ok bool) {
 	return v, true
 }
 
-// now is a reading of both timelines; no value is due by one that is negative.
+// now is a reading of both timelines.
 type now struct{ boot, wall int64 }
 
-// read reads the time of the engine in use, as far as anything depends on it.
+// read reads the time of the engine in use, as far as anything depends on it. For the engine the wall clock begins with 1970.
 func (d *Delay[T]) read() now {
-	n := now{boot: -1, wall: -1}
+	n := now{boot: undue, wall: undue}
 	if len(d.delays.heap) > 0 {
-		n.boot = int64(d.line.Elapsed())
+		if boot := int64(d.line.Elapsed()); boot >= 0 { // negative across a bubble's edge
+			n.boot = boot
+		}
 	}
 	if len(d.instants.heap) > 0 {
-		n.wall = d.line.Now().UnixNano()
+		n.wall = max(d.line.Now().UnixNano(), 0)
 	}
 	return n
 }
@@ -211,7 +224,8 @@ func (d *Delay[T]) first(n now) *delayed[T] {
 	case b == nil:
 		return a
 	}
-	if la, lb := n.boot-a.at, n.wall-b.at; la > lb || (la == lb && a.seq < b.seq) {
+	// Both have passed: as unsigned numbers the differences do not overflow.
+	if la, lb := uint64(n.boot)-uint64(a.at), uint64(n.wall)-uint64(b.at); la > lb || (la == lb && a.seq < b.seq) {
 		return a
 	}
 	return b
@@ -295,7 +309,7 @@ func (b *bell[T]) Expire(err error) {
 	if b.s.bell == b {
 		b.s.bell = nil
 	}
-	n := now{boot: -1, wall: -1}
+	n := now{boot: undue, wall: undue}
 	switch {
 	case err != nil:
 		release(&d.getters, func(w *park.Waiter) { slotOf[T](w).err = err })
@@ -362,8 +376,20 @@ func (d *Delay[T]) next(n now) *delayed[T] {
 		return d.delays.due(never)
 	}
 	a, b := d.delays.heap[0], d.instants.heap[0]
-	if left, right := a.at-n.boot, b.at-n.wall; left < right || (left == right && a.seq < b.seq) {
+	if l, r := left(a.at, n.boot), left(b.at, n.wall); l < r || (l == r && a.seq < b.seq) {
 		return a
 	}
 	return b
+}
+
+// left is the time from now to at, negative if that has passed.
+func left(at, now int64) int64 {
+	d := at - now
+	switch {
+	case at == never || at > now && d < 0:
+		return never
+	case at < now && d > 0:
+		return past
+	}
+	return d
 }

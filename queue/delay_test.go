@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/queue"
 	"github.com/dulyhq/duly/timer"
 )
@@ -338,6 +339,118 @@ func TestDelay_Many(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(item{})); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// Instants that have passed come out in their order, also those from before 1970 and from before the engine was made.
+func TestDelay_PastInstantsInOrder(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		d := &queue.Delay[string]{Engine: v.engine}
+		day := func(year int) time.Time { return time.Date(year, 3, 1, 0, 0, 0, 0, time.UTC) }
+		late := v.now().Add(-time.Nanosecond)
+		at := []struct {
+			name string
+			t    time.Time
+		}{
+			{"zero", time.Time{}},
+			{"1066", day(1066)}, // the same as the zero time, and put after it
+			{"first", time.Unix(-9223372036, 0)},
+			{"1678", day(1678)},
+			{"1900", day(1900)},
+			{"1969", time.Unix(0, -1)},
+			{"1970", time.Unix(0, 0)},
+			{"1971", day(1971)},
+			{"just now", late},
+		}
+		want := make([]string, 0, len(at)+2)
+		for _, x := range at {
+			want = append(want, x.name)
+		}
+		for _, way := range []string{"TryGet", "CloseNow", "Get"} {
+			put(t, d, "delay", 0) // due now, as the last
+			for _, i := range []int{5, 0, 8, 3, 1, 7, 2, 6, 4} {
+				must[queue.Delayed[string]](t)(d.PutAt(at[i].name, at[i].t))
+			}
+			put(t, d, "later", time.Hour)
+			var got []string
+			switch way {
+			case "CloseNow":
+				got = d.CloseNow()
+				d = &queue.Delay[string]{Engine: v.engine}
+			case "Get":
+				for range len(at) + 2 {
+					c := call(func() (string, error) { return d.GetFor(2 * time.Hour) })
+					v.pass(0)
+					if len(got) > len(at) {
+						v.pass(time.Hour)
+					}
+					got = append(got, must[string](t)((<-c).v, nil))
+				}
+			default:
+				for s, has := d.TryGet(); has; s, has = d.TryGet() {
+					got = append(got, s)
+				}
+				got = append(got, d.CloseNow()...)
+				d = &queue.Delay[string]{Engine: v.engine}
+			}
+			if diff := cmp.Diff(append(want[:len(at):len(at)], "delay", "later"), got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", way, diff)
+			}
+		}
+	})
+}
+
+// Never is the end of both timelines, and nothing that has an end comes after it.
+func TestDelay_FarInstantsInOrder(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		d := &queue.Delay[string]{Engine: v.engine}
+		must[queue.Delayed[string]](t)(d.PutAt("never", time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)))
+		must[queue.Delayed[string]](t)(d.PutAt("never too", time.Unix(9223372036, 0)))
+		must[queue.Delayed[string]](t)(d.PutAt("2262", time.Unix(9223372035, 999_999_999)))
+		put(t, d, "never either", math.MaxInt64)
+		put(t, d, "290 years", 290*365*24*time.Hour)
+		must[queue.Delayed[string]](t)(d.PutAt("2261", time.Date(2261, 1, 1, 0, 0, 0, 0, time.UTC)))
+		must[queue.Delayed[string]](t)(d.PutAt("zero", time.Time{}))
+		c := call(func() (string, error) { return d.GetFor(time.Hour) })
+		v.pass(0)
+		if r := <-c; r.v != "zero" {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		c = call(func() (string, error) { return d.GetFor(time.Hour) })
+		v.pass(time.Hour)
+		if r := <-c; !errors.Is(r.err, queue.ErrTimeout) {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		got := d.CloseNow()
+		want := []string{"2261", "2262", "290 years", "never", "never too", "never either"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// For the engine, and so for a Delay, time begins with 1970, also where the wall clock shows less.
+func TestDelay_WallClockBefore1970(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hand := clock.NewManual(time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC))
+		e := timer.New(timer.Options{Clock: hand})
+		defer closeEngine(t, e)
+		d := &queue.Delay[int]{Engine: e}
+		for _, year := range []int{1971, 1969, 1970, 1959} {
+			must[queue.Delayed[int]](t)(d.PutAt(year, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)))
+		}
+		for _, want := range []int{1959, 1969, 1970} {
+			if got := must[int](t)(d.GetFor(0)); got != want {
+				t.Errorf("got %d, want %d", got, want)
+			}
+		}
+		c := call(func() (int, error) { return d.Get(t.Context()) })
+		synctest.Wait()
+		open(t, "Get", c)
+		hand.Step(11 * 366 * 24 * time.Hour)
+		if r := <-c; r.v != 1971 || r.err != nil {
+			t.Errorf("%v, %v", r.v, r.err)
 		}
 	})
 }

@@ -12,8 +12,9 @@
 //
 // An operation that can block comes in three forms. Op(ctx, ...) blocks as long as the context lets it and then fails with the
 // context's cause, also if what it wants is there. OpFor(d, ...) blocks for d at most and then fails with [ErrTimeout]; with a
-// d of zero or less it takes what can be had at once. A timeout is an absolute deadline from the moment the call first blocks:
-// however often the call is woken for nothing, its end stays where it is. TryOp never blocks.
+// d of zero or less it takes what can be had at once, and does not join those who wait. A timeout is an absolute deadline, d
+// from when the call first blocks, and [Mailbox.ReceiveIfFor], which may look around for long before that, counts from the
+// call: however often the call is woken for nothing, its end stays where it is. TryOp never blocks.
 //
 // A value is handed to exactly one receiver. If a receiver gives up at the moment at which it would be given a value, exactly
 // one of the two happens, and the value that it did not get goes to the next. Those who wait are served first come, first
@@ -27,5 +28,6 @@
 // The zero values are ready for use, except where a constructor is needed to say more. All methods are safe from several
 // goroutines. Nothing may be copied after its first use. The field Engine is the engine whose deadlines the timeouts are; nil
 // is a default engine, shared by all. It must not be changed while something waits. If it is closed or breaks, calls that need
-// it for a timeout fail with its reason. Inside a testing/synctest bubble the default is the bubble's own time.
+// it for a timeout fail with its reason, also those that wait already. Inside a testing/synctest bubble the default is the
+// bubble's own time.
 package queue

@@ -48,6 +48,10 @@ func (q *Queue[T]) join(l park.Limit) error {
 		q.mu.Unlock()
 		return err
 	}
+	if l.Spent() {
+		q.mu.Unlock()
+		return ErrTimeout
+	}
 	w, s := park.New(), &slot[T]{}
 	w.Value = s
 	q.joiners.Push(w)
@@ -102,8 +106,11 @@ func (q *Queue[T]) process(l park.Limit, fn func(T)) error {
 
 // Close ends the queue: nothing more is put, blocked putters fail with ErrClosed, and getters get what is left and then
 // ErrClosed. Join goes on to wait for what is unfinished; if nobody gets what is left, that is for as long as its limit, or
-// until CloseNow. To wait only for what is being worked on, Close, GetAll, call Done for each, and Join.
-// A second Close does nothing.
+// until CloseNow. A second Close does nothing.
+//
+// Who wants to lose nothing but not to wait for it either has two ways. CloseNow returns what is left and waits for nobody: nor
+// does Join after that, which says ErrClosed as long as something is worked on, and for ever if something was left. To wait for
+// what is being worked on, and for nothing else: Close, GetAll, call Done for each value, and Join.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

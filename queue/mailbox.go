@@ -54,7 +54,7 @@ func (m *Mailbox[T]) Send(v T) error {
 		return ErrFull
 	}
 	m.msgs.push(v)
-	release(&m.choosers, nil)
+	m.rouse()
 	return nil
 }
 
@@ -91,6 +91,10 @@ func (m *Mailbox[T]) receive(l park.Limit) (none T, err error) {
 		m.mu.Unlock()
 		return none, ErrClosed
 	}
+	if l.Spent() {
+		m.mu.Unlock()
+		return none, ErrTimeout
+	}
 	w, s := park.New(), &slot[T]{}
 	w.Value = s
 	m.takers.Push(w)
@@ -125,13 +129,17 @@ func (m *Mailbox[T]) ReceiveIf(ctx context.Context, pred func(T) bool) (T, error
 }
 
 // ReceiveIfFor is ReceiveIf with a timeout: after d it fails with ErrTimeout. With a d of zero or less it looks at what is
-// there. Messages that arrive while it looks do not prolong it.
+// there.
+//
+// d counts from the call: the time that pred takes is part of it. What was there when the call began, or when it was woken in
+// time, is looked at even so; messages that arrive while it looks do not prolong it.
 func (m *Mailbox[T]) ReceiveIfFor(d time.Duration, pred func(T) bool) (T, error) {
 	c := &chooser[T]{pred: pred, limit: park.For(d), timed: true}
 	if d > 0 {
-		c.end = m.now() + d
-		if c.end < d { // overflowed: never
-			c.timed = false
+		now := m.now()
+		c.end = now + d
+		if c.end < now { // overflowed
+			c.end = time.Duration(never)
 		}
 	}
 	return m.receiveIf(c)
@@ -193,5 +201,5 @@ func (m *Mailbox[T]) Close() {
 	defer m.mu.Unlock()
 	m.closed = true
 	release(&m.takers, func(w *park.Waiter) { slotOf[T](w).err = ErrClosed })
-	release(&m.choosers, nil)
+	m.rouse()
 }

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -286,6 +287,90 @@ func TestMailbox_Call(t *testing.T) {
 		c.Close()
 		if err := (<-server).err; !errors.Is(err, queue.ErrClosed) {
 			t.Error(err)
+		}
+	})
+}
+
+// requirement: X42. One end: the time that pred takes before the call first blocks is part of its time.
+func TestMailbox_ReceiveIfForHasOneEnd(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		m := sent(t, &queue.Mailbox[int]{Engine: v.engine}, 1, 3)
+		start := v.now()
+		c := call(func() (int, error) {
+			return m.ReceiveIfFor(time.Second, func(int) bool {
+				if v.hand != nil {
+					v.hand.Advance(400 * time.Millisecond)
+				} else {
+					time.Sleep(400 * time.Millisecond)
+				}
+				return false
+			})
+		})
+		for v.pass(0); v.now().Sub(start) < 800*time.Millisecond; {
+			v.pass(100 * time.Millisecond)
+		}
+		v.pass(200*time.Millisecond - 1)
+		open(t, "ReceiveIfFor", c)
+		v.pass(1)
+		select {
+		case r := <-c:
+			if !errors.Is(r.err, queue.ErrTimeout) {
+				t.Errorf("%v, %v", r.v, r.err)
+			}
+		default:
+			t.Error("it goes on after a second")
+			m.Close()
+			<-c
+		}
+		// What was there is looked at also by a pred that takes longer than there is time.
+		sent(t, m, 4)
+		got, err := m.ReceiveIfFor(time.Second, func(n int) bool {
+			if v.hand != nil {
+				v.hand.Advance(time.Second)
+			} else {
+				time.Sleep(time.Second)
+			}
+			return even(n)
+		})
+		if got != 4 || err != nil {
+			t.Errorf("%v, %v", got, err)
+		}
+		// The end of what is too long does not overflow.
+		c = call(func() (int, error) { return m.ReceiveIfFor(math.MaxInt64, even) })
+		v.pass(time.Hour)
+		open(t, "ReceiveIfFor", c)
+		sent(t, m, 6)
+		if r := <-c; r.v != 6 || r.err != nil {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+		c = call(func() (int, error) {
+			return m.ReceiveIfFor(math.MaxInt64, func(n int) bool {
+				if n == 7 {
+					sent(t, m, 8) // comes while it looks
+				}
+				return even(n)
+			})
+		})
+		v.pass(0)
+		sent(t, m, 7)
+		if r := <-c; r.v != 8 || r.err != nil {
+			t.Errorf("%v, %v", r.v, r.err)
+		}
+	})
+}
+
+// A message that wakes a chooser before its time is up is looked at, however late the chooser comes to that.
+func TestMailbox_WokenInTime(t *testing.T) {
+	byHand(t, func(t *testing.T, v venue) {
+		m := &queue.Mailbox[int]{Engine: v.engine}
+		for range 200 {
+			c := call(func() (int, error) { return m.ReceiveIfFor(time.Second, even) })
+			v.pass(time.Second - 1)
+			sent(t, m, 2)
+			v.hand.Advance(time.Hour) // at once; the chooser may not have run
+			if r := <-c; r.v != 2 || r.err != nil {
+				t.Fatalf("%v, %v", r.v, r.err)
+			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+	"time"
 	"weak"
 
 	"github.com/dulyhq/duly/queue"
@@ -143,4 +144,80 @@ func TestExplicitLifecycle(t *testing.T) {
 	// What nobody waits on is just forgotten: there is nothing to close.
 	forgotten := weak.Make(filled(t, queue.New[int](0), 1, 2, 3))
 	collected(t, 1, forgotten)
+}
+
+// Neither a call's ends, nor a context that is kept, nor a wait that was given up keep a value.
+func TestNoRetention_WaitsAndCalls(t *testing.T) {
+	type big struct{ _ [1 << 16]byte }
+	var gone []weak.Pointer[big]
+	fresh := func() *big {
+		p := &big{}
+		gone = append(gone, weak.Make(p))
+		return p
+	}
+	var c queue.Call[*big, *big]
+	var m queue.Mailbox[*big]
+	var d queue.Delay[*big]
+	full := queue.New[*big](1)
+	var kept []context.Context
+	func() {
+		for _, end := range []func(*queue.Request[*big, *big]){
+			func(r *queue.Request[*big, *big]) { r.Reply(fresh(), nil) },
+			func(*queue.Request[*big, *big]) {}, // the client gives up
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			answer := call(func() (*big, error) { return c.Call(ctx, fresh()) })
+			r, err := c.Receive(t.Context())
+			ok(t, err)
+			kept = append(kept, context.WithoutCancel(r.Context()))
+			end(r)
+			cancel()
+			<-answer
+		}
+		_, err := c.CallFor(1, fresh()) // that nobody receives
+		timedOut(t, err)
+		server := call(func() (bool, error) { r, err := c.Receive(t.Context()); return r.Reply(fresh(), nil), err })
+		_, err = c.Call(t.Context(), fresh())
+		ok(t, err)
+		<-server
+
+		taker := call(func() (*big, error) { return m.Receive(t.Context()) })
+		waitFor(t, func() bool { return m.Waiting() == 1 })
+		ok(t, m.Send(fresh()))
+		<-taker
+		chooser := call(func() (*big, error) { return m.ReceiveIf(t.Context(), func(*big) bool { return true }) })
+		waitFor(t, func() bool { return m.Waiting() == 1 })
+		ok(t, m.Send(fresh()))
+		<-chooser
+
+		getter := call(func() (*big, error) { return d.Get(t.Context()) })
+		put(t, &d, fresh(), time.Millisecond)
+		<-getter
+		_, err = d.PutAt(fresh(), time.Time{})
+		ok(t, err)
+		_, err = d.Get(t.Context())
+		ok(t, err)
+
+		filled(t, full, (*big)(nil))
+		timedOut(t, full.PutFor(1, fresh()))
+		ctx, cancel := context.WithCancel(t.Context())
+		putter := act(func() error { return full.Put(ctx, fresh()) })
+		waitFor(t, func() bool { _, putters := full.Waiting(); return putters == 1 })
+		cancel()
+		<-putter
+	}()
+	for i, p := range gone {
+		collected(t, i, p)
+	}
+	if len(gone) != 12 {
+		t.Errorf("%d values were looked at", len(gone))
+	}
+	runtime.KeepAlive([]any{&c, &m, &d, full, kept})
+}
+
+func timedOut(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, queue.ErrTimeout) {
+		t.Errorf("got %v, want a timeout", err)
+	}
 }

@@ -61,7 +61,7 @@ func NewLIFO[T any](capacity int) *Queue[T] {
 //
 // less must be quick, always answer the same for the same two values, and not use the queue: it is called while the queue is
 // locked. If it panics, the queue is as it was before, and the panic reaches the goroutine whose value or call it was; only
-// GetAll may lose what it was about to return.
+// GetAll and CloseNow may lose what they were about to return.
 func NewPriority[T any](capacity int, less func(a, b T) bool) *Queue[T] {
 	if less == nil {
 		panic("queue: NewPriority: less is nil, want a function")
@@ -91,7 +91,8 @@ func (q *Queue[T]) PutFor(d time.Duration, v T) error { return q.put(park.For(d)
 
 // TryPut puts v in if there is room. It is false if the queue is full or closed; PutFor(0, v) tells which.
 func (q *Queue[T]) TryPut(v T) bool {
-	_, err := q.enter(v, nil)
+	l := park.For(0)
+	_, err := q.enter(v, &l)
 	return err == nil
 }
 
@@ -99,7 +100,7 @@ func (q *Queue[T]) put(l park.Limit, v T) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	w, err := q.enter(v, park.New)
+	w, err := q.enter(v, &l)
 	if w == nil {
 		return err
 	}
@@ -113,8 +114,9 @@ func (q *Queue[T]) put(l park.Limit, v T) error {
 	return s.err
 }
 
-// enter puts v in. If there is no room it makes a waiter that will bring it in; without wait it returns ErrFull.
-func (q *Queue[T]) enter(v T, wait func() *park.Waiter) (*park.Waiter, error) {
+// enter puts v in. If there is no room it makes a waiter that will bring it in, or returns ErrTimeout if there is no time to
+// wait.
+func (q *Queue[T]) enter(v T, l *park.Limit) (*park.Waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -131,10 +133,10 @@ func (q *Queue[T]) enter(v T, wait func() *park.Waiter) (*park.Waiter, error) {
 		q.store(v, q.place(v))
 		return nil, nil //nolint:nilnil // done, and nobody has to wait
 	}
-	if wait == nil {
-		return nil, ErrFull
+	if l.Spent() {
+		return nil, ErrTimeout
 	}
-	w := wait()
+	w := park.New()
 	w.Value = &slot[T]{v: v}
 	q.putters.Push(w)
 	return w, nil
@@ -162,17 +164,17 @@ func (q *Queue[T]) GetFor(d time.Duration) (T, error) { return q.get(park.For(d)
 
 // TryGet takes the next value out if there is one. It is false if the queue is empty, closed or not; GetFor(0) tells which.
 func (q *Queue[T]) TryGet() (T, bool) {
-	v, ok, _ := q.leave(nil)
-	return v, ok
+	l := park.For(0)
+	v, _, err := q.leave(&l)
+	return v, err == nil
 }
 
 func (q *Queue[T]) get(l park.Limit) (none T, err error) {
 	if err = l.Err(); err != nil {
 		return none, err
 	}
-	var w *park.Waiter
-	v, ok, err := q.leave(&w)
-	if ok || err != nil {
+	v, w, err := q.leave(&l)
+	if w == nil {
 		return v, err
 	}
 	s := slotOf[T](w)
@@ -182,8 +184,9 @@ func (q *Queue[T]) get(l park.Limit) (none T, err error) {
 	return s.v, s.err
 }
 
-// leave takes a value out. If there is none it makes a waiter where one is wanted.
-func (q *Queue[T]) leave(wait **park.Waiter) (v T, ok bool, err error) {
+// leave takes a value out. If there is none it makes a waiter that will be given one, or returns ErrTimeout if there is no time
+// to wait.
+func (q *Queue[T]) leave(l *park.Limit) (v T, w *park.Waiter, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -195,15 +198,16 @@ func (q *Queue[T]) leave(wait **park.Waiter) (v T, ok bool, err error) {
 		}
 		q.working++
 		q.fill()
-		return v, true, nil
+		return v, nil, nil
 	case q.closed:
-		return v, false, ErrClosed
-	case wait != nil:
-		*wait = park.New()
-		(*wait).Value = &slot[T]{}
-		q.getters.Push(*wait)
+		return v, nil, ErrClosed
+	case l.Spent():
+		return v, nil, ErrTimeout
 	}
-	return v, false, nil
+	w = park.New()
+	w.Value = &slot[T]{}
+	q.getters.Push(w)
+	return v, w, nil
 }
 
 // GetAll takes out all that is there, in the order in which Get would, without blocking; nil if there is nothing. Done is to

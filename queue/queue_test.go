@@ -3,6 +3,8 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -372,4 +374,69 @@ func TestQueue_UncontendedAllocatesNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// requirement: P22, P26. A worker that panics or leaves while the queue is closed under it is done with its value all the same.
+func TestQueue_ClosedWhileAWorkerPanics(t *testing.T) {
+	venues(t, func(t *testing.T, v venue) {
+		for name, end := range map[string]func(){"panic": func() { panic("broken") }, "Goexit": runtime.Goexit} {
+			for _, how := range []string{"Close", "CloseNow, something left", "CloseNow, nothing left"} {
+				q := filled(t, &queue.Queue[int]{Engine: v.engine}, 1)
+				working, leave := make(chan bool), make(chan bool)
+				worker := act(func() (err error) {
+					defer func() {
+						if x := recover(); x != nil {
+							err = fmt.Errorf("%v", x)
+						}
+					}()
+					return q.Process(t.Context(), func(int) {
+						close(working)
+						<-leave
+						end()
+					})
+				})
+				if name == "Goexit" { // it does not come back
+					worker = nil
+				}
+				<-working
+				joins := []<-chan result[bool]{
+					act(func() error { return q.Join(t.Context()) }), act(func() error { return q.JoinFor(time.Hour) }),
+				}
+				v.pass(time.Second)
+				want := error(nil)
+				switch how {
+				case "Close":
+					q.Close()
+				case "CloseNow, something left":
+					filled(t, q, 2)
+					fallthrough
+				default:
+					q.CloseNow()
+					want = queue.ErrClosed
+				}
+				v.pass(0)
+				if want == nil {
+					open(t, "Join", joins[0])
+				} else if err := q.JoinFor(0); !errors.Is(err, want) {
+					t.Errorf("%s, %s: while it is worked on: %v", name, how, err)
+				}
+				close(leave)
+				for _, j := range joins {
+					if r := <-j; !errors.Is(r.err, want) {
+						t.Errorf("%s, %s: %v, want %v", name, how, r.err, want)
+					}
+				}
+				if worker != nil && (<-worker).err == nil {
+					t.Errorf("%s: the panic was lost", how)
+				}
+				v.pass(0)
+				if how == "CloseNow, nothing left" {
+					want = nil // now that it is done
+				}
+				if err := q.JoinFor(0); !errors.Is(err, want) || q.Unfinished() != 0 {
+					t.Errorf("%s, %s: at last %v, %d unfinished", name, how, err, q.Unfinished())
+				}
+			}
+		}
+	})
 }

@@ -370,6 +370,7 @@ func TestStorm_QueueCloses(t *testing.T) {
 					got.Add(int64(v))
 					if count.Add(1) == int64(round%20) {
 						go shut()
+						runtime.Gosched() // on one processor the others would hand over to each other for a time slice first
 					}
 				}) == nil {
 				}
