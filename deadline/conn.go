@@ -9,8 +9,9 @@ import (
 )
 
 // Conn is a net.Conn with limits. Make one with [NewConn]. All methods are safe from several goroutines, also while a Read
-// and a Write block. If several Reads wait at a time, or several Writes, all of them end when the one that began first
-// reaches a limit of its own, or later.
+// and a Write block. Of several Reads at a time, or several Writes, one goes on and the others wait for it, first come, first
+// served; each has the limits of its own beginning and ends with its own context, and no Write comes between the bytes of
+// another.
 //
 // What the underlying connection can do beside net.Conn, but for CloseRead and CloseWrite, is hidden: what went around the
 // Conn would not be counted. NetConn gives it to those who know what they do.
@@ -26,9 +27,10 @@ var _ net.Conn = (*Conn)(nil)
 // is not closed stays in the engine until its limit would have come, and no longer.
 func NewConn(c net.Conn, opts ...Option) *Conn {
 	x := &Conn{c: c}
-	x.g.close = c.Close
+	x.g.close, x.g.goneErr = c.Close, net.ErrClosed
 	x.g.read.set, x.g.write.set = c.SetReadDeadline, c.SetWriteDeadline
 	x.g.write.resumable = resumable(c)
+	_, _ = c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{}) // where there are none there is nothing to forget
 	x.g.init(configure(opts))
 	return x
 }
@@ -50,28 +52,24 @@ func resumable(x any) bool {
 // Read reads as net.Conn's does, and ends with an *[Error] when a limit is reached. What can be read without waiting is
 // read, whatever the limits, but for Total and the context.
 func (c *Conn) Read(p []byte) (int, error) {
-	var o op
-	return c.g.doRead(c.c, &o, p)
+	return c.g.doRead(c.c, nil, p)
 }
 
 // Write writes as net.Conn's does, and ends with an *[Error] when a limit is reached. It returns how much was written.
 func (c *Conn) Write(p []byte) (int, error) {
-	var o op
-	return c.g.doWrite(c.c, &o, p)
+	return c.g.doWrite(c.c, nil, p)
 }
 
-// ReadContext is Read that also ends with ctx, with its cause in an *[Error]. If ctx has ended nothing is read.
+// ReadContext is Read that also ends with ctx, with its cause in an *[Error]. If ctx has ended nothing is read. A
+// nil ctx is context.Background().
 func (c *Conn) ReadContext(ctx context.Context, p []byte) (int, error) {
-	var o op
-	defer c.g.forContext(ctx, &c.g.read, &o)()
-	return c.g.doRead(c.c, &o, p)
+	return c.g.readContext(ctx, c.c, p)
 }
 
 // WriteContext is Write that also ends with ctx, with its cause in an *[Error]. If ctx has ended nothing is written.
+// A nil ctx is context.Background().
 func (c *Conn) WriteContext(ctx context.Context, p []byte) (int, error) {
-	var o op
-	defer c.g.forContext(ctx, &c.g.write, &o)()
-	return c.g.doWrite(c.c, &o, p)
+	return c.g.writeContext(ctx, c.c, p)
 }
 
 // SetIdle changes the limit of [Idle], also of operations that wait, counting from the last byte: one that has waited for

@@ -476,6 +476,8 @@ func (s *stuck) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
+func (*stuck) SetWriteDeadline(time.Time) error { return nil }
+
 func (s *stuck) Read([]byte) (int, error) {
 	for range s.let {
 		if s.past.Load() {

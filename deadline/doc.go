@@ -29,6 +29,10 @@
 // allocation and no system call; BenchmarkConnRead measures it. When a limit is reached, a deadline that has passed is set
 // on the underlying stream, the runtime's poller wakes the blocked operation, and the deadline of the user is put back.
 //
+// Of several Reads of a stream at a time, or several Writes, one is on the underlying stream and the others wait in the wrapper,
+// first come, first served, as they would below it. So an end that is meant for one of them hits no other one, and a Write that
+// was interrupted goes on before the next begins.
+//
 // How far a Write has come is known only when it returns. So while one blocks, it is interrupted and continued eight
 // times in the time of the shortest limit, and a write that stalls ends between the limit and an eighth more after its
 // last byte. That is possible with the streams of packages net and os, and with a Conn above one. With others, a

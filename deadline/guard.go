@@ -3,7 +3,6 @@ package deadline
 import (
 	"context"
 	"errors"
-	"io"
 	"math"
 	"os"
 	"sync"
@@ -31,6 +30,7 @@ type guard struct {
 	ctx     context.Context //nolint:containedctx // the stream's, for its whole life
 	stopCtx func() bool
 	close   func() error // ends operations of a stream that has no deadlines
+	goneErr error        // what is said of one that was closed meanwhile
 
 	mu          sync.Mutex
 	read, write side
@@ -38,12 +38,14 @@ type guard struct {
 	total       time.Duration
 	totalAt     time.Duration // never if there is none
 	rate        rate
-	last        time.Duration // when a byte was last known to move
+	moved       time.Duration // when a byte was last known to move
 	expiry      timer.Expiry
 	armed       time.Duration // what expiry is set to; never if it is not
+	cause       error         // of the end of ctx
 	broken      error         // why the engine cannot be asked
 	over        *Error        // the reason why the stream was closed by its limit
-	closed      bool
+	closed      bool          // Close was called
+	gone        bool          // and has closed the stream
 }
 
 // A side is one direction of a stream.
@@ -55,25 +57,18 @@ type side struct {
 	timeout   time.Duration
 	user      time.Time // the deadline that the user set
 
-	waiting int           // operations under way
-	since   time.Duration // from when the one counts that began first
-	last    time.Duration // when a byte last moved here
-	seen    time.Duration // a write's: until when it is known what moved
-	poked   bool          // past is set on the stream
-	pokes   uint64
-	why     *Error // of the last poke, if it was for a limit
+	inside      *op           // the one under way on the stream
+	first, last *op           // those who wait for their turn
+	began       time.Duration // when the last operation began
+	slot        op            // the one inside, if it came when nobody was there: it costs no allocation
+	moved       time.Duration // when a byte last moved here
+	seen        time.Duration // a write's: until when it is known what moved
+	poked       bool          // past is set on the stream, for the one inside
+	why         *Error        // of the poke, if it was for a limit
 
 	got   int64         // bytes of the rate's account
 	spent time.Duration // time of the account, until mark
 	mark  time.Duration // from when on time of the account is not in spent; has a meaning while waiting
-}
-
-// An op is one Read or Write.
-type op struct {
-	ctx     context.Context //nolint:containedctx // of this call
-	start   time.Duration
-	pokes   uint64
-	running bool
 }
 
 func (g *guard) init(cfg *config) {
@@ -91,7 +86,10 @@ func (g *guard) init(cfg *config) {
 	g.setTotalLocked(cfg.total)
 	if cfg.ctx != nil {
 		g.ctx = cfg.ctx
-		g.stopCtx = context.AfterFunc(cfg.ctx, func() { g.look(nil) })
+		g.stopCtx = context.AfterFunc(cfg.ctx, func() {
+			cause := context.Cause(cfg.ctx)
+			g.change(func() { g.cause = cause })
+		})
 	}
 }
 
@@ -122,31 +120,9 @@ func (g *guard) setTotalLocked(d time.Duration) {
 func (g *guard) change(f func()) {
 	g.mu.Lock()
 	f()
-	g.armLocked()
-	closing := g.pokeBrokenLocked()
+	closing := g.sweepLocked()
 	g.mu.Unlock()
 	g.finish(closing)
-}
-
-// begin starts an operation, or says why it may not start.
-func (g *guard) begin(s *side, o *op) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	o.start = g.engine.Elapsed()
-	if err := g.refusedLocked(s, o, o.start); err != nil {
-		return err
-	}
-	if s.waiting == 0 {
-		s.since, s.seen, s.mark = o.start, o.start, o.start
-	}
-	s.waiting++
-	o.pokes, o.running = s.pokes, true
-	g.armLocked()
-	if g.broken != nil {
-		g.leaveLocked(s, o, o.start)
-		return &Error{Op: s.op, Limit: LimitEngine, Err: g.broken}
-	}
-	return nil
 }
 
 // refusedLocked says what ends an operation whether or not it has waited.
@@ -154,10 +130,10 @@ func (g *guard) refusedLocked(s *side, o *op, now time.Duration) *Error {
 	switch {
 	case g.over != nil:
 		return g.over
-	case g.ctx != nil && g.ctx.Err() != nil:
-		return &Error{Op: s.op, Limit: LimitContext, Err: context.Cause(g.ctx)}
-	case o.ctx != nil && o.ctx.Err() != nil:
-		return &Error{Op: s.op, Limit: LimitContext, Err: context.Cause(o.ctx)}
+	case g.cause != nil:
+		return &Error{Op: s.op, Limit: LimitContext, Err: g.cause}
+	case o.cause != nil:
+		return &Error{Op: s.op, Limit: LimitContext, Err: o.cause}
 	case g.broken != nil:
 		return &Error{Op: s.op, Limit: LimitEngine, Err: g.broken}
 	case now >= g.totalAt:
@@ -166,14 +142,14 @@ func (g *guard) refusedLocked(s *side, o *op, now time.Duration) *Error {
 	return nil
 }
 
-// settle notes what an operation on the underlying stream came to, and whether a rest is to be done. It says whether the operation is to go on; if not,
-// with which error it ends.
+// settle notes what an operation on the underlying stream came to, and whether a rest is to be done. It says whether the
+// operation is to go on; if not, with which error it ends.
 func (g *guard) settle(s *side, o *op, n int, err error, rest bool) (again bool, _ error) {
 	g.mu.Lock()
 	now := g.engine.Elapsed()
 	s.seen = now
 	if n > 0 {
-		s.last, g.last = now, now
+		s.moved, g.moved = now, now
 		if s.got += int64(n); s.got >= g.rate.n {
 			s.got, s.spent, s.mark = 0, 0, now
 		}
@@ -181,10 +157,13 @@ func (g *guard) settle(s *side, o *op, n int, err error, rest bool) (again bool,
 	if again, err = g.judgeLocked(s, o, now, err, rest); !again {
 		g.leaveLocked(s, o, now)
 	}
-	if s.waiting > 0 || g.other(s).waiting > 0 {
+	closing := false
+	if s.inside != nil || g.other(s).inside != nil {
 		g.armLocked()
+		if g.broken != nil {
+			closing = g.sweepLocked()
+		}
 	}
-	closing := g.pokeBrokenLocked()
 	g.mu.Unlock()
 	g.finish(closing)
 	return again, err
@@ -197,12 +176,14 @@ func (g *guard) judgeLocked(s *side, o *op, now time.Duration, err error, rest b
 		return false, nil
 	case g.over != nil:
 		return false, g.over
-	case g.closed || !errors.Is(err, os.ErrDeadlineExceeded):
+	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return false, err
-	case o.pokes == s.pokes: // nobody poked
-		if _, ok := errors.AsType[*Error](err); ok {
-			return false, err // of a stream with limits below this one
-		}
+	}
+	below, ok := errors.AsType[*Error](err) // of a stream with limits below this one
+	switch {
+	case ok && (below.Limit != LimitDeadline || !s.poked):
+		return false, err
+	case !s.poked:
 		return false, &Error{Op: s.op, Limit: LimitDeadline, Err: err}
 	case !rest: // done, and poked too late
 		return false, nil
@@ -215,28 +196,11 @@ func (g *guard) judgeLocked(s *side, o *op, now time.Duration, err error, rest b
 	if v := g.verdictLocked(s, o, now); v != nil {
 		return false, v
 	}
-	// Only a look at how far it is, or the limit was moved meanwhile.
-	if s.poked {
-		g.restoreLocked(s)
-		s.since = o.start
-	} else {
-		s.since = min(s.since, o.start)
+	if g.closed {
+		return false, g.goneErr
 	}
-	o.pokes = s.pokes
+	g.restoreLocked(s) // it was only a look at how far it is, or the limit was moved meanwhile
 	return true, nil
-}
-
-// leaveLocked ends an operation. The last one out leaves the stream as the user wants it: no deadline of ours hits the next.
-func (g *guard) leaveLocked(s *side, o *op, now time.Duration) {
-	o.running = false
-	s.waiting--
-	if s.waiting > 0 {
-		return
-	}
-	s.spent += now - s.mark
-	if s.poked {
-		g.restoreLocked(s)
-	}
 }
 
 func (g *guard) restoreLocked(s *side) {
@@ -262,23 +226,31 @@ const (
 	dueCount
 )
 
-// dues returns when each limit is reached for an operation that counts from start, if nothing moves.
-func (g *guard) dues(s *side, start time.Duration) [dueCount]time.Duration {
+// dues returns when each limit is reached for an operation, if nothing moves. Who waits for his turn owes no rate.
+func (g *guard) dues(s *side, o *op) [dueCount]time.Duration {
+	start := o.start
 	due := [dueCount]time.Duration{never, never, g.totalAt, never}
+	behind := o != s.inside && s.unseen()
 	if s.timeout > 0 {
-		due[dueSide] = after(max(start, s.last), s.timeout)
-	}
-	if g.idle > 0 {
-		due[dueIdle] = after(max(start, g.last), g.idle)
-		if o := g.other(s); o.waiting > 0 && o.resumable && o.seen < due[dueIdle] {
-			due[dueIdle] = never // the other side may have moved: its next look tells
+		due[dueSide] = after(max(start, s.moved), s.timeout)
+		if behind && s.seen < due[dueSide] {
+			due[dueSide] = never // he whom it waits for may have moved: his next look tells
 		}
 	}
-	if g.rate.n > 0 {
+	if g.idle > 0 {
+		due[dueIdle] = after(max(start, g.moved), g.idle)
+		if x := g.other(s); (behind && s.seen < due[dueIdle]) || (x.unseen() && x.seen < due[dueIdle]) {
+			due[dueIdle] = never // the same, and also with the other side
+		}
+	}
+	if g.rate.n > 0 && o == s.inside {
 		due[dueRate] = after(s.mark, max(g.rate.per-s.spent, 0))
 	}
 	return due
 }
+
+// unseen says whether bytes may move that are known only at the next look.
+func (s *side) unseen() bool { return s.inside != nil && s.resumable }
 
 // verdictLocked says which limit an operation has reached, if any: of several the one that was reached first.
 func (g *guard) verdictLocked(s *side, o *op, now time.Duration) *Error {
@@ -286,7 +258,7 @@ func (g *guard) verdictLocked(s *side, o *op, now time.Duration) *Error {
 		return err
 	}
 	first := dueSide
-	due := g.dues(s, o.start)
+	due := g.dues(s, o)
 	for i, at := range due {
 		if at < due[first] {
 			first = i
@@ -308,13 +280,22 @@ func (g *guard) verdictLocked(s *side, o *op, now time.Duration) *Error {
 	}
 }
 
-// nextLocked returns when a side must be looked at.
+// nextLocked returns when a side must be looked at: for the one inside, unless he was poked and looks by himself, and for the
+// first of those who wait, who comes before the others.
 func (g *guard) nextLocked(s *side) time.Duration {
-	if s.waiting == 0 || s.poked {
-		return never // who was poked looks by himself
+	next := never
+	if s.inside != nil && !s.poked {
+		next = min(g.firstDue(s, s.inside), g.probeLocked(s))
 	}
-	due := g.dues(s, s.since)
-	return min(due[dueSide], due[dueIdle], due[dueTotal], due[dueRate], g.probeLocked(s))
+	if s.first != nil {
+		next = min(next, g.firstDue(s, s.first))
+	}
+	return next
+}
+
+func (g *guard) firstDue(s *side, o *op) time.Duration {
+	due := g.dues(s, o)
+	return min(due[dueSide], due[dueIdle], due[dueTotal], due[dueRate])
 }
 
 // probeLocked returns when a blocked write must be asked how far it has come.
@@ -350,67 +331,60 @@ func (g *guard) armLocked() {
 // Expire implements timer.Expirer. It is called under a lock of the engine.
 func (g *guard) Expire(err error) { go g.look(err) }
 
-// look ends, by a poke, the operations that have reached a limit or that must be asked. It may come without need.
+// look ends the operations that have reached a limit, and interrupts those that must be asked how far they are. It may come
+// without need.
 func (g *guard) look(err error) {
 	g.mu.Lock()
-	if g.closed {
-		g.mu.Unlock()
-		return
-	}
 	if err != nil {
 		g.broken = err
 	}
-	now := g.engine.Elapsed()
-	if now >= g.armed {
+	if g.engine.Elapsed() >= g.armed {
 		g.armed = never
 	}
-	closing := false
-	for _, s := range [...]*side{&g.read, &g.write} {
-		if s.waiting == 0 || s.poked {
-			continue
-		}
-		if v := g.refusedLocked(s, &op{}, now); v != nil || g.nextLocked(s) <= now {
-			closing = g.pokeLocked(s, &op{start: s.since}, now) || closing
-		}
-	}
-	g.armLocked()
-	closing = g.pokeBrokenLocked() || closing
+	closing := g.sweepLocked()
 	g.mu.Unlock()
 	g.finish(closing)
 }
 
-// pokeBrokenLocked ends who waits when the engine could not be asked: better than a limit that is not kept.
-func (g *guard) pokeBrokenLocked() (closing bool) {
-	if g.broken == nil || g.closed {
-		return false
-	}
-	for _, s := range [...]*side{&g.read, &g.write} {
-		if s.waiting > 0 && !s.poked {
-			closing = g.pokeLocked(s, &op{}, 0) || closing
+// sweepLocked does that, and sets the engine's entry for what is left. If the engine cannot be asked everything ends: better
+// than a limit that is not kept. It says whether the stream must be closed.
+func (g *guard) sweepLocked() (closing bool) {
+	for ok := true; ok && !g.closed; {
+		now := g.engine.Elapsed()
+		for _, s := range [...]*side{&g.read, &g.write} {
+			if s.inside == nil || s.poked {
+				continue
+			}
+			if v := g.peekLocked(s, now); v != nil || g.probeLocked(s) <= now {
+				closing = g.pokeLocked(s, v) || closing
+			}
 		}
+		g.dismissLocked(&g.read, now) // now that it is known whether all of it is over
+		g.dismissLocked(&g.write, now)
+		whole := g.broken == nil
+		g.armLocked()
+		ok = whole && g.broken != nil // only now: once more
 	}
 	return closing
 }
 
-// pokeLocked lets the operations of a side return. It says whether only closing the stream can do that.
-func (g *guard) pokeLocked(s *side, o *op, now time.Duration) (closing bool) {
-	s.poked = true
-	s.pokes++
-	s.why = g.peekLocked(s, o, now)
+// pokeLocked lets the operation inside return, for v or to be asked. It says whether only closing the stream can do that.
+func (g *guard) pokeLocked(s *side, v *Error) (closing bool) {
+	s.poked, s.why = true, v
 	if s.set != nil && s.set(past) == nil {
 		return false
 	}
-	if s.why == nil || g.over != nil {
+	if v == nil || g.over != nil {
 		return false
 	}
-	g.over = s.why
+	g.over = v
 	return true
 }
 
 // peekLocked is the verdict without its consequence for the rate's account, which the operation itself draws.
-func (g *guard) peekLocked(s *side, o *op, now time.Duration) *Error {
+func (g *guard) peekLocked(s *side, now time.Duration) *Error {
 	got, spent, mark := s.got, s.spent, s.mark
-	v := g.verdictLocked(s, o, now)
+	v := g.verdictLocked(s, s.inside, now)
 	if s.resumable || s == &g.read {
 		s.got, s.spent, s.mark = got, spent, mark
 	}
@@ -422,20 +396,6 @@ func (g *guard) finish(closing bool) {
 	if closing {
 		_ = g.close() // the limit is the reason that counts
 	}
-}
-
-// forContext lets an operation end with ctx. The function that it returns is called in the end.
-func (g *guard) forContext(ctx context.Context, s *side, o *op) func() bool {
-	o.ctx = ctx
-	return context.AfterFunc(ctx, func() {
-		g.mu.Lock()
-		closing := false
-		if o.running && !s.poked && !g.closed {
-			closing = g.pokeLocked(s, o, g.engine.Elapsed())
-		}
-		g.mu.Unlock()
-		g.finish(closing)
-	})
 }
 
 // setDeadline sets the user's own deadline of a side.
@@ -452,7 +412,8 @@ func (g *guard) setDeadline(s *side, t time.Time) error {
 	return s.set(t)
 }
 
-// shut ends the guard and closes the stream.
+// shut ends the guard and closes the stream. Those who wait for their turn have it then, all at once: the closed stream tells
+// them.
 func (g *guard) shut() error {
 	g.mu.Lock()
 	g.closed = true
@@ -462,32 +423,11 @@ func (g *guard) shut() error {
 	if g.stopCtx != nil {
 		g.stopCtx()
 	}
-	return g.close()
-}
-
-func (g *guard) doRead(r io.Reader, o *op, p []byte) (int, error) {
-	if err := g.begin(&g.read, o); err != nil {
-		return 0, err
-	}
-	for {
-		n, err := r.Read(p)
-		again, err := g.settle(&g.read, o, n, err, n == 0)
-		if !again {
-			return n, err
-		}
-	}
-}
-
-func (g *guard) doWrite(w io.Writer, o *op, p []byte) (done int, _ error) {
-	if err := g.begin(&g.write, o); err != nil {
-		return 0, err
-	}
-	for {
-		n, err := w.Write(p[done:])
-		done += n
-		again, err := g.settle(&g.write, o, n, err, done < len(p))
-		if !again {
-			return done, err
-		}
-	}
+	err := g.close()
+	g.mu.Lock()
+	g.gone = true
+	g.releaseLocked(&g.read)
+	g.releaseLocked(&g.write)
+	g.mu.Unlock()
+	return err
 }

@@ -15,7 +15,7 @@ type Reader struct {
 }
 
 // NewReader returns r with a limit of d for each Read that waits, as by [ReadTimeout], and with what the options say;
-// Idle is the same limit here. A d that is not positive is no limit.
+// Idle is the same limit here. A d that is not positive is no limit. A deadline that was set on r before is forgotten.
 //
 // A Read that blocks must have an end: r needs a SetReadDeadline that works, as pipes, sockets and files that can be polled
 // have, or else a Close that ends a Read, as io.PipeReader and the body of a client's HTTP response have; such an r
@@ -24,7 +24,7 @@ type Reader struct {
 // steal what comes later.
 func NewReader(r io.Reader, d time.Duration, opts ...Option) (*Reader, error) {
 	x := &Reader{r: r}
-	x.g.close = closer(r)
+	x.g.close, x.g.goneErr = closer(r), os.ErrClosed
 	if y, ok := r.(interface{ SetReadDeadline(t time.Time) error }); ok && y.SetReadDeadline(time.Time{}) == nil {
 		x.g.read.set = y.SetReadDeadline
 	} else if err := closes("NewReader", "Read", r); err != nil {
@@ -36,15 +36,12 @@ func NewReader(r io.Reader, d time.Duration, opts ...Option) (*Reader, error) {
 
 // Read reads, and ends with an *[Error] when a limit is reached.
 func (r *Reader) Read(p []byte) (int, error) {
-	var o op
-	return r.g.doRead(r.r, &o, p)
+	return r.g.doRead(r.r, nil, p)
 }
 
-// ReadContext is Read that also ends with ctx, with its cause in an *[Error].
+// ReadContext is Read that also ends with ctx, with its cause in an *[Error]. A nil ctx is context.Background().
 func (r *Reader) ReadContext(ctx context.Context, p []byte) (int, error) {
-	var o op
-	defer r.g.forContext(ctx, &r.g.read, &o)()
-	return r.g.doRead(r.r, &o, p)
+	return r.g.readContext(ctx, r.r, p)
 }
 
 // SetReadTimeout changes the limit of a Read, also of one that waits, counting from its beginning. 0 is no limit.
@@ -72,7 +69,7 @@ type Writer struct {
 // say. It asks of w what [NewReader] asks of a reader: SetWriteDeadline, or a Close that ends a Write.
 func NewWriter(w io.Writer, d time.Duration, opts ...Option) (*Writer, error) {
 	x := &Writer{w: w}
-	x.g.close = closer(w)
+	x.g.close, x.g.goneErr = closer(w), os.ErrClosed
 	if y, ok := w.(interface{ SetWriteDeadline(t time.Time) error }); ok && y.SetWriteDeadline(time.Time{}) == nil {
 		x.g.write.set = y.SetWriteDeadline
 		x.g.write.resumable = resumable(w)
@@ -85,15 +82,12 @@ func NewWriter(w io.Writer, d time.Duration, opts ...Option) (*Writer, error) {
 
 // Write writes, and ends with an *[Error] when a limit is reached. It returns how much was written.
 func (w *Writer) Write(p []byte) (int, error) {
-	var o op
-	return w.g.doWrite(w.w, &o, p)
+	return w.g.doWrite(w.w, nil, p)
 }
 
-// WriteContext is Write that also ends with ctx, with its cause in an *[Error].
+// WriteContext is Write that also ends with ctx, with its cause in an *[Error]. A nil ctx is context.Background().
 func (w *Writer) WriteContext(ctx context.Context, p []byte) (int, error) {
-	var o op
-	defer w.g.forContext(ctx, &w.g.write, &o)()
-	return w.g.doWrite(w.w, &o, p)
+	return w.g.writeContext(ctx, w.w, p)
 }
 
 // SetWriteTimeout changes the limit of a Write, also of one that waits, counting from its last byte. 0 is no limit.

@@ -15,7 +15,9 @@
 // What has left the group, by setsid or as a job of an interactive shell, is not found, and it may hold the
 // pipes open. So does a child that a process leaves behind on purpose when it ends by itself, which is not harmed (but see
 // Sweep). Either way, when the process has ended, its output is waited for only for PipeDelay more; then
-// the pipes are closed, what was read is the output, and the error is ErrPipesHeld, if there is no other.
+// the pipes are closed, what was read is the output, and the error is ErrPipesHeld, if there is no other. If the Timeout, the
+// context, Stop or Kill comes in that time, it is the reason for the end, though the process itself has ended well, and what is
+// left of its group is ended then.
 //
 // A process that the kernel does not let go (uninterruptible sleep, state D) holds Run as long; Wait's own context does not
 // wait for it.

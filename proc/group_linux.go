@@ -37,6 +37,15 @@ func (h *handle) signal(pid int, sig syscall.Signal) error {
 	return syscall.Kill(-pid, sig)
 }
 
+// sure says whether the kernel signals the group through the pidfd.
+func (h *handle) sure() bool {
+	if h.fd < 0 {
+		return false
+	}
+	err := unix.PidfdSendSignal(h.fd, 0, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
+	return err == nil || errors.Is(err, unix.ESRCH)
+}
+
 // alive says whether the group has a process that is no zombie: where nobody reaps orphans, as in many a container, they
 // stay in the group.
 func (h *handle) alive(pid int) bool {

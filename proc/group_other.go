@@ -21,6 +21,8 @@ func (g *group) kill() { _ = g.process.Kill() }
 
 func (*group) alive() bool { return false }
 
+func (*group) sure() bool { return true }
+
 func (*group) release() {}
 
 func signalOf(*os.ProcessState) os.Signal { return nil }

@@ -11,6 +11,8 @@ func (*handle) init(*syscall.SysProcAttr) {}
 
 func (*handle) release() {}
 
+func (*handle) sure() bool { return false }
+
 func (*handle) signal(pid int, sig syscall.Signal) error { return syscall.Kill(-pid, sig) }
 
 // alive says whether the group has a process that can be signalled. Zombies cannot, or are reaped by init.

@@ -47,6 +47,9 @@ func (g *group) kill() {
 // alive says whether the group has members left when the leader has exited.
 func (g *group) alive() bool { return !g.alone && g.handle.alive(g.process.Pid) }
 
+// sure says whether signals to the group can hit no other one, however long it has been empty.
+func (g *group) sure() bool { return g.alone || g.handle.sure() }
+
 func (g *group) release() { g.handle.release() }
 
 func signalOf(s *os.ProcessState) os.Signal {

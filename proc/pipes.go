@@ -121,10 +121,10 @@ func (x *pipes) copy(stdin io.Reader) {
 	if x.stdin != nil {
 		go func() {
 			_, err := io.Copy(x.stdin, stdin)
-			_ = x.stdin.Close()
 			if !errors.Is(err, syscall.EPIPE) { // a process need not read all
 				x.note(err)
 			}
+			_ = x.stdin.Close() // noted before that: it may be what the process ends by
 		}()
 	}
 	if len(x.outputs) == 0 {

@@ -70,8 +70,11 @@ type Process struct {
 
 // Start starts a command and returns at once. The command ends at the latest with ctx or its Timeout, as with [Run]. What is
 // wrong with the spec, a program that is not there or may not be run, and a context that has ended are errors before anything
-// is started.
-func Start(ctx context.Context, spec Spec) (*Process, error) {
+// is started. A nil ctx is context.Background().
+func Start(ctx context.Context, spec Spec) (*Process, error) { //nolint:contextcheck // none was given
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if ctx.Err() != nil {
 		return nil, &Error{Op: "start", Args: spec.Args, Err: context.Cause(ctx)}
 	}
@@ -132,8 +135,12 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Wait waits for the end and returns what [Run] returns. If ctx ends before, the process goes on and the error, with a nil
-// result, is the context's cause. Any number may wait, as often as they like.
-func (p *Process) Wait(ctx context.Context) (*Result, error) {
+// result, is the context's cause. Any number may wait, as often as they like. A nil ctx is
+// context.Background().
+func (p *Process) Wait(ctx context.Context) (*Result, error) { //nolint:contextcheck // none was given
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	if ctx.Err() != nil {
 		return nil, &Error{Op: "wait", Args: p.spec.Args, Err: context.Cause(ctx)}
 	}
@@ -185,10 +192,11 @@ func (p *Process) Signal(sig os.Signal) error {
 }
 
 // Stop begins to end the process and its group: SIGTERM, Grace, SIGKILL. It does not wait; Wait then returns ErrStopped,
-// unless the process was ended before.
+// unless the process and its output have ended before, or are being ended for another reason.
 func (p *Process) Stop() { p.stopOnce.Do(func() { close(p.stop) }) }
 
-// Kill is Stop without grace, also after a Stop: SIGKILL to the process and its group, now.
+// Kill is Stop without grace, also after a Stop: SIGKILL to the process and its group, now. Nor is output that others hold
+// open waited for any longer, but for what is in the pipes already.
 func (p *Process) Kill() {
 	p.killOnce.Do(func() { close(p.kill) })
 	p.Stop()
@@ -196,22 +204,26 @@ func (p *Process) Kill() {
 
 // supervise sees the process through to its end. It alone decides what the outcome is.
 func (p *Process) supervise(ctx context.Context, timeout *bell) {
-	reason := p.live(ctx, timeout)
-	timeout.stop()
+	reason := p.listen(ctx, timeout, p.exited, nil, nil)
 	if reason != nil || p.spec.Sweep && p.group.alive() {
 		p.end()
 	}
-	held := p.drain()
+	reason, held := p.drain(ctx, timeout, reason)
+	timeout.stop()
 	p.group.release()
 	p.finish(reason, held)
 	close(p.done)
 }
 
-// live waits for the end of the process or for a reason to end it.
-func (p *Process) live(ctx context.Context, timeout *bell) *Error {
+// listen waits for what is to come, for a reason to end the process, which it returns, or until one of the others is over.
+func (p *Process) listen(ctx context.Context, timeout *bell, come, over, again <-chan struct{}) *Error {
 	reason := &Error{Op: "run", Args: p.spec.Args}
 	select {
-	case <-p.exited:
+	case <-come:
+		return nil
+	case <-over:
+		return nil
+	case <-again:
 		return nil
 	case <-timeout.c:
 		if reason.Err = timeout.err; reason.Err == nil {
@@ -222,18 +234,17 @@ func (p *Process) live(ctx context.Context, timeout *bell) *Error {
 	case <-p.stop:
 		reason.Err = ErrStopped
 	}
-	select {
-	case <-p.exited: // at the same moment: then by itself
+	if rang(come) { // at the same moment: then by itself
 		return nil
-	default:
-		return reason
 	}
+	return reason
 }
 
 const (
 	firstLook = time.Millisecond
 	lastLook  = 50 * time.Millisecond
-	goneWait  = time.Second // how long what was killed is waited for
+	goneWait  = time.Second            // how long what was killed is waited for
+	lastRead  = 250 * time.Millisecond // and its output after Kill
 )
 
 // end ends the process and its group, and returns when they are gone.
@@ -287,27 +298,94 @@ func (p *Process) gone(d time.Duration, hurry <-chan struct{}) bool {
 	return true
 }
 
-// drain waits for the rest of the output. It says whether somebody withheld it.
-func (p *Process) drain() (held bool) {
+// drain waits for the rest of the output. It says whether somebody withheld it, and returns the reason why the command was
+// ended, which may come only now.
+func (p *Process) drain(ctx context.Context, timeout *bell, reason *Error) (_ *Error, held bool) {
 	defer p.pipes.closeStdin()
 	for _, giveUp := range [...]func(){p.pipes.closeOutput, p.pipes.detach} {
-		select {
-		case <-p.pipes.copied:
-			return held
-		default:
+		if rang(p.pipes.copied) {
+			return reason, held
 		}
-		if b, err := p.sureBell(p.spec.PipeDelay); err == nil {
-			select {
-			case <-p.pipes.copied:
-				b.stop()
-				return held
-			case <-b.c:
-			}
+		if reason == nil {
+			reason = p.hold(ctx, timeout)
+		}
+		if reason != nil {
+			p.await()
+		}
+		if rang(p.pipes.copied) {
+			return reason, held
 		}
 		held = true
 		giveUp()
 	}
-	return held
+	return reason, held
+}
+
+// hold waits for the output for PipeDelay, or for a reason not to, for which it ends what is left of the group. Where only its
+// number names that, it is looked at meanwhile: the number of one that was empty for a while may mean another one.
+func (p *Process) hold(ctx context.Context, timeout *bell) *Error {
+	over, err := p.sureBell(p.spec.PipeDelay)
+	if err != nil {
+		return nil
+	}
+	defer over.stop()
+	for left := p.group.alive(); ; left = left && p.group.alive() {
+		var delay time.Duration
+		if left && !p.group.sure() {
+			delay = lastLook
+		}
+		look, err := p.sureBell(delay)
+		if err != nil {
+			return nil
+		}
+		reason := p.listen(ctx, timeout, p.pipes.copied, over.c, look.c)
+		look.stop()
+		switch {
+		case reason != nil:
+			if left && p.group.alive() {
+				p.end()
+			}
+			return reason
+		case rang(p.pipes.copied), rang(over.c):
+			return nil
+		}
+	}
+}
+
+// await waits for the output of what was ended: for PipeDelay, and hardly at all after Kill.
+func (p *Process) await() {
+	over, err := p.sureBell(p.spec.PipeDelay)
+	if err != nil {
+		return
+	}
+	defer over.stop()
+	select {
+	case <-p.pipes.copied:
+		return
+	case <-over.c:
+		return
+	case <-p.kill:
+	}
+	last, err := p.sureBell(lastRead)
+	if err != nil {
+		return
+	}
+	defer last.stop()
+	select {
+	case <-p.pipes.copied:
+	case <-over.c:
+	case <-last.c:
+	}
+}
+
+// rang says whether c is closed.
+func rang(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // finish writes down the outcome.
@@ -339,21 +417,65 @@ func (p *Process) finish(reason *Error, held bool) {
 
 // A bell rings once, when a time of the engine has come, or with the reason why it does not.
 type bell struct {
-	c   chan struct{}
-	err error // set before c is closed
-	x   timer.Expiry
+	c    chan struct{}
+	err  error                // set before c is closed
+	left func() time.Duration // of one that must not ring early, also if the engine is closed
+
+	mu      sync.Mutex
+	x       timer.Expiry
+	stopped bool
 }
 
 // Expire implements timer.Expirer.
 func (b *bell) Expire(err error) {
+	if err != nil && b.left != nil {
+		left := b.left
+		b.left = nil
+		go b.instead(left) // not here, where an engine has its lock
+		return
+	}
 	b.err = err
 	close(b.c)
 }
 
-func (b *bell) stop() { b.x.Stop() }
+// instead has the default engine ring.
+func (b *bell) instead(left func() time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return
+	}
+	e := park.Default()
+	var err error
+	if b.x, err = e.Expire(e.Elapsed()+left(), b); err != nil {
+		b.Expire(err)
+	}
+}
+
+func (b *bell) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = true
+	b.x.Stop()
+}
 
 // bell returns a bell that rings after d; never, if d is 0.
 func (p *Process) bell(d time.Duration) (*bell, error) {
+	return p.newBell(d, false)
+}
+
+// sureBell is a bell also when the engine is closed, before or meanwhile: then the default engine rings it.
+func (p *Process) sureBell(d time.Duration) (*bell, error) {
+	b, err := p.newBell(d, true)
+	if err != nil {
+		b = &bell{c: make(chan struct{})}
+		e := park.Default()
+		b.x, err = e.Expire(e.Elapsed()+d, b)
+	}
+	return b, err
+}
+
+func (p *Process) newBell(d time.Duration, sure bool) (*bell, error) {
 	b := &bell{c: make(chan struct{})}
 	if d <= 0 {
 		return b, nil
@@ -362,18 +484,12 @@ func (p *Process) bell(d time.Duration) (*bell, error) {
 	if at < 0 { // overflowed, or across a bubble's edge, of which Expire tells
 		at = math.MaxInt64
 	}
+	if sure {
+		b.left = func() time.Duration { return at - p.engine.Elapsed() }
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var err error
 	b.x, err = p.engine.Expire(at, b)
-	return b, err
-}
-
-// sureBell is a bell also when the engine was closed meanwhile: then of the default engine.
-func (p *Process) sureBell(d time.Duration) (*bell, error) {
-	b, err := p.bell(d)
-	if err != nil {
-		b = &bell{c: make(chan struct{})}
-		e := park.Default()
-		b.x, err = e.Expire(e.Elapsed()+d, b)
-	}
 	return b, err
 }

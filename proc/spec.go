@@ -60,7 +60,7 @@ type Spec struct {
 	// end. 0 is DefaultLimit, a negative one captures nothing.
 	Limit int
 
-	// Timeout is how long it may take in all. 0 is no limit.
+	// Timeout is how long it may take in all, to run and to have its output read. 0 is no limit.
 	Timeout time.Duration
 	// Grace is how long after SIGTERM the group has before SIGKILL. 0 is DefaultGrace, a negative one is none: SIGKILL at once.
 	Grace time.Duration
