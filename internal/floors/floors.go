@@ -32,6 +32,7 @@ type Room struct {
 	Tree  bool   // every directory below belongs to the room too
 	Own   bool   // a module of its own, which may import libraries
 	Waits bool   // may use the waiting functions of the packages time and context
+	Tests bool   // for tests: only tests and other such rooms import it, and it may import test libraries
 }
 
 // A Finding is one breach of the law.
@@ -191,7 +192,7 @@ func (c *checker) checkFile(fset *token.FileSet, room Room, file *ast.File, isTe
 		switch {
 		case inside:
 			c.checkImport(where, room, dir, isTest)
-		case !isTest && !room.Own && !standard(imported) && !under(imported, "golang.org/x/sys"):
+		case !isTest && !room.Own && !room.Tests && !standard(imported) && !under(imported, "golang.org/x/sys"):
 			c.find(where, "imports %s; the core module imports the standard library and golang.org/x/sys only", imported)
 		case waiting[imported] != nil && !isTest && !room.Waits:
 			c.checkWaiting(fset, file, spec, imported)
@@ -210,6 +211,8 @@ func (c *checker) checkImport(where string, room Room, dir string, isTest bool) 
 		c.find(where, "imports %s, a tool that stands apart; nobody imports it", to.Path)
 	case room.Floor == Apart:
 		c.find(where, "imports %s; a room that stands apart imports no other room", to.Path)
+	case to.Tests && !isTest && !room.Tests:
+		c.find(where, "imports %s, which is for tests", to.Path)
 	case to.Floor > room.Floor, to.Floor == room.Floor && !isTest:
 		c.find(where, "%s on floor %d imports %s on floor %d; imports go to strictly lower floors",
 			room.Path, room.Floor, to.Path, to.Floor)

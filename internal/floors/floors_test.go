@@ -65,6 +65,8 @@ var house = map[string]string{
 	"mid/internal/part/part.go":     "package part\nimport _ \"golang.org/x/sys/unix\"\n",
 	"mid/midtest/midtest.go":        "package midtest\nimport _ \"m/mid\"\n",
 	"side/side.go":                  "package side\n",
+	"suite/suite.go":                "package suite\nimport (\n_ \"m/mid\"\n_ \"github.com/google/go-cmp/cmp\"\n)\n",
+	"heavy/heavy_test.go":           "package heavy_test\nimport _ \"m/suite\"\n",
 	"heavy/heavy.go":                "package heavy\nimport (\n_ \"example.com/big\"\n_ \"m/mid\"\n)\n",
 	"heavy/go.mod":                  "module m/heavy\n",
 	"waits/waits.go":                "package waits\nimport \"time\"\nfunc f() { time.Sleep(1) }\n",
@@ -78,6 +80,7 @@ var plan = []floors.Room{
 	{Path: "low", Floor: 0, For: "x"},
 	{Path: "mid", Floor: 1, For: "x"},
 	{Path: "side", Floor: 1, For: "x"},
+	{Path: "suite", Floor: 2, Tests: true, For: "x"},
 	{Path: "waits", Floor: 1, Waits: true, For: "x"},
 	{Path: "heavy", Floor: 2, Own: true, For: "x"},
 	{Path: "programs", Floor: 9, Tree: true, For: "x"},
@@ -92,6 +95,11 @@ func TestCheck(t *testing.T) {
 		want  []string
 	}{
 		{name: "a house that keeps the law"},
+		{
+			name:  "a suite for tests in a program",
+			files: map[string]string{"programs/one/main.go": "package main\nimport _ \"m/suite\"\n"},
+			want:  []string{"programs/one/main.go:2: imports suite, which is for tests"},
+		},
 		{
 			name:  "unknown room",
 			files: map[string]string{"attic/a.go": "package attic\n"},
