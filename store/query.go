@@ -65,7 +65,8 @@ type Page struct {
 // newest first.
 type HistoryQuery struct {
 	Key
-	After  int64 // Seq of the last entry that is known; 0 is none
+	After  int64 // only entries of a greater Seq, to go on from the last that is known
+	Before int64 // only entries of a lesser Seq, to go on backwards; 0 is no bound
 	Newest bool
 	Since  Instant
 	Limit  int // 0 is 100

@@ -43,3 +43,9 @@ var options = storetest.Options{
 func TestContract(t *testing.T) { storetest.Run(t, options) }
 
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, options) }
+
+func TestScripts(t *testing.T) { storetest.Scripts(t, options) }
+
+func TestModel(t *testing.T) { storetest.Model(t, options) }
+
+func TestHistories(t *testing.T) { storetest.Histories(t, options) }

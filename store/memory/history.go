@@ -61,6 +61,9 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) ([]store.Even
 		all = s.history.byKey[q.Key]
 	}
 	all = after(all, q.After)
+	if q.Before > 0 {
+		all = all[:len(all)-len(after(all, q.Before-1))]
+	}
 	limit := q.Limit
 	if limit <= 0 {
 		limit = 100

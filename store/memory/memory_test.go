@@ -187,7 +187,7 @@ func calls(ctx context.Context, s store.Store) map[string]error {
 	_, errs["renew"] = s.Renew(ctx, nil)
 	_, errs["settle"] = s.Settle(ctx, nil)
 	_, errs["get"] = s.Get(ctx, nil)
-	_, errs["list"] = s.List(ctx, store.Query{Limit: -1})
+	_, errs["list"] = s.List(ctx, store.Query{})
 	_, errs["history"] = s.History(ctx, store.HistoryQuery{Limit: -1})
 	_, errs["trim"] = s.Trim(ctx, store.Retention{})
 	_, errs["stats"] = s.Stats(ctx)

@@ -139,6 +139,15 @@ func historyNewest(e *env) {
 		for i, v := range p {
 			is(e, "newest "+when, v.Name, fmt.Sprintf("e%d", 6-i))
 		}
+		for _, q := range []store.HistoryQuery{{Newest: true}, {Key: key("e3"), Newest: true}} {
+			older := q
+			older.Before = p[2].Seq
+			all, err := e.s.History(e.ctx, q)
+			rest, err2 := e.s.History(e.ctx, older)
+			if err != nil || err2 != nil || len(rest) == 0 || !equal(rest, all[len(all)-len(rest):]) || rest[0].Seq >= older.Before {
+				e.Errorf("entries before %d %s: %d, errors %v and %v; want the older ones, newest first", older.Before, when, len(rest), err, err2)
+			}
+		}
 	})
 	e.put(once("e3", at(e.later(time.Hour))))
 	e.cancel(store.Cancel{Key: key("e3"), Reason: "again"})

@@ -396,7 +396,8 @@ func (j *journal) History(ctx context.Context, q store.HistoryQuery) ([]store.Ev
 	var found []store.Event
 	for i := range j.events {
 		v := j.events[i]
-		if (q.Key == (store.Key{}) || v.Key == q.Key) && v.Seq > q.After && (q.Since == 0 || v.At >= q.Since) {
+		if (q.Key == (store.Key{}) || v.Key == q.Key) && v.Seq > q.After && (q.Before == 0 || v.Seq < q.Before) &&
+			(q.Since == 0 || v.At >= q.Since) {
 			found = append(found, v)
 		}
 	}
