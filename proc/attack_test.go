@@ -189,7 +189,7 @@ func TestEngineClosed(t *testing.T) {
 		t.Parallel()
 		p, e, _ := start(t, proc.Spec{Args: []string{"bash", "-c", "echo ready; sleep 60 & sleep 60"}, Timeout: time.Hour})
 		closeIt(t, e)
-		if r, err := p.WaitFor(time.Minute); r != nil || !errors.Is(err, timer.ErrClosed) {
+		if r, err := p.WaitFor(time.Minute); !errors.Is(err, timer.ErrClosed) { // it may have ended by then, for the same reason
 			t.Errorf("WaitFor on a closed engine: %+v, %v", r, err)
 		}
 		if _, err := p.Wait(t.Context()); !errors.Is(err, timer.ErrClosed) {
