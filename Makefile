@@ -12,10 +12,11 @@ LINT = $(shell GOWORK=off go tool -modfile=tools.mod -n golangci-lint)
 
 SYSTEMS = linux darwin windows freebsd
 FUZZ_SECONDS ?= 5
+MILLIONS ?= 10
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## run all tests of all modules, as the README says
@@ -75,6 +76,11 @@ test-slow: ## run what takes minutes: ten million timers, a million random opera
 	go test -tags slow -run 'TestTenMillion|TestModel_' ./timer
 	go test -tags slow -timeout 60m -run 'TestZones|TestRandomRules' ./schedule
 
+.PHONY: test-store-long
+test-store-long: ## kill a store 300 times, cut its power 10,000 times, fail each storage call, damage each byte
+	cd store/pebble && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestKill|TestPowerCuts|TestFaults' .
+	cd store/pebble && go test -count=1 -timeout 60m -run 'TestDamage' . -damage.all
+
 .PHONY: diff-cron
 diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too; needs node and npm
 	cd internal/diffcron && npm ci --ignore-scripts --no-audit --no-fund
@@ -92,6 +98,14 @@ bench-schedules: ## measure Next of random cron rules beside other packages, int
 .PHONY: bench-wait
 bench-wait: ## measure waiting with a timeout beside its peers, into docs/bench/wait.md
 	cd bench && GOWORK=off go run . -waits -out ../docs/bench/wait.md
+
+.PHONY: bench-store
+bench-store: ## measure the embedded store beside its peers, with 1 M tasks, into docs/bench/store.md
+	cd bench && GOWORK=off go run ./store $(if $(DIR),-dir $(DIR)) -out ../docs/bench/store.md
+
+.PHONY: bench-store-large
+bench-store-large: ## the same with MILLIONS (10) of tasks, 100 take 50 GB of DIR, into docs/bench/store-10m.md
+	cd bench && GOWORK=off go run ./store $(if $(DIR),-dir $(DIR)) -lines batch,start-clean,start-killed -n $(MILLIONS)000000 -out ../docs/bench/store-$(MILLIONS)m.md
 
 .PHONY: bench-check
 bench-check: ## build the benchmarks and check that their engines do what they measure

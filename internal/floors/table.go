@@ -17,6 +17,7 @@ var Table = []Room{
 	{Path: "store", Floor: 4, For: "the durable contract: what is kept, which moves are legal, the interface in words"},
 	{Path: "store/storetest", Floor: 5, Tests: true, For: "the contract as a suite that holds any store to it"},
 	{Path: "store/memory", Floor: 5, For: "the reference store, in memory"},
+	{Path: "store/pebble", Floor: 5, Own: true, For: "the embedded store, in a directory"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},
 	{Path: "examples", Floor: 10, Tree: true, Waits: true, For: "programs a reader can run; they wait as a user's own program would"},
 	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},

@@ -18,7 +18,10 @@ func TestDocs_DependenciesHaveReasons(t *testing.T) {
 	root := clone(t)
 	sections := reasons(readFile(t, filepath.Join(root, "docs", "adr", "dependencies.md")))
 	want := map[string][]string{}
-	for section, file := range map[string]string{"Core module": "go.mod", "tools.mod": "tools.mod", "bench": "bench/go.mod", "cmd/duly": "cmd/duly/go.mod"} {
+	for section, file := range map[string]string{
+		"Core module": "go.mod", "tools.mod": "tools.mod", "bench": "bench/go.mod", "cmd/duly": "cmd/duly/go.mod",
+		"store/pebble": "store/pebble/go.mod",
+	} {
 		name := filepath.Join(root, filepath.FromSlash(file))
 		if _, err := os.Stat(name); err != nil {
 			t.Error(err)

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// report is everything measured in one run.
+type report struct {
+	machine machine
+	disk    disk
+	opts    options
+	args    []string
+	started time.Time
+	took    time.Duration
+	results []*result
+}
+
+// observations is the heading from which on a report file belongs to the people who read the figures.
+const observations = "## Observations"
+
+// row is one line of a printed table: one figure of ours beside one peer's.
+type row struct {
+	row, n, what, ours, peer, theirs, ratio, target, verdict string
+}
+
+// writeFile writes the report as Markdown and keeps what the file has under Observations.
+func (r report) writeFile(path string) error {
+	kept := observations + "\n\nNone yet.\n"
+	if old, err := os.ReadFile(path); err == nil {
+		if i := bytes.Index(old, []byte(observations+"\n")); i >= 0 {
+			kept = string(old[i:])
+		}
+	}
+	var b strings.Builder
+	r.markdown(&b)
+	b.WriteString(kept)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("make folder of report: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func (r report) markdown(w *strings.Builder) {
+	fmt.Fprint(w, "# The embedded store beside its peers\n\n")
+	if r.opts.quick {
+		fmt.Fprint(w, "**A quick run: it checks the harness; the figures mean nothing.**\n\n")
+	}
+	fmt.Fprintf(w, "Written by `make bench-store` or `make bench-store-large` (module `bench`, program `store`, arguments: %s) on %s in %s. "+
+		"Everything above Observations is replaced by the next run.\n\n", r.arguments(), r.started.UTC().Format("2006-01-02 15:04 UTC"),
+		r.took.Round(time.Second))
+	r.settingsTo(w)
+	r.versionsTo(w)
+	r.summaryTo(w)
+	for _, l := range plan() {
+		rows := r.rowsOf(l)
+		if len(rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "## Row %s: %s\n\n", l.row, l.title)
+		if l.note != "" {
+			fmt.Fprintf(w, "%s\n\n", l.note)
+		}
+		writeTable(w, rows)
+	}
+}
+
+// arguments gives those that change what is measured, so not where the report goes.
+func (r report) arguments() string {
+	var args []string
+	for i := 0; i < len(r.args); i++ {
+		flag := strings.TrimLeft(r.args[i], "-")
+		switch {
+		case flag == "out":
+			i++ // and its value
+		case !strings.HasPrefix(flag, "out="):
+			args = append(args, r.args[i])
+		}
+	}
+	if len(args) == 0 {
+		return "(none)"
+	}
+	return strings.Join(args, " ")
+}
+
+func (r report) settingsTo(w *strings.Builder) {
+	m := r.machine
+	us := func(d time.Duration) string { return number(float64(d)/float64(time.Microsecond), 0) }
+	fmt.Fprint(w, "## Machine and settings\n\n| what | value |\n|---|---|\n")
+	for _, kv := range [][2]string{
+		{"CPU", fmt.Sprintf("%s, %d cores, shared", m.cpu, runtime.NumCPU())},
+		{"system", runtime.GOOS + "/" + runtime.GOARCH + ", kernel " + m.kernel},
+		{"file system", m.mount},
+		{"a sync of the disk", fmt.Sprintf("p50 %s us, p99 %s us, most %s us: fdatasync of %d appends of 4 KiB, before the run",
+			us(r.disk.p50), us(r.disk.p99), us(r.disk.max), r.disk.syncs)},
+		{"load average at the start", m.load},
+		{"Go", fmt.Sprintf("%s, GOMAXPROCS %d, GOGC default", runtime.Version(), runtime.GOMAXPROCS(0))},
+		{"samples", fmt.Sprintf("%d, of a peer that has to be filled %d, of 10 M tasks 1; medians, in brackets the least and the most", r.opts.count, r.opts.peers)},
+		{"budget of a peer", r.opts.budget.String() + " for filling, half of that for firing; its sample is cut where that ends"},
+	} {
+		fmt.Fprintf(w, "| %s | %s |\n", kv[0], kv[1])
+	}
+	fmt.Fprint(w, "\nEach sample is taken in a process of its own, in a new directory; the engines take turns. A task is 235 bytes of the "+
+		"user's: a random name of 22, a kind and a schedule of 6 each, and a payload of 201, JSON with 53 random hexadecimal digits "+
+		"in it. Instants are random within an hour that is a day ahead. Every acknowledgement comes after a sync, and the history "+
+		"is written, by the peers without the index by name that ours has. Disk is what the directory's files take after a close, in "+
+		"blocks. Written is write_bytes of /proc/self/io, all of the process until after its close: the kernel counts a page when it becomes "+
+		"dirty, so a page that is written and synced twice counts twice. Compactions that are not done at the close are in neither. CPU is user and system "+
+		"time. Ratios count; absolute figures are orientation.\n\n")
+}
+
+func (r report) versionsTo(w *strings.Builder) {
+	fmt.Fprint(w, "| engine | version | settings |\n|---|---|---|\n")
+	said := map[string]string{
+		engineDuly: "the zero Options: every write synced, a block cache of 32 MiB",
+		engineSQLite: "WAL, synchronous=FULL, a cache of 128 MiB, a checkpoint each 64 MiB; prepared statements; one writer, which puts all that wait into " +
+			"one transaction; table task (name primary key, ...), index (due), table history",
+		engineBolt: "buckets name, due, history; calls that wait share a transaction (DB.Batch of as many as there are callers); free pages as a map and not in the file",
+	}
+	for _, e := range engines() {
+		version := r.machine.modules[e.module]
+		if e.name == engineDuly {
+			version = "commit " + r.machine.commit + ", Pebble " + version
+		}
+		fmt.Fprintf(w, "| %s | %s | %s |\n", e.title, version, said[e.name])
+	}
+	fmt.Fprintln(w)
+}
+
+// summaryTo lists every target with its verdict.
+func (r report) summaryTo(w *strings.Builder) {
+	fmt.Fprint(w, "## Targets\n\n| row | line | N | figure | duly | target | verdict |\n|---|---|---|---|---|---|---|\n")
+	for _, l := range plan() {
+		for _, x := range r.rowsOf(l) {
+			if x.verdict != "" {
+				fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", x.row, l.name, x.n, x.what, x.ours, x.target, x.verdict)
+			}
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+var columns = []string{"row", "N", "figure", "duly", "peer", "peer's", "ratio", "target", "verdict"}
+
+func (x row) cells() []string {
+	return []string{x.row, x.n, x.what, x.ours, x.peer, x.theirs, x.ratio, x.target, x.verdict}
+}
+
+func writeTable(w *strings.Builder, rows []row) {
+	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+	for _, x := range rows {
+		fmt.Fprintf(w, "| %s |\n", strings.Join(x.cells(), " | "))
+	}
+	fmt.Fprintln(w)
+}
+
+// tables gives the report for a terminal.
+func (r report) tables() string {
+	w := new(strings.Builder)
+	for _, l := range plan() {
+		rows := r.rowsOf(l)
+		if len(rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "row %s, %s: %s\n", l.row, l.name, l.title)
+		cells := [][]string{columns}
+		for _, x := range rows {
+			cells = append(cells, x.cells())
+		}
+		alignTo(w, cells)
+		fmt.Fprintln(w)
+	}
+	return w.String()
+}
+
+func alignTo(w *strings.Builder, cells [][]string) {
+	widths := make([]int, len(columns))
+	for _, line := range cells {
+		for i, text := range line {
+			widths[i] = max(widths[i], len(text))
+		}
+	}
+	for _, line := range cells {
+		var b strings.Builder
+		for i, text := range line {
+			fmt.Fprintf(&b, "%-*s  ", widths[i], text)
+		}
+		fmt.Fprintln(w, " ", strings.TrimRight(b.String(), " "))
+	}
+}

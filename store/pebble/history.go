@@ -1,0 +1,363 @@
+package pebble
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	pdb "github.com/cockroachdb/pebble/v2"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// An entryRange bounds a look into the history. The zero entryRange is all of it, oldest first.
+type entryRange struct {
+	from   uint32 // hour
+	after  int64  // seq
+	before int64  // seq; 0 is no bound
+	newest bool
+}
+
+// hourAt returns the hour that holds an entry.
+func hourAt(hours []hour, seq int64) (uint32, bool) {
+	i, found := slices.BinarySearchFunc(hours, seq, func(h hour, seq int64) int {
+		switch {
+		case h.first < seq:
+			return -1
+		case h.first > seq:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return 0, false
+	}
+	return hours[i].hour, true
+}
+
+// entriesOf shows the entries of one key until show says no.
+func entriesOf(r pdb.Reader, hours []hour, k store.Key, at entryRange, show func(e store.Event) bool) error {
+	if len(hours) == 0 {
+		return nil
+	}
+	hash := hashKey(k)
+	first, last := max(hours[0].hour, at.from)/24, hours[len(hours)-1].hour/24
+	if h, ok := hourAt(hours, at.after); ok && at.after > 0 {
+		first = max(first, h/24)
+	}
+	for n := range last + 1 - min(first, last+1) {
+		day := first + n
+		if at.newest {
+			day = last - n
+		}
+		more, err := dayOf(r, hours, k, hash, day, at, show)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func dayOf(r pdb.Reader, hours []hour, k store.Key, hash uint64, day uint32, at entryRange, show func(e store.Event) bool) (more bool, err error) {
+	end := at.before
+	if end == 0 {
+		end = math.MaxInt64
+	}
+	lower, upper := indexKey(nil, day*24, hash, at.after+1), indexKey(nil, day*24, hash, max(end, at.after+1))
+	it, err := r.NewIter(&pdb.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return false, blame(err)
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = blame(cerr)
+		}
+	}()
+	first, step := it.First, it.Next
+	if at.newest {
+		first, step = it.Last, it.Prev
+	}
+	for ok := first(); ok; ok = step() {
+		seq := int64(binary.BigEndian.Uint64(it.Key()[13:]))
+		h, found := hourAt(hours, seq)
+		if !found || h < at.from {
+			continue // trimmed, or before what is asked for
+		}
+		e, found, err := entryAt(r, h, seq)
+		if err != nil {
+			return false, err
+		}
+		if found && e.Key == k && !show(e) {
+			return false, nil
+		}
+	}
+	if err := it.Error(); err != nil {
+		return false, blame(err)
+	}
+	return true, nil
+}
+
+func entryAt(r pdb.Reader, h uint32, seq int64) (e store.Event, found bool, err error) {
+	v, closer, err := r.Get(historyKey(nil, h, seq))
+	if err == pdb.ErrNotFound { //nolint:errorlint // it is never wrapped; the index outlives what it points to
+		return e, false, nil
+	}
+	if err != nil {
+		return e, false, blame(err)
+	}
+	e, err = decodeEvent(v, seq)
+	if cerr := closer.Close(); err == nil && cerr != nil {
+		err = blame(cerr)
+	}
+	if err != nil {
+		err = fmt.Errorf("entry %d of the history: %w", seq, err)
+	}
+	return e, err == nil, err
+}
+
+// entries shows all entries until show says no.
+func entries(r pdb.Reader, hours []hour, at entryRange, show func(e store.Event) bool) (err error) {
+	lower := historyKey(nil, at.from, 0)
+	if at.after > 0 {
+		if h, ok := hourAt(hours, at.after+1); ok && h >= at.from {
+			lower = historyKey(nil, h, at.after+1)
+		}
+	}
+	upper := []byte{keyHistory + 1}
+	if at.before > 0 {
+		h, ok := hourAt(hours, at.before)
+		if !ok {
+			return nil // older than the oldest
+		}
+		if upper = historyKey(nil, h, at.before); string(upper) < string(lower) {
+			return nil
+		}
+	}
+	it, err := r.NewIter(&pdb.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return blame(err)
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = blame(cerr)
+		}
+	}()
+	first, step := it.First, it.Next
+	if at.newest {
+		first, step = it.Last, it.Prev
+	}
+	for ok := first(); ok; ok = step() {
+		seq := int64(binary.BigEndian.Uint64(it.Key()[5:]))
+		if seq <= at.after {
+			continue
+		}
+		e, err := decodeEvent(it.Value(), seq)
+		if err != nil {
+			return fmt.Errorf("entry %d of the history: %w", seq, err)
+		}
+		if !show(e) {
+			return nil
+		}
+	}
+	if err := it.Error(); err != nil {
+		return blame(err)
+	}
+	return nil
+}
+
+// History implements store.Store.
+func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []store.Event, err error) {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	err = s.view(ctx, "history", func(c *core, snap *pdb.Snapshot) error {
+		c.mu.Lock()
+		hours := c.hours
+		c.mu.Unlock()
+		at := entryRange{after: q.After, before: q.Before, newest: q.Newest}
+		if q.Since > 0 {
+			at.from = hourOf(q.Since)
+		}
+		show := func(e store.Event) bool {
+			if e.At >= q.Since || q.Since == 0 {
+				events = append(events, e)
+			}
+			return len(events) < limit && ctx.Err() == nil
+		}
+		if q.Key == (store.Key{}) {
+			return entries(snap, hours, at, show)
+		}
+		return entriesOf(snap, hours, q.Key, at, show)
+	})
+	return events, err
+}
+
+// Trim implements store.Store. What it forgets of the history are whole hours, and then single entries if they are too many.
+func (s *Store) Trim(ctx context.Context, r store.Retention) (int64, error) {
+	var n int64
+	var failed error
+	err := s.do(ctx, "trim", 1, func(w *writer, _ int) {
+		n, failed = w.trim(r)
+	})
+	if err == nil && failed != nil {
+		err = &store.Error{Op: "trim", Err: failed}
+	}
+	return n, err
+}
+
+func (w *writer) trim(r store.Retention) (n int64, err error) {
+	w.c.mu.Lock()
+	hours := w.tell(slices.Clone(w.c.hours))
+	w.c.mu.Unlock()
+	dead, err := w.deadBefore(r.DeadFrom)
+	if err != nil {
+		return 0, err
+	}
+	whole, old := 0, int64(0)
+	for whole < len(hours) && hours[whole].hour < hourOf(r.HistoryFrom) {
+		whole++
+	}
+	if whole < len(hours) && r.HistoryFrom > 0 {
+		if old, err = w.before(hours[whole], r.HistoryFrom); err != nil {
+			return 0, err
+		}
+	}
+	// Now nothing can fail any more, so that it is written whole.
+	for _, h := range hours[:whole] {
+		n += h.n
+		w.forget(h.hour)
+	}
+	kept := hours[whole:]
+	if old > 0 {
+		kept = w.cut(kept, old)
+		n += old
+	}
+	for r.MaxHistory > 0 && len(kept) > 0 && w.c.st.history-n > r.MaxHistory {
+		over := w.c.st.history - n - r.MaxHistory
+		if over < kept[0].n {
+			kept = w.cut(kept, over)
+			n += over
+			break
+		}
+		n += kept[0].n
+		w.forget(kept[0].hour)
+		kept = kept[1:]
+	}
+	if n > 0 {
+		w.trimmed(hours, kept, n)
+	}
+	for _, w.key = range dead {
+		w.del()
+		if id, ok := parseDeadKey(w.key); ok {
+			w.deaths[id] = nil
+		}
+	}
+	w.c.st.dead -= int64(len(dead))
+	return n + int64(len(dead)), nil
+}
+
+// cut takes the first entries of the oldest hour out. All seqs of an hour are consecutive.
+func (w *writer) cut(kept []hour, n int64) []hour {
+	if n == kept[0].n {
+		w.forget(kept[0].hour)
+		return kept[1:]
+	}
+	h := hour{hour: kept[0].hour, first: kept[0].first + n, n: kept[0].n - n}
+	_ = w.batch.DeleteRange(historyKey(nil, h.hour, 0), historyKey(nil, h.hour, h.first), nil) // not applied yet: refuses nothing
+	w.key, w.val = hoursKey(w.key[:0], h.hour), appendHour(w.val[:0], h)
+	w.set()
+	kept = slices.Clone(kept)
+	kept[0] = h
+	return kept
+}
+
+// beforeMost is how many entries one Trim takes out of an hour that is not over.
+const beforeMost = 10_000
+
+// before counts the first entries of an hour that are older than an instant: an hour lasts for long if the clock was set back in it.
+func (w *writer) before(h hour, from store.Instant) (n int64, err error) {
+	it, err := w.c.db.NewIter(&pdb.IterOptions{LowerBound: historyKey(nil, h.hour, h.first), UpperBound: historyKey(nil, h.hour+1, 0)})
+	if err != nil {
+		return 0, blame(err)
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = blame(cerr)
+		}
+	}()
+	for ok := it.First(); ok && n < beforeMost; ok = it.Next() {
+		e, err := decodeEvent(it.Value(), 0)
+		if err != nil {
+			return n, err
+		}
+		if e.At >= from {
+			return n, nil
+		}
+		n++
+	}
+	return n, blameIf(it.Error())
+}
+
+// forget takes an hour out.
+func (w *writer) forget(h uint32) {
+	_ = w.batch.DeleteRange(historyKey(nil, h, 0), historyKey(nil, h+1, 0), nil) // not applied yet: refuses nothing
+	w.key = hoursKey(w.key[:0], h)
+	w.del()
+}
+
+// trimmed brings what is known of the history in line with what is left of it.
+func (w *writer) trimmed(hours, kept []hour, n int64) {
+	w.c.st.history -= n
+	day := hours[len(hours)-1].hour/24 + 1
+	if len(kept) > 0 {
+		day = kept[0].hour / 24
+	}
+	_ = w.batch.DeleteRange([]byte{keyIndex}, indexKey(nil, day*24, 0, 0)[:5], nil) // not applied yet: refuses nothing
+	w.c.mu.Lock()
+	w.c.hours = slices.Clone(kept)
+	w.c.mu.Unlock()
+	w.hours, w.hour = w.hours[:0], hour{}
+	if len(kept) > 0 {
+		w.hour = kept[len(kept)-1]
+		w.hours = append(w.hours, w.hour)
+	}
+	w.events = w.events[:0]
+}
+
+// deadBefore returns the keys of the runs that died before an instant.
+func (w *writer) deadBefore(from store.Instant) (gone [][]byte, err error) {
+	if from == 0 {
+		return nil, nil
+	}
+	it, err := w.c.db.NewIter(&pdb.IterOptions{LowerBound: []byte{keyDead}, UpperBound: []byte{keyDead + 1}})
+	if err != nil {
+		return nil, blame(err)
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = blame(cerr)
+		}
+	}()
+	for ok := it.First(); ok; ok = it.Next() {
+		d := decoder{b: it.Value()}
+		id, ok := parseDeadKey(it.Key())
+		d.version()
+		if died := d.instant(); d.err != nil || !ok || died >= from {
+			continue
+		}
+		if t, seen := w.deaths[id]; !seen || t != nil { // else this batch has taken it out
+			gone = append(gone, bytes.Clone(it.Key()))
+		}
+	}
+	if err := it.Error(); err != nil {
+		return nil, blame(err)
+	}
+	return gone, nil
+}
