@@ -189,36 +189,35 @@ func (c *core) build(w *writer, calls []*call) []*call {
 const slowSync = 500 * time.Microsecond
 
 // gather lets those who were just answered come back with their next call, so that one sync serves them all: with two groups in turn
-// each would wait for two. On a fast disk it gives way until nobody comes; on a slow one it waits until as many have come as
-// were answered, for an eighth of what the last sync took.
+// each would wait for two. It gives way until nobody comes; after a slow sync it also waits until as many have come as were
+// answered, for an eighth of what that took.
 func (c *core) gather(w *writer, rest []*call) []*call {
+	rest = c.drain(w, rest)
 	c.qmu.Lock()
 	took := c.took
 	c.qmu.Unlock()
-	if took >= slowSync {
+	if took >= slowSync && !w.full() {
 		_ = c.back.WaitFor(took / 8) // whether they are back or not, it goes on
-	} else {
-		c.yield(w, len(rest))
+		rest = c.drain(w, rest)
 	}
-	c.qmu.Lock()
-	rest = c.takeLocked(rest)
-	c.qmu.Unlock()
-	return c.build(w, rest)
+	return rest
 }
 
-func (c *core) yield(w *writer, rest int) {
-	still := 0
-	for seen := 0; still < 2 && !w.full() && rest == 0; {
+// drain works out what comes until nothing does any more.
+func (c *core) drain(w *writer, rest []*call) []*call {
+	for still := 0; still < 2 && !w.full() && len(rest) == 0; {
 		runtime.Gosched()
 		c.qmu.Lock()
-		n := len(c.queue)
+		rest = c.takeLocked(rest)
 		c.qmu.Unlock()
-		if n == seen {
+		if len(rest) == 0 {
 			still++
 			continue
 		}
-		seen, still = n, 0
+		still = 0
+		rest = c.build(w, rest)
 	}
+	return rest
 }
 
 // write hands the batch to the database and publishes what is in it; the syncer answers.

@@ -211,7 +211,7 @@ func (s *Store) options(c *core) *pdb.Options {
 		CacheSize:                   s.o.CacheSize,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
 		FormatMajorVersion:          pdb.FormatTableFormatV6,
