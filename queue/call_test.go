@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 )
 
@@ -76,8 +77,8 @@ func TestCall_RepliesAreTagged(t *testing.T) {
 
 // requirement: F26.
 func TestCall_LateReplyIsDropped(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		c := &queue.Call[int, int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		c := &queue.Call[int, int]{Engine: v.Engine}
 		timed := call(func() (int, error) { return c.CallFor(time.Second, 1) })
 		cause := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -87,9 +88,9 @@ func TestCall_LateReplyIsDropped(t *testing.T) {
 		if r.Context().Err() != nil || r2.Context().Err() != nil {
 			t.Error("a context has ended too early")
 		}
-		v.pass(time.Second - 1)
+		v.Pass(time.Second - 1)
 		open(t, "CallFor", timed)
-		v.pass(1)
+		v.Pass(1)
 		if err := (<-timed).err; !errors.Is(err, queue.ErrTimeout) {
 			t.Error(err)
 		}
@@ -109,7 +110,7 @@ func TestCall_LateReplyIsDropped(t *testing.T) {
 
 		// A request that nobody has received is taken back.
 		unseen := call(func() (int, error) { return c.CallFor(time.Second, 3) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if err := (<-unseen).err; !errors.Is(err, queue.ErrTimeout) {
 			t.Error(err)
 		}
@@ -203,8 +204,8 @@ func TestCall_RequestContext(t *testing.T) {
 
 // requirement: F26, P26.
 func TestCall_CloseAnswersEverybody(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		c := &queue.Call[int, int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		c := &queue.Call[int, int]{Engine: v.Engine}
 		var calls []<-chan result[int]
 		for i := range 10 {
 			calls = append(calls, call(func() (int, error) { return c.Call(t.Context(), i) }),
@@ -215,7 +216,7 @@ func TestCall_CloseAnswersEverybody(t *testing.T) {
 			taken = append(taken, received(t, c))
 		}
 		ctx := taken[0].Context()
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		c.Close()
 		for _, ch := range calls {
 			if err := (<-ch).err; !errors.Is(err, queue.ErrClosed) {
@@ -234,12 +235,12 @@ func TestCall_CloseAnswersEverybody(t *testing.T) {
 			t.Error(err)
 		}
 
-		c = &queue.Call[int, int]{Engine: v.engine}
+		c = &queue.Call[int, int]{Engine: v.Engine}
 		servers := []<-chan result[*request]{
 			call(func() (*request, error) { return c.Receive(t.Context()) }),
 			call(func() (*request, error) { return c.ReceiveFor(time.Hour) }),
 		}
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		c.Close()
 		c.Close()
 		for _, s := range servers {
@@ -284,12 +285,12 @@ func TestCall_ServeAnswersAlsoOnPanic(t *testing.T) {
 
 // requirement: F26. Whoever keeps what a request's context knows may call again once the request was replied to, and not before.
 func TestCall_ToOneselfOnlyWhileUnanswered(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		c := &queue.Call[int, int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		c := &queue.Call[int, int]{Engine: v.Engine}
 		answered := func(ctx context.Context, what string) {
 			t.Helper()
 			again := call(func() (int, error) { return c.Call(ctx, 7) })
-			v.pass(0)
+			v.Pass(0)
 			r, has := c.TryReceive()
 			if !has {
 				t.Errorf("%s: %v", what, (<-again).err)
@@ -306,7 +307,7 @@ func TestCall_ToOneselfOnlyWhileUnanswered(t *testing.T) {
 		refused := func(ctx context.Context, what string) {
 			t.Helper()
 			again := call(func() (int, error) { return c.Call(ctx, 7) })
-			v.pass(0)
+			v.Pass(0)
 			if r, has := c.TryReceive(); has {
 				t.Errorf("%s: the call was made", what)
 				r.Reply(0, nil)
@@ -335,7 +336,7 @@ func TestCall_ToOneselfOnlyWhileUnanswered(t *testing.T) {
 		timed := call(func() (int, error) { return c.CallFor(time.Second, 3) })
 		r = received(t, c)
 		kept = context.WithoutCancel(r.Context())
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		<-timed
 		refused(kept, "while it is worked on for nobody")
 		r.Reply(30, nil)
@@ -343,12 +344,12 @@ func TestCall_ToOneselfOnlyWhileUnanswered(t *testing.T) {
 
 		timed = call(func() (int, error) { return c.CallFor(time.Second, 4) })
 		r = received(t, c)
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		<-timed
 		refused(context.WithoutCancel(r.Context()), "made while it is worked on for nobody")
 		timed = call(func() (int, error) { return c.CallFor(time.Second, 5) })
 		r = received(t, c)
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		<-timed
 		r.Reply(50, nil)
 		answered(context.WithoutCancel(r.Context()), "made after a late reply")

@@ -9,13 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 )
 
 // A ledger follows a Delay on a clock moved by hand: what is in it, and when each value may come out.
 type ledger struct {
 	t    *testing.T
-	v    venue
+	v    parktest.Venue
 	r    *rand.Rand
 	d    *queue.Delay[int]
 	boot time.Duration
@@ -36,7 +37,7 @@ func (l *ledger) due(x *entry) bool {
 	if x.instant.IsZero() {
 		return l.boot >= x.at
 	}
-	return !l.v.now().Before(x.instant)
+	return !l.v.Now().Before(x.instant)
 }
 
 // settle lets what is due happen, and notes what became due in between.
@@ -51,7 +52,7 @@ func (l *ledger) settle() {
 func (l *ledger) pass(d time.Duration) {
 	for end := l.boot + d; l.boot < end; {
 		l.boot += time.Second
-		l.v.pass(time.Second)
+		l.v.Pass(time.Second)
 		l.settle()
 	}
 }
@@ -64,7 +65,7 @@ func (l *ledger) took(v int, now bool) {
 	case x == nil:
 		l.t.Errorf("%d came out that is not in it", v)
 	case !x.ripe || now && !l.due(x):
-		l.t.Errorf("%d came early: at %v for %v, wall clock %v for %v", v, l.boot, x.at, l.v.now(), x.instant)
+		l.t.Errorf("%d came early: at %v for %v, wall clock %v for %v", v, l.boot, x.at, l.v.Now(), x.instant)
 	}
 	delete(l.in, v)
 }
@@ -92,7 +93,7 @@ func (l *ledger) put() {
 		x.at = l.boot + max(after, 0)
 		x.h = put(l.t, l.d, l.n, after)
 	} else {
-		x.instant = l.v.now().Add(after)
+		x.instant = l.v.Now().Add(after)
 		x.h = must[queue.Delayed[int]](l.t)(l.d.PutAt(l.n, x.instant))
 	}
 	l.in[l.n] = x
@@ -114,8 +115,8 @@ func (l *ledger) remove() {
 
 // step sets the wall clock.
 func (l *ledger) step() {
-	l.v.hand.Step(time.Duration(l.r.IntN(200)-100) * time.Second)
-	l.v.pass(0)
+	l.v.Hand.Step(time.Duration(l.r.IntN(200)-100) * time.Second)
+	l.v.Pass(0)
 	l.settle()
 }
 
@@ -126,7 +127,7 @@ func (l *ledger) drain() {
 		if x.instant.IsZero() {
 			return l.boot - x.at
 		}
-		return l.v.now().Sub(x.instant)
+		return l.v.Now().Sub(x.instant)
 	}
 	last := time.Duration(1<<63 - 1)
 	for v, has := l.d.TryGet(); has; v, has = l.d.TryGet() {
@@ -206,10 +207,10 @@ func (l *ledger) wait() {
 // Whatever is put, removed, waited for, and however the wall clock is set: what is due comes out, nothing is early, nothing
 // is lost.
 func TestDelay_ModelWithClockSet(t *testing.T) {
-	for seed := range uint64(rounds(200)) {
-		byHand(t, func(t *testing.T, v venue) {
+	for seed := range uint64(parktest.Rounds(200)) {
+		parktest.ByHand(t, func(t *testing.T, v parktest.Venue) {
 			l := &ledger{
-				t: t, v: v, r: rand.New(rand.NewPCG(seed, 9)), d: &queue.Delay[int]{Engine: v.engine},
+				t: t, v: v, r: rand.New(rand.NewPCG(seed, 9)), d: &queue.Delay[int]{Engine: v.Engine},
 				in: map[int]*entry{}, out: make(chan int, 1000),
 			}
 			for range 30 {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 	"github.com/dulyhq/duly/timer"
 )
@@ -23,9 +24,9 @@ func put[T any](t *testing.T, d *queue.Delay[T], v T, after time.Duration) queue
 }
 
 func TestDelay_NeverEarlyAndInOrder(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[string]{Engine: v.engine}
-		start := v.now()
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[string]{Engine: v.Engine}
+		start := v.Now()
 		put(t, d, "3s", 3*time.Second)
 		put(t, d, "1s, first", time.Second)
 		put(t, d, "now", 0)
@@ -50,9 +51,9 @@ func TestDelay_NeverEarlyAndInOrder(t *testing.T) {
 			t.Error(err)
 		}
 		c := call(func() (string, error) { return d.Get(t.Context()) })
-		v.pass(time.Second - 1)
+		v.Pass(time.Second - 1)
 		open(t, "Get", c)
-		v.pass(1)
+		v.Pass(1)
 		if r := <-c; r.v != "1s, first" || r.err != nil {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
@@ -62,15 +63,15 @@ func TestDelay_NeverEarlyAndInOrder(t *testing.T) {
 		put(t, d, "never", math.MaxInt64) // now that the sum overflows
 		for _, want := range []string{"2s", "3s"} {
 			c = call(func() (string, error) { return d.GetFor(time.Minute) })
-			v.pass(time.Second - 1)
+			v.Pass(time.Second - 1)
 			open(t, "GetFor", c)
-			v.pass(1)
+			v.Pass(1)
 			if r := <-c; r.v != want || r.err != nil {
 				t.Errorf("%v, %v, want %q", r.v, r.err, want)
 			}
 		}
 		c = call(func() (string, error) { return d.GetFor(time.Minute) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		if r := <-c; !errors.Is(r.err, queue.ErrTimeout) {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
@@ -82,36 +83,36 @@ func TestDelay_NeverEarlyAndInOrder(t *testing.T) {
 
 // An earlier value, or one that is removed, moves the deadline; nobody is woken for it.
 func TestDelay_TheDeadlineMoves(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[int]{Engine: v.engine}
-		start := v.now()
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[int]{Engine: v.Engine}
+		start := v.Now()
 		far := put(t, d, 1, time.Hour)
 		c := call(func() (int, error) { return d.Get(t.Context()) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		near := put(t, d, 2, time.Minute)
 		put(t, d, 3, 10*time.Minute)
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if !near.Remove() || near.Remove() {
 			t.Error("Remove is true once")
 		}
-		v.pass(10*time.Minute - time.Second - 1)
+		v.Pass(10*time.Minute - time.Second - 1)
 		open(t, "Get", c)
-		v.pass(1)
-		if r := <-c; r.v != 3 || v.now().Sub(start) != 10*time.Minute+time.Second {
-			t.Errorf("%v, %v after %v", r.v, r.err, v.now().Sub(start))
+		v.Pass(1)
+		if r := <-c; r.v != 3 || v.Now().Sub(start) != 10*time.Minute+time.Second {
+			t.Errorf("%v, %v after %v", r.v, r.err, v.Now().Sub(start))
 		}
 		if !far.Remove() || (queue.Delayed[int]{}).Remove() {
 			t.Error("the last was not removed, or the zero handle was")
 		}
 		// A value into an empty one that is waited for.
 		c = call(func() (int, error) { return d.Get(t.Context()) })
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		put(t, d, 4, time.Second)
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if r := <-c; r.v != 4 {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
-		if v.engine != nil && v.engine.Stats().Pending != 0 {
+		if v.Engine != nil && v.Engine.Stats().Pending != 0 {
 			t.Error("a deadline is pending that nobody waits for")
 		}
 	})
@@ -150,34 +151,34 @@ func TestDelay_OneDeadlineAndOneWakeUp(t *testing.T) {
 		if s := e.Stats(); s.Expired != n/2 {
 			t.Errorf("the engine told of %d deadlines, for %d due times", s.Expired, n/2)
 		}
-		closeEngine(t, e)
+		parktest.CloseEngine(t, e)
 	})
 }
 
 // Instants follow the wall clock when it is set, delays do not.
 func TestDelay_WallClockIsSet(t *testing.T) {
-	byHand(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[string]{Engine: v.engine}
-		must[queue.Delayed[string]](t)(d.PutAt("instant", v.now().Add(time.Hour)))
+	parktest.ByHand(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[string]{Engine: v.Engine}
+		must[queue.Delayed[string]](t)(d.PutAt("instant", v.Now().Add(time.Hour)))
 		put(t, d, "delay", 2*time.Hour)
 		first := call(func() (string, error) { return d.Get(t.Context()) })
-		v.pass(time.Minute)
-		v.hand.Step(-30 * time.Minute)
-		v.pass(59 * time.Minute)
+		v.Pass(time.Minute)
+		v.Hand.Step(-30 * time.Minute)
+		v.Pass(59 * time.Minute)
 		open(t, "Get", first)
 		if got, has := d.TryGet(); has {
 			t.Errorf("%q came early, by the wall clock", got)
 		}
-		v.hand.Step(30 * time.Minute)
-		v.pass(0)
+		v.Hand.Step(30 * time.Minute)
+		v.Pass(0)
 		if r := <-first; r.v != "instant" {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
-		v.hand.Step(24 * time.Hour)
+		v.Hand.Step(24 * time.Hour)
 		second := call(func() (string, error) { return d.Get(t.Context()) })
-		v.pass(time.Hour - 1)
+		v.Pass(time.Hour - 1)
 		open(t, "Get", second)
-		v.pass(1)
+		v.Pass(1)
 		if r := <-second; r.v != "delay" {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
@@ -185,26 +186,26 @@ func TestDelay_WallClockIsSet(t *testing.T) {
 }
 
 func TestDelay_Close(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[int]{Engine: v.Engine}
 		put(t, d, 2, 2*time.Second)
 		put(t, d, 1, time.Second)
 		last := put(t, d, 3, time.Hour)
 		var calls []<-chan result[int]
 		for range 4 {
 			calls = append(calls, call(func() (int, error) { return d.Get(t.Context()) }))
-			v.pass(0)
+			v.Pass(0)
 		}
 		d.Close()
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if r := <-calls[0]; r.v != 1 || r.err != nil {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if r := <-calls[1]; r.v != 2 || r.err != nil {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		open(t, "Get", calls[2])
 		last.Remove()
 		for _, c := range calls[2:] {
@@ -216,15 +217,15 @@ func TestDelay_Close(t *testing.T) {
 			t.Error(err)
 		}
 
-		d = &queue.Delay[int]{Engine: v.engine}
-		start := v.now()
+		d = &queue.Delay[int]{Engine: v.Engine}
+		start := v.Now()
 		handle := put(t, d, 4, 4*time.Second)
 		put(t, d, 2, 2*time.Second)
 		for _, s := range []int{1, 3, 5} {
 			must[queue.Delayed[int]](t)(d.PutAt(s, start.Add(time.Duration(s)*time.Second)))
 		}
 		c := call(func() (int, error) { return d.GetFor(time.Hour) })
-		v.pass(0)
+		v.Pass(0)
 		if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, d.CloseNow()); diff != "" {
 			t.Error(diff)
 		}
@@ -238,20 +239,20 @@ func TestDelay_Close(t *testing.T) {
 }
 
 func TestDelay_ContextEnds(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[int]{Engine: v.Engine}
 		put(t, d, 1, time.Hour)
 		cause := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		first := call(func() (int, error) { return d.Get(ctx) })
-		v.pass(0)
+		v.Pass(0)
 		second := call(func() (int, error) { return d.GetFor(2 * time.Hour) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		cancel(cause)
 		if r := <-first; !errors.Is(r.err, cause) {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		if r := <-second; r.v != 1 || r.err != nil {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
@@ -307,15 +308,15 @@ func TestDelay_OneForAllBubbles(t *testing.T) {
 
 // What comes out, and when, is what a sorted list says.
 func TestDelay_Many(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		type item struct {
 			n  int
 			at time.Duration
 		}
-		d := &queue.Delay[item]{Engine: v.engine}
+		d := &queue.Delay[item]{Engine: v.Engine}
 		var want, got []item
 		r := rand.New(rand.NewPCG(1, 2))
-		start := v.now()
+		start := v.Now()
 		items := map[item]queue.Delayed[item]{}
 		for n := range 2000 {
 			it := item{n, time.Duration(r.IntN(500)) * time.Millisecond}
@@ -330,12 +331,12 @@ func TestDelay_Many(t *testing.T) {
 				if !has {
 					break
 				}
-				if now := v.now().Sub(start); now != it.at {
+				if now := v.Now().Sub(start); now != it.at {
 					t.Errorf("%d came after %v instead of %v", it.n, now, it.at)
 				}
 				got = append(got, it)
 			}
-			v.pass(time.Millisecond)
+			v.Pass(time.Millisecond)
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(item{})); diff != "" {
 			t.Error(diff)
@@ -345,10 +346,10 @@ func TestDelay_Many(t *testing.T) {
 
 // Instants that have passed come out in their order, also those from before 1970 and from before the engine was made.
 func TestDelay_PastInstantsInOrder(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[string]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[string]{Engine: v.Engine}
 		day := func(year int) time.Time { return time.Date(year, 3, 1, 0, 0, 0, 0, time.UTC) }
-		late := v.now().Add(-time.Nanosecond)
+		late := v.Now().Add(-time.Nanosecond)
 		at := []struct {
 			name string
 			t    time.Time
@@ -377,13 +378,13 @@ func TestDelay_PastInstantsInOrder(t *testing.T) {
 			switch way {
 			case "CloseNow":
 				got = d.CloseNow()
-				d = &queue.Delay[string]{Engine: v.engine}
+				d = &queue.Delay[string]{Engine: v.Engine}
 			case "Get":
 				for range len(at) + 2 {
 					c := call(func() (string, error) { return d.GetFor(2 * time.Hour) })
-					v.pass(0)
+					v.Pass(0)
 					if len(got) > len(at) {
-						v.pass(time.Hour)
+						v.Pass(time.Hour)
 					}
 					got = append(got, must[string](t)((<-c).v, nil))
 				}
@@ -392,7 +393,7 @@ func TestDelay_PastInstantsInOrder(t *testing.T) {
 					got = append(got, s)
 				}
 				got = append(got, d.CloseNow()...)
-				d = &queue.Delay[string]{Engine: v.engine}
+				d = &queue.Delay[string]{Engine: v.Engine}
 			}
 			if diff := cmp.Diff(append(want[:len(at):len(at)], "delay", "later"), got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", way, diff)
@@ -403,8 +404,8 @@ func TestDelay_PastInstantsInOrder(t *testing.T) {
 
 // Never is the end of both timelines, and nothing that has an end comes after it.
 func TestDelay_FarInstantsInOrder(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[string]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[string]{Engine: v.Engine}
 		must[queue.Delayed[string]](t)(d.PutAt("never", time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)))
 		must[queue.Delayed[string]](t)(d.PutAt("never too", time.Unix(9223372036, 0)))
 		must[queue.Delayed[string]](t)(d.PutAt("2262", time.Unix(9223372035, 999_999_999)))
@@ -413,12 +414,12 @@ func TestDelay_FarInstantsInOrder(t *testing.T) {
 		must[queue.Delayed[string]](t)(d.PutAt("2261", time.Date(2261, 1, 1, 0, 0, 0, 0, time.UTC)))
 		must[queue.Delayed[string]](t)(d.PutAt("zero", time.Time{}))
 		c := call(func() (string, error) { return d.GetFor(time.Hour) })
-		v.pass(0)
+		v.Pass(0)
 		if r := <-c; r.v != "zero" {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
 		c = call(func() (string, error) { return d.GetFor(time.Hour) })
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		if r := <-c; !errors.Is(r.err, queue.ErrTimeout) {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
@@ -435,7 +436,7 @@ func TestDelay_WallClockBefore1970(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hand := clock.NewManual(time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC))
 		e := timer.New(timer.Options{Clock: hand})
-		defer closeEngine(t, e)
+		defer parktest.CloseEngine(t, e)
 		d := &queue.Delay[int]{Engine: e}
 		for _, year := range []int{1971, 1969, 1970, 1959} {
 			must[queue.Delayed[int]](t)(d.PutAt(year, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)))

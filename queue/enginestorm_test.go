@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 	"github.com/dulyhq/duly/timer"
 )
@@ -104,7 +105,7 @@ func (s *swarm) take(t *testing.T, r *rand.Rand) {
 
 // Engines that are closed in the middle of everything: everybody is answered, nothing is lost and nothing doubled.
 func TestStorm_EngineCloses(t *testing.T) {
-	for round := range rounds(400) {
+	for round := range parktest.Rounds(400) {
 		e := timer.New()
 		s := &swarm{q: queue.New[int](2 * (round % 2))}
 		s.q.Engine, s.m.Engine, s.c.Engine, s.d.Engine = e, e, e, e

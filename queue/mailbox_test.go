@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 )
 
@@ -25,8 +26,8 @@ func sent(t *testing.T, m *queue.Mailbox[int], vs ...int) *queue.Mailbox[int] {
 
 // requirement: F26.
 func TestMailbox_SendAndReceive(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		m := sent(t, &queue.Mailbox[int]{Engine: v.engine}, 1, 2, 3)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		m := sent(t, &queue.Mailbox[int]{Engine: v.Engine}, 1, 2, 3)
 		for want := 1; want <= 3; want++ {
 			if got := must[int](t)(m.Receive(t.Context())); got != want {
 				t.Errorf("received %d, want %d", got, want)
@@ -36,9 +37,9 @@ func TestMailbox_SendAndReceive(t *testing.T) {
 			t.Error("received from an empty mailbox")
 		}
 		first := call(func() (int, error) { return m.Receive(t.Context()) })
-		v.pass(0)
+		v.Pass(0)
 		second := call(func() (int, error) { return m.ReceiveFor(time.Minute) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if n := m.Waiting(); n != 2 {
 			t.Errorf("%d wait", n)
 		}
@@ -46,11 +47,11 @@ func TestMailbox_SendAndReceive(t *testing.T) {
 		if a, b := <-first, <-second; a.v != 4 || b.v != 5 || a.err != nil || b.err != nil {
 			t.Errorf("first %v, second %v", a, b)
 		}
-		start := v.now()
+		start := v.Now()
 		late := call(func() (int, error) { return m.ReceiveFor(time.Second) })
-		v.pass(time.Second)
-		if r := <-late; !errors.Is(r.err, queue.ErrTimeout) || v.now().Sub(start) != time.Second {
-			t.Errorf("%v after %v", r.err, v.now().Sub(start))
+		v.Pass(time.Second)
+		if r := <-late; !errors.Is(r.err, queue.ErrTimeout) || v.Now().Sub(start) != time.Second {
+			t.Errorf("%v after %v", r.err, v.Now().Sub(start))
 		}
 		sent(t, m, 6)
 		if got, has := m.TryReceive(); got != 6 || !has {
@@ -61,8 +62,8 @@ func TestMailbox_SendAndReceive(t *testing.T) {
 
 // requirement: F26.
 func TestMailbox_ReceiveIfKeepsOrder(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		m := sent(t, &queue.Mailbox[int]{Engine: v.engine}, 1, 3, 4, 5, 6, 7)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		m := sent(t, &queue.Mailbox[int]{Engine: v.Engine}, 1, 3, 4, 5, 6, 7)
 		if got := must[int](t)(m.ReceiveIf(t.Context(), even)); got != 4 {
 			t.Errorf("received %d", got)
 		}
@@ -76,9 +77,9 @@ func TestMailbox_ReceiveIfKeepsOrder(t *testing.T) {
 		c := call(func() (int, error) {
 			return m.ReceiveIfFor(time.Hour, func(n int) bool { shown = append(shown, n); return even(n) })
 		})
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		sent(t, m, 9)
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		open(t, "ReceiveIfFor", c)
 		sent(t, m, 10, 11)
 		if r := <-c; r.v != 10 || r.err != nil {
@@ -175,7 +176,7 @@ func TestMailbox_PredMayUseTheMailbox(t *testing.T) {
 		}
 
 		sent(t, m, 1, 2, 3)
-		if v := panicOf(t, func() { m.TryReceiveIf(func(n int) bool { panic(n) }) }); v != 1 {
+		if v := parktest.MustPanic(t, func() { m.TryReceiveIf(func(n int) bool { panic(n) }) }); v != 1 {
 			t.Errorf("the panic became %v", v)
 		}
 		if d := cmp.Diff([]int{1, 2, 3}, m.ReceiveAll()); d != "" {
@@ -203,20 +204,20 @@ func TestMailbox_Bounded(t *testing.T) {
 	if d := cmp.Diff([]int{1, 4}, m.ReceiveAll()); d != "" {
 		t.Error(d)
 	}
-	panicOf(t, func() { queue.NewMailbox[int](-1) })
+	parktest.MustPanic(t, func() { queue.NewMailbox[int](-1) })
 }
 
 // requirement: F26, P26.
 func TestMailbox_Close(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		m := &queue.Mailbox[int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		m := &queue.Mailbox[int]{Engine: v.Engine}
 		calls := []<-chan result[int]{
 			call(func() (int, error) { return m.Receive(t.Context()) }),
 			call(func() (int, error) { return m.ReceiveFor(time.Hour) }),
 			call(func() (int, error) { return m.ReceiveIf(t.Context(), even) }),
 			call(func() (int, error) { return m.ReceiveIfFor(time.Hour, even) }),
 		}
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		m.Close()
 		m.Close()
 		for i, c := range calls {
@@ -225,7 +226,7 @@ func TestMailbox_Close(t *testing.T) {
 			}
 		}
 
-		m = sent(t, &queue.Mailbox[int]{Engine: v.engine}, 1, 2, 3)
+		m = sent(t, &queue.Mailbox[int]{Engine: v.Engine}, 1, 2, 3)
 		m.Close()
 		if got := must[int](t)(m.ReceiveIf(t.Context(), even)); got != 2 {
 			t.Errorf("received %d", got)
@@ -244,13 +245,13 @@ func TestMailbox_Close(t *testing.T) {
 
 // requirement: F26.
 func TestMailbox_ContextEnds(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		m := &queue.Mailbox[int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		m := &queue.Mailbox[int]{Engine: v.Engine}
 		cause := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		a := call(func() (int, error) { return m.Receive(ctx) })
 		b := call(func() (int, error) { return m.ReceiveIf(ctx, even) })
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		cancel(cause)
 		if err := (<-a).err; !errors.Is(err, cause) {
 			t.Error(err)
@@ -273,8 +274,8 @@ func TestMailbox_ContextEnds(t *testing.T) {
 
 // requirement: F26. The synchronous call between two that have mailboxes.
 func TestMailbox_Call(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		c := &queue.Call[int, int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		c := &queue.Call[int, int]{Engine: v.Engine}
 		server := call(func() (int, error) {
 			return 0, c.Serve(t.Context(), func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 		})
@@ -293,25 +294,25 @@ func TestMailbox_Call(t *testing.T) {
 
 // requirement: X42. One end: the time that pred takes before the call first blocks is part of its time.
 func TestMailbox_ReceiveIfForHasOneEnd(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		m := sent(t, &queue.Mailbox[int]{Engine: v.engine}, 1, 3)
-		start := v.now()
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		m := sent(t, &queue.Mailbox[int]{Engine: v.Engine}, 1, 3)
+		start := v.Now()
 		c := call(func() (int, error) {
 			return m.ReceiveIfFor(time.Second, func(int) bool {
-				if v.hand != nil {
-					v.hand.Advance(400 * time.Millisecond)
+				if v.Hand != nil {
+					v.Hand.Advance(400 * time.Millisecond)
 				} else {
 					time.Sleep(400 * time.Millisecond)
 				}
 				return false
 			})
 		})
-		for v.pass(0); v.now().Sub(start) < 800*time.Millisecond; {
-			v.pass(100 * time.Millisecond)
+		for v.Pass(0); v.Now().Sub(start) < 800*time.Millisecond; {
+			v.Pass(100 * time.Millisecond)
 		}
-		v.pass(200*time.Millisecond - 1)
+		v.Pass(200*time.Millisecond - 1)
 		open(t, "ReceiveIfFor", c)
-		v.pass(1)
+		v.Pass(1)
 		select {
 		case r := <-c:
 			if !errors.Is(r.err, queue.ErrTimeout) {
@@ -325,8 +326,8 @@ func TestMailbox_ReceiveIfForHasOneEnd(t *testing.T) {
 		// What was there is looked at also by a pred that takes longer than there is time.
 		sent(t, m, 4)
 		got, err := m.ReceiveIfFor(time.Second, func(n int) bool {
-			if v.hand != nil {
-				v.hand.Advance(time.Second)
+			if v.Hand != nil {
+				v.Hand.Advance(time.Second)
 			} else {
 				time.Sleep(time.Second)
 			}
@@ -337,7 +338,7 @@ func TestMailbox_ReceiveIfForHasOneEnd(t *testing.T) {
 		}
 		// The end of what is too long does not overflow.
 		c = call(func() (int, error) { return m.ReceiveIfFor(math.MaxInt64, even) })
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		open(t, "ReceiveIfFor", c)
 		sent(t, m, 6)
 		if r := <-c; r.v != 6 || r.err != nil {
@@ -351,7 +352,7 @@ func TestMailbox_ReceiveIfForHasOneEnd(t *testing.T) {
 				return even(n)
 			})
 		})
-		v.pass(0)
+		v.Pass(0)
 		sent(t, m, 7)
 		if r := <-c; r.v != 8 || r.err != nil {
 			t.Errorf("%v, %v", r.v, r.err)
@@ -361,13 +362,13 @@ func TestMailbox_ReceiveIfForHasOneEnd(t *testing.T) {
 
 // A message that wakes a chooser before its time is up is looked at, however late the chooser comes to that.
 func TestMailbox_WokenInTime(t *testing.T) {
-	byHand(t, func(t *testing.T, v venue) {
-		m := &queue.Mailbox[int]{Engine: v.engine}
+	parktest.ByHand(t, func(t *testing.T, v parktest.Venue) {
+		m := &queue.Mailbox[int]{Engine: v.Engine}
 		for range 200 {
 			c := call(func() (int, error) { return m.ReceiveIfFor(time.Second, even) })
-			v.pass(time.Second - 1)
+			v.Pass(time.Second - 1)
 			sent(t, m, 2)
-			v.hand.Advance(time.Hour) // at once; the chooser may not have run
+			v.Hand.Advance(time.Hour) // at once; the chooser may not have run
 			if r := <-c; r.v != 2 || r.err != nil {
 				t.Fatalf("%v, %v", r.v, r.err)
 			}

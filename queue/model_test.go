@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 )
 
@@ -110,7 +111,7 @@ type rig struct {
 
 // Random operations, blocked and timed and cancelled, against the model.
 func TestModel_Queue(t *testing.T) {
-	for range rounds(30) { // of 100 each
+	for range parktest.Rounds(30) { // of 100 each
 		rapid.Check(t, func(rt *rapid.T) { checkModel(t, rt) })
 	}
 }

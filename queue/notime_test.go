@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 )
 
@@ -42,17 +43,17 @@ func TestNoTime_DoesNotJoin(t *testing.T) {
 
 // A Delay sets no deadline, of which its engine would have to be told, for a getter that does not wait.
 func TestNoTime_SetsNoDeadline(t *testing.T) {
-	byHand(t, func(t *testing.T, v venue) {
-		d := &queue.Delay[int]{Engine: v.engine}
+	parktest.ByHand(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[int]{Engine: v.Engine}
 		put(t, d, 1, time.Hour)
-		must[queue.Delayed[int]](t)(d.PutAt(2, v.now().Add(time.Hour)))
-		v.hand.TakeSets()
+		must[queue.Delayed[int]](t)(d.PutAt(2, v.Now().Add(time.Hour)))
+		v.Hand.TakeSets()
 		for range 10 {
 			if _, err := d.GetFor(0); !errors.Is(err, queue.ErrTimeout) {
 				t.Error(err)
 			}
 		}
-		if sets := v.hand.TakeSets(); len(sets) != 0 {
+		if sets := v.Hand.TakeSets(); len(sets) != 0 {
 			t.Errorf("the alarm was set: %v", sets)
 		}
 	})

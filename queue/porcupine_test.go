@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"github.com/dulyhq/duly/internal/park/parktest"
 )
 
 // An operation of the history: put or get, what it put, what it got, and whether it failed.
@@ -97,7 +99,7 @@ type recorder struct {
 // linearizeRounds checks history after history and returns how many calls gave up.
 func linearizeRounds(t *testing.T) (quits int) {
 	t.Helper()
-	for round := range rounds(400) {
+	for round := range parktest.Rounds(400) {
 		for kind, k := range kinds {
 			capacity := 1 + round%3
 			q := k.fresh(capacity)

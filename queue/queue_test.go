@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 )
 
@@ -257,7 +258,7 @@ func TestQueue_PriorityLessPanics(t *testing.T) {
 			return a < b
 		})
 		filled(t, q, 4, 3, 2)
-		if v := panicOf(t, func() { q.TryPut(bad) }); v != "cannot compare" {
+		if v := parktest.MustPanic(t, func() { q.TryPut(bad) }); v != "cannot compare" {
 			t.Errorf("panic %v", v)
 		}
 		filled(t, q, 1)
@@ -270,7 +271,7 @@ func TestQueue_PriorityLessPanics(t *testing.T) {
 		good := act(func() error { return q.Put(t.Context(), 5) })
 		synctest.Wait()
 		broken.Store(true)
-		panicOf(t, func() { q.TryGet() })
+		parktest.MustPanic(t, func() { q.TryGet() })
 		broken.Store(false)
 		if got, _ := q.TryGet(); got != 1 {
 			t.Errorf("got %d", got)
@@ -286,10 +287,10 @@ func TestQueue_PriorityLessPanics(t *testing.T) {
 }
 
 func TestQueue_Mistakes(t *testing.T) {
-	panicOf(t, func() { queue.New[int](-1) })
-	panicOf(t, func() { queue.NewLIFO[int](-1) })
-	panicOf(t, func() { queue.NewPriority(-1, less) })
-	panicOf(t, func() { queue.NewPriority[int](0, nil) })
+	parktest.MustPanic(t, func() { queue.New[int](-1) })
+	parktest.MustPanic(t, func() { queue.NewLIFO[int](-1) })
+	parktest.MustPanic(t, func() { queue.NewPriority(-1, less) })
+	parktest.MustPanic(t, func() { queue.NewPriority[int](0, nil) })
 }
 
 // Those who join are let go together, by the last Done, and a queue may be joined again and again.
@@ -357,7 +358,7 @@ func TestRealTime_DefaultEngine(t *testing.T) {
 
 // What does not block allocates nothing, once the store has grown.
 func TestQueue_UncontendedAllocatesNothing(t *testing.T) {
-	if underRace {
+	if parktest.UnderRace {
 		t.Skip("the race detector allocates")
 	}
 	ctx := context.WithoutCancel(t.Context())
@@ -378,10 +379,10 @@ func TestQueue_UncontendedAllocatesNothing(t *testing.T) {
 
 // requirement: P22, P26. A worker that panics or leaves while the queue is closed under it is done with its value all the same.
 func TestQueue_ClosedWhileAWorkerPanics(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		for name, end := range map[string]func(){"panic": func() { panic("broken") }, "Goexit": runtime.Goexit} {
 			for _, how := range []string{"Close", "CloseNow, something left", "CloseNow, nothing left"} {
-				q := filled(t, &queue.Queue[int]{Engine: v.engine}, 1)
+				q := filled(t, &queue.Queue[int]{Engine: v.Engine}, 1)
 				working, leave := make(chan bool), make(chan bool)
 				worker := act(func() (err error) {
 					defer func() {
@@ -402,7 +403,7 @@ func TestQueue_ClosedWhileAWorkerPanics(t *testing.T) {
 				joins := []<-chan result[bool]{
 					act(func() error { return q.Join(t.Context()) }), act(func() error { return q.JoinFor(time.Hour) }),
 				}
-				v.pass(time.Second)
+				v.Pass(time.Second)
 				want := error(nil)
 				switch how {
 				case "Close":
@@ -414,7 +415,7 @@ func TestQueue_ClosedWhileAWorkerPanics(t *testing.T) {
 					q.CloseNow()
 					want = queue.ErrClosed
 				}
-				v.pass(0)
+				v.Pass(0)
 				if want == nil {
 					open(t, "Join", joins[0])
 				} else if err := q.JoinFor(0); !errors.Is(err, want) {
@@ -429,7 +430,7 @@ func TestQueue_ClosedWhileAWorkerPanics(t *testing.T) {
 				if worker != nil && (<-worker).err == nil {
 					t.Errorf("%s: the panic was lost", how)
 				}
-				v.pass(0)
+				v.Pass(0)
 				if how == "CloseNow, nothing left" {
 					want = nil // now that it is done
 				}

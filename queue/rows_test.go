@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 )
 
@@ -110,31 +111,31 @@ func TestQueueProgress(t *testing.T) {
 
 // requirement: P22.
 func TestQueueTaskDoneJoin(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		q := &queue.Queue[int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		q := &queue.Queue[int]{Engine: v.Engine}
 		ok(t, q.Join(t.Context())) // nothing was put
 		filled(t, q, 1, 2, 3)
-		panicOf(t, q.Done) // nothing was got
+		parktest.MustPanic(t, q.Done) // nothing was got
 		join := act(func() error { return q.Join(t.Context()) })
 		late := act(func() error { return q.JoinFor(time.Second) })
 		for range 3 {
 			must[int](t)(q.Get(t.Context()))
 		}
-		v.pass(time.Second - 1)
+		v.Pass(time.Second - 1)
 		open(t, "JoinFor", late)
-		v.pass(1)
+		v.Pass(1)
 		if err := (<-late).err; !errors.Is(err, queue.ErrTimeout) {
 			t.Errorf("JoinFor: %v", err)
 		}
 		for range 2 {
 			q.Done()
 		}
-		v.pass(0)
+		v.Pass(0)
 		open(t, "Join", join)
 		q.Done()
 		ok(t, (<-join).err)
 		ok(t, q.JoinFor(0))
-		got := panicOf(t, q.Done)
+		got := parktest.MustPanic(t, q.Done)
 		if s, isText := got.(string); !isText || !strings.Contains(s, "Done was called more often") {
 			t.Errorf("the panic says %v", got)
 		}
@@ -146,23 +147,23 @@ func TestQueueTaskDoneJoin(t *testing.T) {
 
 // requirement: P24.
 func TestQueueTimeouts(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		q := queue.New[int](1)
-		q.Engine = v.engine
+		q.Engine = v.Engine
 		timesOut := func(what string, d time.Duration, f func() error) {
 			t.Helper()
-			start := v.now()
+			start := v.Now()
 			c := act(f)
 			if d > 0 {
-				v.pass(d - 1)
+				v.Pass(d - 1)
 				open(t, what, c)
-				v.pass(1)
+				v.Pass(1)
 			}
 			err := (<-c).err
 			if !errors.Is(err, queue.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: %v", what, err)
 			}
-			if got := v.now().Sub(start); got != max(d, 0) {
+			if got := v.Now().Sub(start); got != max(d, 0) {
 				t.Errorf("%s: after %v", what, got)
 			}
 		}
@@ -187,7 +188,7 @@ func TestQueueTimeouts(t *testing.T) {
 		// Those who gave up eat no wake-up.
 		timesOut("GetFor", time.Second, get(time.Second))
 		next := call(func() (int, error) { return q.Get(t.Context()) })
-		v.pass(0)
+		v.Pass(0)
 		ok(t, q.PutFor(0, 3))
 		if got := must[int](t)((<-next).v, nil); got != 3 {
 			t.Errorf("got %d", got)
@@ -197,25 +198,25 @@ func TestQueueTimeouts(t *testing.T) {
 
 // requirement: P25, X56.
 func TestStopWakesBlockedGet(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		q := &queue.Queue[int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		q := &queue.Queue[int]{Engine: v.Engine}
 		cause := errors.New("stopped")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		c := call(func() (int, error) { return q.Get(ctx) })
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		open(t, "Get", c)
-		start := v.now()
+		start := v.Now()
 		cancel(cause)
 		if err := (<-c).err; !errors.Is(err, cause) {
 			t.Errorf("stopped by the context: %v", err)
 		}
 		c = call(func() (int, error) { return q.GetFor(time.Hour) })
-		v.pass(0)
+		v.Pass(0)
 		q.Close()
 		if err := (<-c).err; !errors.Is(err, queue.ErrClosed) {
 			t.Errorf("stopped by Close: %v", err)
 		}
-		if got := v.now().Sub(start); got != 0 {
+		if got := v.Now().Sub(start); got != 0 {
 			t.Errorf("it took %v", got)
 		}
 		if _, err := q.Get(ctx); !errors.Is(err, cause) {
@@ -286,27 +287,27 @@ func TestCloseReleasesAllWaiters(t *testing.T) {
 
 // requirement: X42.
 func TestTimeoutIsAbsoluteDeadline(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		// Two receivers want the same messages. Each Send wakes both, one takes it, and the other was woken for nothing.
-		m := &queue.Mailbox[int]{Engine: v.engine}
-		start := v.now()
+		m := &queue.Mailbox[int]{Engine: v.Engine}
+		start := v.Now()
 		loser := call(func() (int, error) { return m.ReceiveIfFor(time.Second, func(n int) bool { return n < 0 }) })
-		v.pass(0)
+		v.Pass(0)
 		for i := range 9 {
 			winner := call(func() (int, error) { return m.ReceiveIfFor(time.Minute, func(n int) bool { return n == i }) })
-			v.pass(100 * time.Millisecond)
+			v.Pass(100 * time.Millisecond)
 			ok(t, m.Send(i))
 			if r := <-winner; r.v != i || r.err != nil {
 				t.Errorf("%d: %v, %v", i, r.v, r.err)
 			}
 		}
-		v.pass(100*time.Millisecond - 1)
+		v.Pass(100*time.Millisecond - 1)
 		open(t, "ReceiveIfFor", loser)
-		v.pass(1)
+		v.Pass(1)
 		if r := <-loser; !errors.Is(r.err, queue.ErrTimeout) {
 			t.Errorf("%v, %v", r.v, r.err)
 		}
-		if got := v.now().Sub(start); got != time.Second {
+		if got := v.Now().Sub(start); got != time.Second {
 			t.Errorf("after %v", got)
 		}
 	})
@@ -314,19 +315,19 @@ func TestTimeoutIsAbsoluteDeadline(t *testing.T) {
 
 // requirement: X42. Messages that keep coming while the receiver looks at them do not prolong its time either.
 func TestTimeoutIsAbsoluteDeadline_Flood(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		if v.hand != nil {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		if v.Hand != nil {
 			return // pred lets time pass, and with a clock moved by hand it cannot
 		}
-		m := &queue.Mailbox[int]{Engine: v.engine}
+		m := &queue.Mailbox[int]{Engine: v.Engine}
 		ok(t, m.Send(0))
-		start := v.now()
+		start := v.Now()
 		_, err := m.ReceiveIfFor(time.Second, func(n int) bool {
 			time.Sleep(100 * time.Millisecond)
 			ok(t, m.Send(n+1)) // there is always another one
 			return false
 		})
-		if got := v.now().Sub(start); !errors.Is(err, queue.ErrTimeout) || got != time.Second {
+		if got := v.Now().Sub(start); !errors.Is(err, queue.ErrTimeout) || got != time.Second {
 			t.Errorf("%v after %v", err, got)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -386,9 +387,9 @@ func TestJoinReturnsOnClose(t *testing.T) {
 
 // requirement: X59.
 func TestProcessMarksDoneOnPanic(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		q := filled(t, &queue.Queue[int]{Engine: v.engine}, 1, 2, 3, 4)
-		if got := panicOf(t, func() { _ = q.Process(t.Context(), func(int) { panic("broken") }) }); got != "broken" {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		q := filled(t, &queue.Queue[int]{Engine: v.Engine}, 1, 2, 3, 4)
+		if got := parktest.MustPanic(t, func() { _ = q.Process(t.Context(), func(int) { panic("broken") }) }); got != "broken" {
 			t.Errorf("the panic became %v", got)
 		}
 		ended := make(chan struct{})

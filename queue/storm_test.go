@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 	"github.com/dulyhq/duly/timer"
 )
@@ -47,7 +48,7 @@ func TestStorm_QueueHandOver(t *testing.T) {
 	for _, capacity := range []int{0, 1, 3} {
 		q := queue.New[[2]int](capacity)
 		const producers, consumers = 4, 4
-		each := rounds(20_000)
+		each := parktest.Rounds(20_000)
 		var put, got [producers]atomic.Int64 // sums of what was put and got, by producer
 		var counts [producers]atomic.Int64
 		var makers, takers sync.WaitGroup
@@ -111,7 +112,7 @@ func TestStorm_QueueHandOver(t *testing.T) {
 // The same for a mailbox, whose receivers also choose.
 func TestStorm_Mailbox(t *testing.T) {
 	var m queue.Mailbox[int]
-	n := rounds(20_000)
+	n := parktest.Rounds(20_000)
 	seen := make([]atomic.Int32, 4*n)
 	var senders, receivers sync.WaitGroup
 	for s := range 4 {
@@ -175,7 +176,7 @@ func TestStorm_Mailbox(t *testing.T) {
 // Receivers that take any message and that give up at the moment of the hand-over.
 func TestStorm_MailboxHandOver(t *testing.T) {
 	var m queue.Mailbox[int]
-	n := rounds(20_000)
+	n := parktest.Rounds(20_000)
 	var sent, received atomic.Int64
 	var senders, receivers sync.WaitGroup
 	ctx := t.Context()
@@ -220,7 +221,7 @@ func TestStorm_MailboxHandOver(t *testing.T) {
 // A reply is given to its caller, or dropped with both sides agreeing on that.
 func TestStorm_Call(t *testing.T) {
 	var c queue.Call[int, int]
-	n := rounds(20_000)
+	n := parktest.Rounds(20_000)
 	var answered, taken atomic.Int64
 	var clients, servers sync.WaitGroup
 	ctx := t.Context()
@@ -286,7 +287,7 @@ func TestStorm_Call(t *testing.T) {
 func TestStorm_Delay(t *testing.T) {
 	e := timer.New()
 	d := &queue.Delay[int]{Engine: e}
-	n := rounds(20_000)
+	n := parktest.Rounds(20_000)
 	type fate struct {
 		due time.Duration // on the engine's timeline
 		end atomic.Int32
@@ -340,13 +341,13 @@ func TestStorm_Delay(t *testing.T) {
 			t.Fatalf("%d ended %d times", v, k)
 		}
 	}
-	closeEngine(t, e)
+	parktest.CloseEngine(t, e)
 }
 
 // Closed at any moment, by one of those who use it: what was accepted comes out or is handed back, and everybody is answered.
 func TestStorm_QueueCloses(t *testing.T) {
 	ctx := t.Context()
-	for round := range rounds(1600) {
+	for round := range parktest.Rounds(1600) {
 		q := queue.New[int](1 + round%3)
 		var put, got, count atomic.Int64
 		var all sync.WaitGroup

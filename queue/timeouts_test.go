@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 	"github.com/dulyhq/duly/timer"
 )
@@ -40,14 +41,14 @@ func TestEveryBlockingOpHasTimeout(t *testing.T) {
 }
 
 func eachTimesOut(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		full := filled(t, &queue.Queue[int]{Engine: v.engine}, 1)
-		empty := &queue.Queue[int]{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		full := filled(t, &queue.Queue[int]{Engine: v.Engine}, 1)
+		empty := &queue.Queue[int]{Engine: v.Engine}
 		bounded := filled(t, queue.New[int](1), 1)
-		bounded.Engine = v.engine
-		m := &queue.Mailbox[int]{Engine: v.engine}
-		c := &queue.Call[int, int]{Engine: v.engine}
-		d := &queue.Delay[int]{Engine: v.engine}
+		bounded.Engine = v.Engine
+		m := &queue.Mailbox[int]{Engine: v.Engine}
+		c := &queue.Call[int, int]{Engine: v.Engine}
+		d := &queue.Delay[int]{Engine: v.Engine}
 		h := must[queue.Delayed[int]](t)(d.Put(1, time.Hour))
 		ok(t, m.Send(1))
 		for name, f := range map[string]func(time.Duration) error{
@@ -60,16 +61,16 @@ func eachTimesOut(t *testing.T) {
 			"Call.ReceiveFor":      func(d time.Duration) error { _, err := c.ReceiveFor(d); return err },
 			"Delay.GetFor":         func(timeout time.Duration) error { _, err := d.GetFor(timeout); return err },
 			"Mailbox.ReceiveFor": func(d time.Duration) error {
-				_, err := (&queue.Mailbox[int]{Engine: v.engine}).ReceiveFor(d)
+				_, err := (&queue.Mailbox[int]{Engine: v.Engine}).ReceiveFor(d)
 				return err
 			},
 		} {
 			for _, dur := range []time.Duration{-1, 0, time.Second} {
 				r := act(func() error { return f(dur) })
 				if dur > 0 {
-					v.pass(dur - 1)
+					v.Pass(dur - 1)
 					open(t, name, r)
-					v.pass(1)
+					v.Pass(1)
 				}
 				if err := (<-r).err; !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%s(%v): %v", name, dur, err)
@@ -102,7 +103,7 @@ func TestTenThousandWaiters(t *testing.T) {
 			func(d time.Duration) error { _, err := c.CallFor(d, 1); return err },
 			func(timeout time.Duration) error { _, err := d.GetFor(timeout); return err },
 		}
-		n := rounds(10_000)
+		n := parktest.Rounds(10_000)
 		var calls []<-chan result[bool]
 		for range n {
 			for _, f := range kinds {
@@ -129,6 +130,6 @@ func TestTenThousandWaiters(t *testing.T) {
 			t.Errorf("%d were told of %d", s.Expired-before.Expired, len(calls))
 		}
 		far.Remove()
-		closeEngine(t, e)
+		parktest.CloseEngine(t, e)
 	})
 }

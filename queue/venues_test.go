@@ -1,79 +1,11 @@
 package queue_test
 
 import (
-	"context"
 	"runtime"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/queue"
-	"github.com/dulyhq/duly/timer"
 )
-
-// rounds is n, or an eighth of it under the race detector.
-func rounds(n int) int {
-	if underRace {
-		return (n + 7) / 8
-	}
-	return n
-}
-
-// A venue is a place where time passes, and the engine for what waits there.
-type venue struct {
-	engine *timer.Engine
-	hand   *clock.Manual       // where the clock is moved by hand
-	now    func() time.Time    // the wall clock
-	pass   func(time.Duration) // lets time pass, and what that leads to happen
-}
-
-// venues runs a check in a bubble with the zero engine, in a bubble with an engine of its own, and by a clock moved by hand.
-func venues(t *testing.T, check func(t *testing.T, v venue)) {
-	t.Helper()
-	sleep := func(d time.Duration) {
-		time.Sleep(d)
-		synctest.Wait()
-	}
-	t.Run("zero engine in a bubble", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { check(t, venue{now: time.Now, pass: sleep}) })
-	})
-	t.Run("engine in a bubble", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			e := timer.New()
-			defer closeEngine(t, e)
-			check(t, venue{engine: e, now: time.Now, pass: sleep})
-		})
-	})
-	t.Run("clock moved by hand", func(t *testing.T) { byHand(t, check) })
-}
-
-func byHand(t *testing.T, check func(t *testing.T, v venue)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		hand := clock.NewManual(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
-		e := timer.New(timer.Options{Clock: hand})
-		defer closeEngine(t, e)
-		check(t, venue{engine: e, hand: hand, now: e.Now, pass: func(d time.Duration) {
-			synctest.Wait()
-			if err := hand.Run(t.Context(), d); err != nil {
-				t.Error(err)
-			}
-			synctest.Wait()
-		}})
-	})
-}
-
-// closeEngine closes an engine on which nothing may be left.
-func closeEngine(t *testing.T, e *timer.Engine) {
-	t.Helper()
-	if n := e.Stats().Pending; n != 0 {
-		t.Errorf("%d deadlines are left", n)
-	}
-	if _, err := e.Close(context.WithoutCancel(t.Context())); err != nil {
-		t.Errorf("close the engine: %v", err)
-	}
-}
 
 // A result is what a call returned.
 type result[T any] struct {
@@ -127,18 +59,6 @@ func ok(t *testing.T, err error) {
 	if err != nil {
 		t.Errorf("unexpected error: %v", err)
 	}
-}
-
-// panicOf returns what f panics with.
-func panicOf(t *testing.T, f func()) (v any) {
-	t.Helper()
-	defer func() {
-		if v = recover(); v == nil {
-			t.Error("no panic")
-		}
-	}()
-	f()
-	return nil
 }
 
 // filled puts values into a queue.

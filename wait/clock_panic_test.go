@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -16,7 +17,7 @@ func TestEngineClockPanics_LeavesNobodyInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &failingClock{Clock: clock.System()}
 		e := timer.New(timer.Options{Clock: c})
-		defer closeEngine(t, e)
+		defer parktest.CloseEngine(t, e)
 		all := kinds(t, e)
 		c.driving.Store(true) // every reader is taken for the driver
 		c.fails.Store(true)

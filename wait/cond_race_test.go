@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -25,7 +26,7 @@ func TestCond_SignalNeverLostToGivingUp(t *testing.T) {
 			return call(func() error { mu.Lock(); defer mu.Unlock(); return f() })
 		}
 		var toFirst int
-		n := rounds(20_000)
+		n := parktest.Rounds(20_000)
 		for range n {
 			ctx, cancel := context.WithCancel(t.Context())
 			first := locked(func() error { return c.WaitContext(ctx) })
@@ -60,13 +61,13 @@ func TestCond_SignalNeverLostToADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hand := clock.NewManual(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 		e := timer.New(timer.Options{Clock: hand})
-		defer closeEngine(t, e)
+		defer parktest.CloseEngine(t, e)
 		var mu sync.Mutex
 		c := &wait.Cond{Engine: e, L: &mu}
 		locked := func(f func() error) <-chan error {
 			return call(func() error { mu.Lock(); defer mu.Unlock(); return f() })
 		}
-		for i := range rounds(5_000) {
+		for i := range parktest.Rounds(5_000) {
 			first := locked(func() error { return c.WaitFor(time.Second) })
 			synctest.Wait()
 			second := locked(func() error { c.Wait(); return nil })
@@ -103,7 +104,7 @@ func TestCond_SignalsConserved(t *testing.T) {
 	for range waiters {
 		wg.Go(func() {
 			defer left.Add(-1)
-			for range rounds(4_000) {
+			for range parktest.Rounds(4_000) {
 				mu.Lock()
 				if err := c.WaitUntilFor(time.Duration(rand.IntN(50))*time.Microsecond, func() bool { return tokens > 0 }); err == nil {
 					tokens--

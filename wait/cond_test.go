@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -54,7 +55,7 @@ func TestCond_ReadersWait(t *testing.T) {
 	var rw wait.RWMutex
 	c := wait.NewCond(rw.RLocker())
 	generation := 0
-	n := rounds(2_000)
+	n := parktest.Rounds(2_000)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -79,9 +80,9 @@ func TestCond_ReadersWait(t *testing.T) {
 // Waits end by signal, time or context, to the instant, and say which.
 // requirement: P07
 func TestCond_Limits(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		var mu sync.Mutex
-		c := &wait.Cond{Engine: v.engine, L: &mu}
+		c := &wait.Cond{Engine: v.Engine, L: &mu}
 		locked := func(f func() error) <-chan error {
 			return call(func() error { mu.Lock(); defer mu.Unlock(); return f() })
 		}
@@ -107,7 +108,7 @@ func TestCond_Limits(t *testing.T) {
 			{"WaitFor, signalled", locked(func() error { return c.WaitFor(time.Hour) }), nil, 5},
 			{"WaitFor, for ever", locked(func() error { return c.WaitFor(1<<63 - 1) }), nil, 5},
 		}
-		v.pass(0)
+		v.Pass(0)
 		for second := range 6 {
 			switch second {
 			case 4:
@@ -125,7 +126,7 @@ func TestCond_Limits(t *testing.T) {
 					t.Errorf("%s at %d s: early: %v", w.name, second, err)
 				}
 			}
-			v.pass(time.Second)
+			v.Pass(time.Second)
 		}
 		if n := c.Waiting(); n != 0 {
 			t.Errorf("%d wait", n)
@@ -144,7 +145,7 @@ func TestCond_Limits(t *testing.T) {
 // without the lock is answered by the lock, and leaves nobody in line.
 // requirement: P08
 func TestCondAtomicRelease(t *testing.T) {
-	n := rounds(1_000_000)
+	n := parktest.Rounds(1_000_000)
 	var mu sync.Mutex
 	c := wait.NewCond(&mu)
 	turn := 0
@@ -165,8 +166,8 @@ func TestCondAtomicRelease(t *testing.T) {
 	wg.Wait()
 
 	unheld := wait.NewCond(new(wait.Mutex))
-	mustPanic(t, unheld.Wait)
-	mustPanic(t, func() { _ = unheld.WaitFor(time.Hour) })
+	parktest.MustPanic(t, unheld.Wait)
+	parktest.MustPanic(t, func() { _ = unheld.WaitFor(time.Hour) })
 	if n := unheld.Waiting(); n != 0 {
 		t.Errorf("%d wait", n)
 	}
@@ -183,7 +184,7 @@ func TestCond_SignalDuringAPanic(t *testing.T) {
 				panic("not locked")
 			}
 		}})
-		first := call(func() any { return mustPanic(t, c.Wait) })
+		first := call(func() any { return parktest.MustPanic(t, c.Wait) })
 		synctest.Wait()
 		second := call(func() error { return c.WaitFor(time.Hour) })
 		synctest.Wait()
@@ -215,9 +216,9 @@ func (h hooked) Unlock() { h.unlock() }
 // The lock is held when a wait returns, whatever it returns.
 // requirement: P09
 func TestCondReacquiresAlways(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		mu := &wait.Mutex{Engine: v.engine}
-		c := &wait.Cond{Engine: v.engine, L: mu}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		mu := &wait.Mutex{Engine: v.Engine}
+		c := &wait.Cond{Engine: v.Engine, L: mu}
 		ended, cancelled := context.WithCancel(t.Context())
 		cancelled()
 		yes, no := func() bool { return true }, func() bool { return false }
@@ -249,10 +250,10 @@ func TestCondReacquiresAlways(t *testing.T) {
 				}()
 				_ = way(ctx)
 			}()
-			v.pass(time.Second)
+			v.Pass(time.Second)
 			c.Signal() // for who still waits
 			cancel()
-			v.pass(time.Second)
+			v.Pass(time.Second)
 			if mu.TryLock() {
 				mu.Unlock()
 			} else {
@@ -265,9 +266,9 @@ func TestCondReacquiresAlways(t *testing.T) {
 // A predicate that does not return has not used the signal that had it asked: that goes to the next. One that was asked without
 // a signal gives none away.
 func TestCond_PredicatePanicsAfterASignal(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		mu := &wait.Mutex{Engine: v.engine}
-		c := &wait.Cond{Engine: v.engine, L: mu}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		mu := &wait.Mutex{Engine: v.Engine}
+		c := &wait.Cond{Engine: v.Engine, L: mu}
 		begin := func(pred func() bool) <-chan error {
 			got := make(chan error, 1)
 			go func() {
@@ -335,19 +336,19 @@ func panicsSecondTime() func() bool {
 
 // A wait that gave up takes the lock again however long that takes, and then asks its predicate once more.
 func TestCond_GivesUpWhileTheLockIsHeld(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		var mu wait.Mutex
-		mu.Engine = v.engine
-		c := &wait.Cond{Engine: v.engine, L: &mu}
+		mu.Engine = v.Engine
+		c := &wait.Cond{Engine: v.Engine, L: &mu}
 		ready := false
 		until := func(f func() error) <-chan error {
 			return call(func() error { mu.Lock(); defer mu.Unlock(); return f() })
 		}
 		plain := until(func() error { return c.WaitFor(time.Second) })
 		pred := until(func() error { return c.WaitUntilFor(time.Second, func() bool { return ready }) })
-		v.pass(time.Millisecond)
+		v.Pass(time.Millisecond)
 		mu.Lock()
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		if _, ok := returned(plain); ok {
 			t.Error("returned without the lock")
 		}
@@ -366,9 +367,9 @@ func TestCond_GivesUpWhileTheLockIsHeld(t *testing.T) {
 // Signals go to those who have waited longest, as many as are signalled.
 // requirement: P10
 func TestCondNotifyN(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		var mu sync.Mutex
-		c := &wait.Cond{Engine: v.engine, L: &mu}
+		c := &wait.Cond{Engine: v.Engine, L: &mu}
 		var order []int
 		for i := range 10 {
 			go func() {
@@ -381,7 +382,7 @@ func TestCondNotifyN(t *testing.T) {
 				}
 				order = append(order, i)
 			}()
-			v.pass(time.Millisecond)
+			v.Pass(time.Millisecond)
 		}
 		check := func(what string, signal func(), want ...int) {
 			t.Helper()
@@ -389,7 +390,7 @@ func TestCondNotifyN(t *testing.T) {
 			order = nil
 			signal()
 			mu.Unlock()
-			v.pass(time.Millisecond)
+			v.Pass(time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
 			got := make(map[int]bool)
@@ -413,7 +414,7 @@ func TestCondNotifyN(t *testing.T) {
 		check("Broadcast, nobody", c.Broadcast)
 		check("SignalN(5), nobody", func() { c.SignalN(5) })
 		late := call(func() error { mu.Lock(); defer mu.Unlock(); return c.WaitFor(time.Second) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if err := <-late; !errors.Is(err, wait.ErrTimeout) {
 			t.Errorf("signals were kept for later: %v", err)
 		}
@@ -486,9 +487,9 @@ func TestCondPredicateLoop(t *testing.T) {
 		}
 	})
 	t.Run("one time for all", func(t *testing.T) {
-		venues(t, func(t *testing.T, v venue) {
+		parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 			var mu sync.Mutex
-			c := &wait.Cond{Engine: v.engine, L: &mu}
+			c := &wait.Cond{Engine: v.Engine, L: &mu}
 			asked := 0
 			got := call(func() error {
 				mu.Lock()
@@ -496,14 +497,14 @@ func TestCondPredicateLoop(t *testing.T) {
 				return c.WaitUntilFor(time.Minute, func() bool { asked++; return false })
 			})
 			for range 59 {
-				v.pass(time.Second)
+				v.Pass(time.Second)
 				c.Broadcast()
 			}
-			v.pass(time.Second - 1)
+			v.Pass(time.Second - 1)
 			if err, ok := returned(got); ok {
 				t.Errorf("early: %v", err)
 			}
-			v.pass(1)
+			v.Pass(1)
 			if err, ok := returned(got); !ok || !errors.Is(err, wait.ErrTimeout) {
 				t.Errorf("after a minute: %v, %v", ok, err)
 			}
@@ -514,7 +515,7 @@ func TestCondPredicateLoop(t *testing.T) {
 	})
 	t.Run("stolen", func(t *testing.T) {
 		// Consumers that come late take what others were signalled for; every item is consumed once all the same.
-		n := rounds(40_000)
+		n := parktest.Rounds(40_000)
 		var mu sync.Mutex
 		c := wait.NewCond(&mu)
 		items, consumed := 0, 0
@@ -552,7 +553,7 @@ func TestSignalHandoffAfterUnlock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := wait.NewCond(lock())
 			inside := false
-			n := rounds(20_000)
+			n := parktest.Rounds(20_000)
 			done := call(func() bool {
 				c.L.Lock()
 				defer c.L.Unlock()

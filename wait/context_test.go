@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -46,7 +47,7 @@ func TestBadContexts_LeaveNobodyInLine(t *testing.T) {
 		all := kinds(t, nil)
 		late, after := map[string]<-chan error{}, map[string]<-chan error{}
 		for name, k := range all {
-			if v := mustPanic(t, func() { _ = k.wait(atOnce) }); v != "Done" {
+			if v := parktest.MustPanic(t, func() { _ = k.wait(atOnce) }); v != "Done" {
 				t.Errorf("%s: panic: %v", name, v)
 			}
 			late[name] = call(func() error { return k.wait(unasked) })
@@ -56,7 +57,7 @@ func TestBadContexts_LeaveNobodyInLine(t *testing.T) {
 		}
 		p := newPool(nil, 1, 1)
 		release := hold(t, p)
-		if v := mustPanic(t, func() { _ = p.Drain(atOnce) }); v != "Done" {
+		if v := parktest.MustPanic(t, func() { _ = p.Drain(atOnce) }); v != "Done" {
 			t.Errorf("Drain: panic: %v", v)
 		}
 		drained := call(func() error { return p.Drain(t.Context()) })

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -18,7 +19,7 @@ import (
 // nobody has what somebody else has, and in the end everything is free.
 func TestEngineCloses_InAStorm(t *testing.T) {
 	var closed atomic.Int64
-	for range rounds(160) {
+	for range parktest.Rounds(160) {
 		e := timer.New()
 		s := newStormed(e)
 		var wg sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -239,8 +240,8 @@ func engineEnds(t *testing.T, e *timer.Engine, want error, end func()) {
 
 // An engine that is closed answers who waits for a time on it, whatever for, and nothing else changes.
 func TestEngineCloses_AllAreAnswered(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		e := v.engine
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		e := v.Engine
 		if e == nil { // that one cannot be closed
 			e = timer.New()
 		}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -17,14 +18,14 @@ import (
 // What waits is let go by Set.
 // requirement: P03
 func TestEventWaitSet(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		e := &wait.Event{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		e := &wait.Event{Engine: v.Engine}
 		plain := call(func() error { e.Wait(); return nil })
 		withContext := call(func() error { return e.WaitContext(t.Context()) })
 		timed := call(func() error { return e.WaitFor(2 * time.Hour) })
 		selected := call(func() error { <-e.Done(); return nil })
 		all := []<-chan error{plain, withContext, timed, selected}
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		for i, c := range all {
 			if _, ok := returned(c); ok {
 				t.Errorf("%d returned before Set", i)
@@ -45,8 +46,8 @@ func TestEventWaitSet(t *testing.T) {
 // Set is sticky, and may be repeated.
 // requirement: P04
 func TestEventSticky(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		e := &wait.Event{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		e := &wait.Event{Engine: v.Engine}
 		e.Set()
 		e.Set()
 		for range 100 {
@@ -70,19 +71,19 @@ func TestEventSticky(t *testing.T) {
 // A wait with a time tells which it was, to the instant, and IsSet agrees.
 // requirement: P05
 func TestEventWaitTimeout(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		e := &wait.Event{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		e := &wait.Event{Engine: v.Engine}
 		got := call(func() error { return e.WaitFor(2 * time.Second) })
-		v.pass(2*time.Second - 1)
+		v.Pass(2*time.Second - 1)
 		if err, ok := returned(got); ok {
 			t.Errorf("early: %v", err)
 		}
-		v.pass(1)
+		v.Pass(1)
 		if err, ok := returned(got); !ok || !errors.Is(err, wait.ErrTimeout) || e.IsSet() {
 			t.Errorf("at 2 s: %v, %v, set: %v", ok, err, e.IsSet())
 		}
 		got = call(func() error { return e.WaitFor(2 * time.Second) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		e.Set()
 		if err := <-got; err != nil || !e.IsSet() {
 			t.Errorf("set after 1 s: %v, set: %v", err, e.IsSet())
@@ -95,12 +96,12 @@ func TestEventWaitTimeout(t *testing.T) {
 
 // A context gives its cause, and one that has ended fails even if the event is set.
 func TestEvent_Context(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		e := &wait.Event{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		e := &wait.Event{Engine: v.Engine}
 		enough := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		got := call(func() error { return e.WaitContext(ctx) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		cancel(enough)
 		if err := <-got; !errors.Is(err, enough) {
 			t.Errorf("got %v, want the cause", err)
@@ -172,18 +173,18 @@ func TestEvent_AcrossBubbles(t *testing.T) {
 // requirement: P06 X50
 func TestEventPulseAtomic(t *testing.T) {
 	t.Run("one after the other", func(t *testing.T) {
-		venues(t, func(t *testing.T, v venue) {
-			e := &wait.Event{Engine: v.engine}
+		parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+			e := &wait.Event{Engine: v.Engine}
 			e.Pulse() // nobody: lost
 			first := call(func() error { return e.WaitFor(time.Hour) })
 			second := call(func() error { return e.WaitFor(time.Hour) })
-			v.pass(time.Minute)
+			v.Pass(time.Minute)
 			e.Pulse()
 			late := call(func() error { return e.WaitFor(time.Hour) })
 			if err := errors.Join(<-first, <-second); err != nil || e.IsSet() {
 				t.Errorf("%v, set: %v", err, e.IsSet())
 			}
-			v.pass(time.Hour)
+			v.Pass(time.Hour)
 			if err := <-late; !errors.Is(err, wait.ErrTimeout) {
 				t.Errorf("who came after the pulse: %v", err)
 			}
@@ -196,7 +197,7 @@ func TestEventPulseAtomic(t *testing.T) {
 	})
 	t.Run("at the same time", func(t *testing.T) {
 		const waiters = 4
-		n := rounds(100_000)
+		n := parktest.Rounds(100_000)
 		var e wait.Event
 		var passed, seen atomic.Int64
 		var stop atomic.Bool
@@ -284,7 +285,7 @@ func TestDeferUntilEvent(t *testing.T) {
 			})
 		})
 		t.Run(name+", race of stop", func(t *testing.T) {
-			for range rounds(20_000) {
+			for range parktest.Rounds(20_000) {
 				on, happen := kind()
 				var ran atomic.Int32
 				done := make(chan struct{})
@@ -312,8 +313,8 @@ func TestDeferUntilEvent(t *testing.T) {
 		<-done
 	})
 	t.Run("no function", func(t *testing.T) {
-		mustPanic(t, func() { new(wait.Event).OnSet(nil) })
-		mustPanic(t, func() { new(wait.Promise[int]).Future().Then(nil) })
+		parktest.MustPanic(t, func() { new(wait.Event).OnSet(nil) })
+		parktest.MustPanic(t, func() { new(wait.Promise[int]).Future().Then(nil) })
 	})
 }
 
@@ -324,7 +325,7 @@ func TestEvent_SetAgainstGivingUp(t *testing.T) {
 	var stop atomic.Bool
 	for i := range 8 {
 		wg.Go(func() {
-			for range rounds(8_000) {
+			for range parktest.Rounds(8_000) {
 				ctx, cancel := context.WithCancel(t.Context())
 				if i%2 == 0 {
 					go cancel()
@@ -398,7 +399,7 @@ func TestSignals_NoPolling(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := timer.New()
-				defer closeEngine(t, e)
+				defer parktest.CloseEngine(t, e)
 				block, release := kind(t, e)
 				errs := make(chan error, n)
 				for range n {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -59,20 +60,20 @@ func TestFutureResult(t *testing.T) {
 		}
 	})
 	t.Run("giving up", func(t *testing.T) {
-		venues(t, func(t *testing.T, v venue) {
+		parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 			release := make(chan struct{})
 			f := wait.Go(t.Context(), func(ctx context.Context) (int, error) { <-release; return 42, ctx.Err() })
-			f.Engine = v.engine
+			f.Engine = v.Engine
 			enough := errors.New("enough")
 			ctx, cancel := context.WithCancelCause(t.Context())
 			timed := call(func() error { _, err := f.GetFor(time.Second); return err })
 			cancelled := call(func() error { _, err := f.Get(ctx); return err })
 			patient := call(func() error { _, err := f.GetFor(time.Hour); return err })
-			v.pass(time.Second - 1)
+			v.Pass(time.Second - 1)
 			if err, ok := returned(timed); ok {
 				t.Errorf("early: %v", err)
 			}
-			v.pass(1)
+			v.Pass(1)
 			cancel(enough)
 			if err := <-timed; !errors.Is(err, wait.ErrTimeout) {
 				t.Error(err)
@@ -118,7 +119,7 @@ func TestFutureResult(t *testing.T) {
 	})
 	t.Run("cancel against the start", func(t *testing.T) {
 		cancelled := 0
-		n := rounds(20_000)
+		n := parktest.Rounds(20_000)
 		for range n {
 			var ran atomic.Bool
 			f := wait.Go(t.Context(), func(context.Context) (int, error) { ran.Store(true); return 1, nil })
@@ -168,7 +169,7 @@ func TestPromise(t *testing.T) {
 		}
 	})
 	t.Run("races", func(t *testing.T) {
-		for range rounds(20_000) {
+		for range parktest.Rounds(20_000) {
 			var p wait.Promise[int]
 			f := p.Future()
 			var wins [4]atomic.Int32
@@ -202,7 +203,7 @@ func TestPromise(t *testing.T) {
 // Of Begin and Cancel one wins, and a Resolve beside them comes through unless Cancel has won.
 func TestPromise_BeginAgainstCancel(t *testing.T) {
 	counts := map[string]int{}
-	for range rounds(20_000) {
+	for range parktest.Rounds(20_000) {
 		var p wait.Promise[int]
 		f := p.Future()
 		var begun, cancelled, resolved bool
@@ -258,8 +259,8 @@ func promises[T any](n int, e *timer.Engine) ([]*wait.Promise[T], []*wait.Future
 }
 
 func TestFuture_All(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		ps, fs := promises[int](3, v.engine)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		ps, fs := promises[int](3, v.Engine)
 		all := wait.All(fs...)
 		got := call(func() error {
 			vs, err := all.GetFor(time.Hour)
@@ -269,7 +270,7 @@ func TestFuture_All(t *testing.T) {
 			return err
 		})
 		for _, i := range []int{2, 0, 1} {
-			v.pass(time.Second)
+			v.Pass(time.Second)
 			if _, ok := returned(got); ok {
 				t.Error("early")
 			}
@@ -278,7 +279,7 @@ func TestFuture_All(t *testing.T) {
 		if err := <-got; err != nil {
 			t.Error(err)
 		}
-		ps, fs = promises[int](3, v.engine)
+		ps, fs = promises[int](3, v.Engine)
 		all = wait.All(fs...)
 		ps[1].Resolve(0, io.EOF)
 		if vs, err := all.GetFor(0); !errors.Is(err, io.EOF) || vs != nil {
@@ -299,8 +300,8 @@ func TestFuture_All(t *testing.T) {
 }
 
 func TestFuture_Any(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		ps, fs := promises[int](3, v.engine)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		ps, fs := promises[int](3, v.Engine)
 		first := wait.Any(fs...)
 		ps[2].Resolve(0, io.EOF)
 		if _, err := first.GetFor(0); !errors.Is(err, wait.ErrTimeout) {
@@ -311,7 +312,7 @@ func TestFuture_Any(t *testing.T) {
 		if got, err := first.GetFor(0); got != 11 || err != nil {
 			t.Errorf("got %v, %v", got, err)
 		}
-		ps, fs = promises[int](2, v.engine)
+		ps, fs = promises[int](2, v.Engine)
 		first = wait.Any(fs...)
 		ps[0].Resolve(1, io.EOF)
 		fs[1].Cancel()
@@ -321,7 +322,7 @@ func TestFuture_Any(t *testing.T) {
 		if _, err := wait.Any[int]().GetFor(0); err == nil || errors.Is(err, wait.ErrTimeout) {
 			t.Errorf("of none: %v", err)
 		}
-		_, fs = promises[int](2, v.engine)
+		_, fs = promises[int](2, v.Engine)
 		first = wait.Any(fs...)
 		if !first.Cancel() {
 			t.Error("not cancelled")
@@ -389,7 +390,7 @@ func TestFuture_AsCompleted(t *testing.T) {
 
 // What is completed by many at once is given once each.
 func TestFuture_AsCompletedOnceEach(t *testing.T) {
-	for range rounds(2_000) {
+	for range parktest.Rounds(2_000) {
 		ps, fs := promises[int](8, nil)
 		var wg sync.WaitGroup
 		for i, p := range ps {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -59,12 +60,12 @@ func TestGroup_Errors(t *testing.T) {
 
 // The context ends with the first error, or with the Wait; a Wait that gives up does not end it.
 func TestGroup_Context(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		g, ctx := wait.WithContext(t.Context())
-		g.Engine = v.engine
+		g.Engine = v.Engine
 		g.Go(func() error { <-ctx.Done(); return context.Cause(ctx) })
 		got := call(func() error { return g.WaitFor(time.Second) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if err := <-got; !errors.Is(err, wait.ErrTimeout) || ctx.Err() != nil {
 			t.Errorf("%v, context: %v", err, ctx.Err())
 		}
@@ -82,8 +83,8 @@ func TestGroup_Context(t *testing.T) {
 
 // Wait can time out, to the instant, and be called again.
 func TestGroup_WaitAgain(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		g := &wait.Group{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		g := &wait.Group{Engine: v.Engine}
 		end := make(chan struct{})
 		g.Go(func() error { <-end; return io.EOF })
 		if err := g.WaitFor(0); !errors.Is(err, wait.ErrTimeout) {
@@ -91,11 +92,11 @@ func TestGroup_WaitAgain(t *testing.T) {
 		}
 		for range 3 {
 			got := call(func() error { return g.WaitFor(time.Second) })
-			v.pass(time.Second - 1)
+			v.Pass(time.Second - 1)
 			if err, ok := returned(got); ok {
 				t.Errorf("early: %v", err)
 			}
-			v.pass(1)
+			v.Pass(1)
 			if err := <-got; !errors.Is(err, wait.ErrTimeout) {
 				t.Error(err)
 			}
@@ -103,13 +104,13 @@ func TestGroup_WaitAgain(t *testing.T) {
 		enough := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		got := call(func() error { return g.WaitContext(ctx) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		cancel(enough)
 		if err := <-got; !errors.Is(err, enough) {
 			t.Error(err)
 		}
 		all := []<-chan error{call(g.Wait), call(g.Wait), call(func() error { return g.WaitFor(time.Hour) })}
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		close(end)
 		for _, c := range all {
 			if err := <-c; !errors.Is(err, io.EOF) {
@@ -124,8 +125,8 @@ func TestGroup_WaitAgain(t *testing.T) {
 
 // As many run as the limit allows; who waits for it is served in order, and can give up.
 func TestGroup_Limit(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		g := &wait.Group{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		g := &wait.Group{Engine: v.Engine}
 		g.SetLimit(2)
 		end := make(chan struct{})
 		var order []int
@@ -141,23 +142,23 @@ func TestGroup_Limit(t *testing.T) {
 		}
 		never := func() error { t.Error("called"); return nil }
 		g.Go(work(0))
-		v.pass(0)
+		v.Pass(0)
 		if !g.TryGo(work(1)) || g.TryGo(never) {
 			t.Error("TryGo does not keep to the limit")
 		}
-		v.pass(0)
+		v.Pass(0)
 		ended, cancel := context.WithCancel(t.Context())
 		if err := g.GoFor(0, never); !errors.Is(err, wait.ErrTimeout) {
 			t.Error(err)
 		}
 		timed := call(func() error { return g.GoFor(time.Second, never) })
-		v.pass(1)
+		v.Pass(1)
 		cancelled := call(func() error { return g.GoContext(ended, never) })
-		v.pass(1)
+		v.Pass(1)
 		third := call(func() error { return g.GoContext(t.Context(), work(2)) })
-		v.pass(1)
+		v.Pass(1)
 		fourth := call(func() error { g.Go(work(3)); return nil })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		cancel()
 		if err := <-timed; !errors.Is(err, wait.ErrTimeout) {
 			t.Error(err)
@@ -169,14 +170,14 @@ func TestGroup_Limit(t *testing.T) {
 			t.Error(err)
 		}
 		end <- struct{}{}
-		v.pass(0)
+		v.Pass(0)
 		if err := <-third; err != nil || g.Running() != 2 {
 			t.Errorf("%v, %d run", err, g.Running())
 		}
 		g.SetLimit(0)
 		end <- struct{}{}
 		end <- struct{}{}
-		v.pass(0)
+		v.Pass(0)
 		if _, ok := returned(fourth); ok || g.Running() != 0 {
 			t.Error("started under a limit of 0")
 		}
@@ -217,7 +218,7 @@ func TestGroup_LimitUnderGivingUp(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			for range rounds(2_000) {
+			for range parktest.Rounds(2_000) {
 				ok := false
 				switch rand.IntN(4) {
 				case 0:

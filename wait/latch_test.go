@@ -9,14 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
 // A latch opens at the last CountDown, for all who wait in whatever way, and stays open.
 func TestLatch_Opens(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		l := wait.NewLatch(3)
-		l.Engine = v.engine
+		l.Engine = v.Engine
 		all := []<-chan error{
 			call(func() error { l.Wait(); return nil }),
 			call(func() error { return l.WaitContext(t.Context()) }),
@@ -24,7 +25,7 @@ func TestLatch_Opens(t *testing.T) {
 			call(func() error { <-l.Done(); return nil }),
 		}
 		for want := 3; want > 0; want-- {
-			v.pass(time.Second)
+			v.Pass(time.Second)
 			if n := l.Count(); n != want {
 				t.Errorf("count is %d, want %d", n, want)
 			}
@@ -53,9 +54,9 @@ func TestLatch_Opens(t *testing.T) {
 }
 
 func TestLatch_GivesUp(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		l := wait.NewLatch(1)
-		l.Engine = v.engine
+		l.Engine = v.Engine
 		if err := l.WaitFor(0); !errors.Is(err, wait.ErrTimeout) {
 			t.Error(err)
 		}
@@ -63,11 +64,11 @@ func TestLatch_GivesUp(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		timed := call(func() error { return l.WaitFor(time.Minute) })
 		cancelled := call(func() error { return l.WaitContext(ctx) })
-		v.pass(time.Minute - 1)
+		v.Pass(time.Minute - 1)
 		if _, ok := returned(timed); ok {
 			t.Error("early")
 		}
-		v.pass(1)
+		v.Pass(1)
 		if err, ok := returned(timed); !ok || !errors.Is(err, wait.ErrTimeout) {
 			t.Errorf("after a minute: %v, %v", ok, err)
 		}
@@ -99,9 +100,9 @@ func TestLatch_Values(t *testing.T) {
 	if !l.Add(2) || !l.Add(0) || l.Count() != 3 {
 		t.Errorf("count is %d, want 3", l.Count())
 	}
-	mustPanic(t, func() { l.Add(-1) })
-	mustPanic(t, func() { l.Add(math.MaxInt) })
-	mustPanic(t, func() { wait.NewLatch(-1) })
+	parktest.MustPanic(t, func() { l.Add(-1) })
+	parktest.MustPanic(t, func() { l.Add(math.MaxInt) })
+	parktest.MustPanic(t, func() { wait.NewLatch(-1) })
 	if l.Count() != 3 {
 		t.Errorf("count is %d after what panics, want 3", l.Count())
 	}
@@ -110,7 +111,7 @@ func TestLatch_Values(t *testing.T) {
 // What comes before a CountDown is seen after the Wait, and an Add races with the last CountDown: either it is refused, or the
 // latch waits for it.
 func TestLatch_Races(t *testing.T) {
-	for range rounds(20_000) {
+	for range parktest.Rounds(20_000) {
 		l := wait.NewLatch(2)
 		var parts [2]int
 		var added atomic.Bool

@@ -72,6 +72,16 @@ func (l *line) end(id int, how string) {
 	l.settle()
 }
 
+// try says whether a call that does not wait is let in.
+func (l *line) try(want int64) bool {
+	id := l.add(want, time.Time{})
+	l.settle()
+	granted := l.ended[id] == "granted"
+	l.end(id, "refused")
+	delete(l.ended, id)
+	return granted
+}
+
 // passTo lets time pass: calls give up in the order of their ends, and others are let in meanwhile.
 func (l *line) passTo(now time.Time) {
 	for {
@@ -111,6 +121,19 @@ func (r *record) note(id int, err error) {
 		how = was + ", then " + how
 	}
 	r.ended[id] = how
+}
+
+// cancelOne cancels one of the calls that wait in the model, if it can be cancelled.
+func (r *record) cancelOne(t *rapid.T, model *line) {
+	t.Helper()
+	if len(model.queue) == 0 {
+		t.Skip("nobody waits")
+	}
+	id := rapid.SampledFrom(model.queue).Draw(t, "whom").id
+	if cancel := r.cancels[id]; cancel != nil {
+		cancel()
+		model.end(id, "cancelled")
+	}
 }
 
 // over ends what still waits, so that the bubble can.
@@ -172,25 +195,12 @@ func semaphoreProperty(t *rapid.T) {
 		},
 		"try": func(t *rapid.T) {
 			n := wants.Draw(t, "n")
-			id := model.add(n, time.Time{})
-			model.settle()
-			want := model.ended[id] == "granted"
-			model.end(id, "refused")
-			delete(model.ended, id)
+			want := model.try(n)
 			if got := s.TryAcquire(n); got != want {
 				t.Errorf("TryAcquire(%d) is %t, want %t", n, got, want)
 			}
 		},
-		"cancel": func(t *rapid.T) {
-			if len(model.queue) == 0 {
-				t.Skip("nobody waits")
-			}
-			id := rapid.SampledFrom(model.queue).Draw(t, "whom").id
-			if cancel := really.cancels[id]; cancel != nil {
-				cancel()
-				model.end(id, "cancelled")
-			}
-		},
+		"cancel": func(t *rapid.T) { really.cancelOne(t, model) },
 		"release": func(t *rapid.T) {
 			n := rapid.Int64Range(0, model.held).Draw(t, "n")
 			s.Release(n)
@@ -259,26 +269,13 @@ func rwMutexProperty(t *rapid.T) {
 		},
 		"try": func(t *rapid.T) {
 			want := kind.Draw(t, "want")
-			id := model.add(want, time.Time{})
-			model.settle()
-			wantOK := model.ended[id] == "granted"
-			model.end(id, "refused")
-			delete(model.ended, id)
+			wantOK := model.try(want)
 			got := want == all && rw.TryLock() || want == 1 && rw.TryRLock()
 			if got != wantOK {
 				t.Errorf("try for %d: %t, want %t", want, got, wantOK)
 			}
 		},
-		"cancel": func(t *rapid.T) {
-			if len(model.queue) == 0 {
-				t.Skip("nobody waits")
-			}
-			id := rapid.SampledFrom(model.queue).Draw(t, "whom").id
-			if cancel := really.cancels[id]; cancel != nil {
-				cancel()
-				model.end(id, "cancelled")
-			}
-		},
+		"cancel": func(t *rapid.T) { really.cancelOne(t, model) },
 		"unlock": func(t *rapid.T) {
 			switch model.held {
 			case 0:

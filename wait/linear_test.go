@@ -14,6 +14,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -146,7 +147,7 @@ func TestLinearizable(t *testing.T) {
 	run := func(t *testing.T, model porcupine.Model, setUp func() (h *history, client func(id int))) {
 		t.Helper()
 		granted, not := 0, 0
-		for range rounds(80) {
+		for range parktest.Rounds(80) {
 			h, client := setUp()
 			var wg sync.WaitGroup
 			for id := range clients {

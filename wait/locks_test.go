@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -53,8 +54,8 @@ var locks = map[string]func(e *timer.Engine) lock{
 }
 
 // lockTable is what every lock does: CPython's tests of lock types and the JSR-166 TCK's of mutual exclusion, in our words.
-var lockTable = map[string]func(t *testing.T, v venue, l lock){
-	"is free at first and after each unlock": func(t *testing.T, _ venue, l lock) {
+var lockTable = map[string]func(t *testing.T, v parktest.Venue, l lock){
+	"is free at first and after each unlock": func(t *testing.T, _ parktest.Venue, l lock) {
 		for range 3 {
 			if !l.TryLock() {
 				t.Error("not free")
@@ -63,24 +64,24 @@ var lockTable = map[string]func(t *testing.T, v venue, l lock){
 			through(l)
 		}
 	},
-	"try fails while it is held": func(t *testing.T, _ venue, l lock) {
+	"try fails while it is held": func(t *testing.T, _ parktest.Venue, l lock) {
 		l.Lock()
 		if l.TryLock() || <-call(l.TryLock) {
 			t.Error("locked twice")
 		}
 		l.Unlock()
 	},
-	"is unlocked by another": func(t *testing.T, v venue, l lock) {
+	"is unlocked by another": func(t *testing.T, v parktest.Venue, l lock) {
 		l.Lock()
 		got := call(func() error { return l.LockFor(time.Hour) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		<-call(func() bool { l.Unlock(); return true })
 		if err := <-got; err != nil {
 			t.Error(err)
 		}
 		l.Unlock()
 	},
-	"hands over in order": func(t *testing.T, v venue, l lock) {
+	"hands over in order": func(t *testing.T, v parktest.Venue, l lock) {
 		const n = 20
 		var got, want []int
 		l.Lock()
@@ -94,12 +95,12 @@ var lockTable = map[string]func(t *testing.T, v venue, l lock){
 			synctest.Wait()
 		}
 		l.Unlock()
-		v.pass(0)
+		v.Pass(0)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("order (-want +got):\n%s", diff)
 		}
 	},
-	"is not barged into": func(t *testing.T, _ venue, l lock) {
+	"is not barged into": func(t *testing.T, _ parktest.Venue, l lock) {
 		l.Lock()
 		waiter := call(func() error { return l.LockFor(time.Hour) })
 		synctest.Wait()
@@ -112,7 +113,7 @@ var lockTable = map[string]func(t *testing.T, v venue, l lock){
 		}
 		l.Unlock()
 	},
-	"times out when it should": func(t *testing.T, v venue, l lock) {
+	"times out when it should": func(t *testing.T, v parktest.Venue, l lock) {
 		l.Lock()
 		for _, d := range []time.Duration{-time.Hour, 0} {
 			if err := l.LockFor(d); !errors.Is(err, wait.ErrTimeout) {
@@ -122,21 +123,21 @@ var lockTable = map[string]func(t *testing.T, v venue, l lock){
 		for _, d := range []time.Duration{1, 50 * time.Millisecond, time.Hour} {
 			got := call(func() error { return l.LockFor(d) })
 			synctest.Wait()
-			v.pass(d - 1)
+			v.Pass(d - 1)
 			if err, ok := returned(got); ok {
 				t.Errorf("for %v: early: %v", d, err)
 			}
-			v.pass(1)
+			v.Pass(1)
 			if err, ok := returned(got); !ok || !errors.Is(err, wait.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("for %v: returned %t, %v", d, ok, err)
 			}
 		}
 		l.Unlock()
 	},
-	"is whole after a timeout": func(t *testing.T, v venue, l lock) {
+	"is whole after a timeout": func(t *testing.T, v parktest.Venue, l lock) {
 		l.Lock()
 		got := call(func() error { return l.LockFor(time.Second) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if err := <-got; !errors.Is(err, wait.ErrTimeout) {
 			t.Error(err)
 		}
@@ -153,23 +154,23 @@ var lockTable = map[string]func(t *testing.T, v venue, l lock){
 			t.Error("who timed out has locked it")
 		}
 	},
-	"is locked for a time if it is free": func(t *testing.T, v venue, l lock) {
+	"is locked for a time if it is free": func(t *testing.T, v parktest.Venue, l lock) {
 		for _, d := range []time.Duration{-1, 0, time.Hour} {
 			if err := l.LockFor(d); err != nil {
 				t.Errorf("for %v: %v", d, err)
 			}
 			l.Unlock()
 		}
-		if !v.now().Equal(v.start) {
+		if !v.Now().Equal(v.Start) {
 			t.Error("it waited")
 		}
 	},
-	"is given up with the context": func(t *testing.T, v venue, l lock) {
+	"is given up with the context": func(t *testing.T, v parktest.Venue, l lock) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		l.Lock()
 		got := call(func() error { return l.LockContext(ctx) })
 		next := call(func() error { return l.LockFor(time.Hour) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		cancel(errEnough)
 		if err := <-got; !errors.Is(err, errEnough) {
 			t.Error(err)
@@ -187,10 +188,10 @@ var lockTable = map[string]func(t *testing.T, v venue, l lock){
 		}
 		l.Unlock()
 	},
-	"unlocking what is not locked panics": func(t *testing.T, _ venue, l lock) {
-		mustPanic(t, l.Unlock)
+	"unlocking what is not locked panics": func(t *testing.T, _ parktest.Venue, l lock) {
+		parktest.MustPanic(t, l.Unlock)
 		through(l)
-		mustPanic(t, l.Unlock)
+		parktest.MustPanic(t, l.Unlock)
 		if !l.TryLock() || l.TryLock() {
 			t.Error("it is not whole after that")
 		}
@@ -202,7 +203,7 @@ func testLock(t *testing.T, newLock func(e *timer.Engine) lock) {
 	t.Helper()
 	for what, check := range lockTable {
 		t.Run(what, func(t *testing.T) {
-			venues(t, func(t *testing.T, v venue) { check(t, v, newLock(v.engine)) })
+			parktest.Venues(t, func(t *testing.T, v parktest.Venue) { check(t, v, newLock(v.Engine)) })
 		})
 	}
 }
@@ -262,7 +263,7 @@ func TestScopedLockReleasesOnPanic(t *testing.T) {
 			t.Errorf("%s: %v, ran with the lock held: %t", name, err, ran)
 		}
 		free(name)
-		if v := mustPanic(t, func() { _ = do(func() { panic("mine") }) }); v != "mine" {
+		if v := parktest.MustPanic(t, func() { _ = do(func() { panic("mine") }) }); v != "mine" {
 			t.Errorf("%s: the panic goes on as %v", name, v)
 		}
 		free(name + " and a panic")
@@ -287,7 +288,7 @@ func TestScopedLockReleasesOnPanic(t *testing.T) {
 
 // What finds the lock free allocates nothing, whatever limit it has.
 func TestUncontended_AllocatesNothing(t *testing.T) {
-	if underRace {
+	if parktest.UnderRace {
 		t.Skip("the race detector allocates")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -363,7 +364,7 @@ func TestLocks_NoPolling(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hand := clock.NewManual(time.Unix(0, 0))
 				e := timer.New(timer.Options{Clock: hand})
-				defer closeEngine(t, e)
+				defer parktest.CloseEngine(t, e)
 				block, free := kind(e)
 				var wg sync.WaitGroup
 				for range calls {

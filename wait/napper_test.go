@@ -10,15 +10,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
 // requirement: F05.
 func TestNapInterrupt(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		n := &wait.Napper{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		n := &wait.Napper{Engine: v.Engine}
 		nap := call(func() bool { return n.Nap(time.Hour) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		if _, ok := returned(nap); ok {
 			t.Error("it does not sleep")
 		}
@@ -29,7 +30,7 @@ func TestNapInterrupt(t *testing.T) {
 		if interrupted, ok := returned(nap); !ok || !interrupted {
 			t.Errorf("woke at once: %t, interrupted: %t", ok, interrupted)
 		}
-		if took := v.now().Sub(v.start); took != time.Minute {
+		if took := v.Now().Sub(v.Start); took != time.Minute {
 			t.Errorf("after %v", took)
 		}
 	})
@@ -45,21 +46,21 @@ func TestNapInterrupt(t *testing.T) {
 
 // requirement: F09.
 func TestInterruptTargetsOne(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		a, b := &wait.Napper{Engine: v.engine}, &wait.Napper{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		a, b := &wait.Napper{Engine: v.Engine}, &wait.Napper{Engine: v.Engine}
 		napA := call(func() bool { return a.Nap(time.Hour) })
 		napB := call(func() bool { return b.Nap(time.Hour) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		a.Interrupt()
 		synctest.Wait()
 		if interrupted, ok := returned(napA); !ok || !interrupted {
 			t.Errorf("a: woke: %t, interrupted: %t", ok, interrupted)
 		}
-		v.pass(59*time.Minute - 1)
+		v.Pass(59*time.Minute - 1)
 		if _, ok := returned(napB); ok {
 			t.Error("b woke, too")
 		}
-		v.pass(1)
+		v.Pass(1)
 		if interrupted, ok := returned(napB); !ok || interrupted {
 			t.Errorf("b: woke: %t, interrupted: %t", ok, interrupted)
 		}
@@ -78,9 +79,9 @@ func TestInterruptTargetsOne(t *testing.T) {
 
 // Naps on one Napper are interrupted one by one, the longest first.
 func TestInterrupt_SeveralNaps(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		const naps = 5
-		n := &wait.Napper{Engine: v.engine}
+		n := &wait.Napper{Engine: v.Engine}
 		ended := make(chan int, naps)
 		for i := range naps {
 			go func() {
@@ -104,18 +105,18 @@ func TestInterrupt_SeveralNaps(t *testing.T) {
 
 // requirement: F10.
 func TestNapReturnsInterrupted(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		n := &wait.Napper{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		n := &wait.Napper{Engine: v.Engine}
 		expires := call(func() bool { return n.Nap(time.Second) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if interrupted, ok := returned(expires); !ok || interrupted {
 			t.Errorf("expired: woke: %t, interrupted: %t", ok, interrupted)
 		}
 		if n.Interrupt() {
 			t.Error("nobody sleeps")
 		}
-		begun := v.now()
-		if !n.Nap(time.Hour) || !v.now().Equal(begun) {
+		begun := v.Now()
+		if !n.Nap(time.Hour) || !v.Now().Equal(begun) {
 			t.Error("an interrupt just before a nap is lost")
 		}
 		if n.Nap(0) || n.Nap(-1) {
@@ -131,18 +132,18 @@ func TestNapReturnsInterrupted(t *testing.T) {
 			return result{interrupted, err}
 		}
 		c := call(nap)
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		n.Interrupt()
 		if r := <-c; !r.interrupted || r.err != nil {
 			t.Errorf("interrupted: %+v", r)
 		}
 		c = call(nap)
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		if r := <-c; r.interrupted || r.err != nil {
 			t.Errorf("expired: %+v", r)
 		}
 		c = call(nap)
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		cancel(errEnough)
 		if r := <-c; r.interrupted || !errors.Is(r.err, errEnough) {
 			t.Errorf("cancelled: %+v", r)
@@ -172,7 +173,7 @@ func TestNapReturnsInterrupted(t *testing.T) {
 	t.Run("race in a bubble", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var n wait.Napper
-			for range rounds(30_000) {
+			for range parktest.Rounds(30_000) {
 				race(t, &n, time.Millisecond, func() bool {
 					time.Sleep(time.Millisecond)
 					return n.Interrupt()
@@ -186,7 +187,7 @@ func TestNapReturnsInterrupted(t *testing.T) {
 		for range nappers {
 			wg.Go(func() {
 				var n wait.Napper
-				for range rounds(100_000) / nappers {
+				for range parktest.Rounds(100_000) / nappers {
 					pause := time.Duration(rand.IntN(100)) * time.Microsecond
 					race(t, &n, 50*time.Microsecond, func() bool {
 						_ = wait.Sleep(t.Context(), pause)
@@ -201,42 +202,42 @@ func TestNapReturnsInterrupted(t *testing.T) {
 
 // requirement: F11.
 func TestNapUntilAndForever(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		n := &wait.Napper{Engine: v.engine}
-		until := call(func() bool { return n.NapUntil(v.start.Add(time.Hour)) })
-		v.pass(time.Hour - 1)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		n := &wait.Napper{Engine: v.Engine}
+		until := call(func() bool { return n.NapUntil(v.Start.Add(time.Hour)) })
+		v.Pass(time.Hour - 1)
 		if _, ok := returned(until); ok {
 			t.Error("early")
 		}
-		v.pass(1)
+		v.Pass(1)
 		if interrupted, ok := returned(until); !ok || interrupted {
 			t.Errorf("woke: %t, interrupted: %t", ok, interrupted)
 		}
-		if n.NapUntil(v.start) {
+		if n.NapUntil(v.Start) {
 			t.Error("until the past: interrupted by nobody")
 		}
-		until = call(func() bool { return n.NapUntil(v.start.AddDate(1, 0, 0)) })
-		v.pass(time.Minute)
+		until = call(func() bool { return n.NapUntil(v.Start.AddDate(1, 0, 0)) })
+		v.Pass(time.Minute)
 		n.Interrupt()
 		if !<-until {
 			t.Error("not interrupted")
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := call(func() error {
-			_, err := n.NapUntilContext(ctx, v.start.AddDate(1, 0, 0))
+			_, err := n.NapUntilContext(ctx, v.Start.AddDate(1, 0, 0))
 			return err
 		})
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		cancel(errEnough)
 		if err := <-ended; !errors.Is(err, errEnough) {
 			t.Errorf("cancelled: %v", err)
 		}
 		forever := call(func() bool { return n.Nap(wait.Forever) })
-		v.pass(10 * 365 * 24 * time.Hour)
+		v.Pass(10 * 365 * 24 * time.Hour)
 		if _, ok := returned(forever); ok {
 			t.Error("ended by itself")
 		}
-		if v.engine != nil && v.engine.Stats().Pending != 0 {
+		if v.Engine != nil && v.Engine.Stats().Pending != 0 {
 			t.Error("a nap without end has a deadline")
 		}
 		n.Interrupt()
@@ -255,7 +256,7 @@ func TestInterruptNeverDoubleNorLost(t *testing.T) {
 	for range nappers {
 		var n wait.Napper
 		var used atomic.Int64
-		total := int64(rounds(50_000) / nappers)
+		total := int64(parktest.Rounds(50_000) / nappers)
 		wg.Go(func() { // naps, some of which expire, until all interrupts were used
 			for used.Load() < total {
 				d := wait.Forever

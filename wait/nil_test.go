@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -96,7 +97,7 @@ func TestNilFuture_IsTold(t *testing.T) {
 		if first {
 			place = "future 0 of 2"
 		}
-		if v, _ := mustPanic(t, f).(string); !strings.Contains(v, op+": "+place) {
+		if v, _ := parktest.MustPanic(t, f).(string); !strings.Contains(v, op+": "+place) {
 			t.Errorf("%s: panic: %q", name, v)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -81,7 +82,7 @@ func TestNoTime_KeepsNobodyOut(t *testing.T) {
 					}
 				})
 			}
-			n, failed := rounds(100_000), 0
+			n, failed := parktest.Rounds(100_000), 0
 			for range n {
 				if !test.probe() {
 					failed++
@@ -99,16 +100,16 @@ func TestNoTime_KeepsNobodyOut(t *testing.T) {
 // What is free is had in no time, and what is not fails in none, with ErrTimeout and without a trace; in the order of the checks
 // an argument that cannot be is told before the time that is not there.
 func TestNoTime_Answers(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		var group wait.Group
-		group.Engine = v.engine
+		group.Engine = v.Engine
 		group.SetLimit(1)
-		p := newPool(v.engine, 1, -1)
+		p := newPool(v.Engine, 1, -1)
 		var promise wait.Promise[int]
 		fut := promise.Future()
-		fut.Engine = v.engine
+		fut.Engine = v.Engine
 		latch := wait.NewLatch(1)
-		latch.Engine = v.engine
+		latch.Engine = v.Engine
 		work := func(context.Context) (int, error) { return 1, nil }
 		ways := map[string]func(d time.Duration) error{
 			"Group.GoFor":   func(d time.Duration) error { return group.GoFor(d, func() error { return nil }) },

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -45,7 +46,7 @@ func TestPool_Conserves(t *testing.T) {
 			}
 			for range callers {
 				wg.Go(func() {
-					for range rounds(3_000) {
+					for range parktest.Rounds(3_000) {
 						ctx, cancel := context.WithCancel(t.Context())
 						opts := []wait.SubmitOption{wait.Priority(rand.IntN(3))}
 						if rand.IntN(2) == 0 {
@@ -115,7 +116,7 @@ func TestPool_StartRaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := wait.NewPool(1, wait.PoolOptions{Queue: 1})
 		counts := map[string]int{}
-		for range rounds(20_000) {
+		for range parktest.Rounds(20_000) {
 			end := make(chan struct{})
 			mustSubmit(t, p, func(context.Context) (int, error) { <-end; return 0, nil })
 			ctx, cancel := context.WithCancelCause(t.Context())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -53,14 +54,14 @@ func hold(t *testing.T, p *wait.Pool) (release func()) {
 // after that.
 // requirement: P15
 func TestPoolSubmitAndClose(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		p := newPool(v.engine, 2, 0)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		p := newPool(v.Engine, 2, 0)
 		ctx := t.Context()
 		var inside, most, ran atomic.Int32
 		square := func(n int) func(context.Context) (int, error) {
 			return func(context.Context) (int, error) {
 				most.Store(max(most.Load(), inside.Add(1)))
-				v.nap(time.Second)
+				nap(v, time.Second)
 				inside.Add(-1)
 				ran.Add(1)
 				return n * n, nil
@@ -72,7 +73,7 @@ func TestPoolSubmitAndClose(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			f.Engine = v.engine
+			f.Engine = v.Engine
 			fs = append(fs, f)
 		}
 		synctest.Wait()
@@ -80,13 +81,13 @@ func TestPoolSubmitAndClose(t *testing.T) {
 			t.Errorf("%d run and %d wait, want 2 and 3", p.Running(), p.Queued())
 		}
 		drained := call(func() error { return p.Drain(ctx) })
-		v.pass(time.Second) // in steps, since what naps begins its next nap from the clock as it is then
-		v.pass(time.Second)
-		v.pass(time.Second - 1)
+		v.Pass(time.Second) // in steps, since what naps begins its next nap from the clock as it is then
+		v.Pass(time.Second)
+		v.Pass(time.Second - 1)
 		if err, ok := returned(drained); ok {
 			t.Errorf("drained before the end: %v", err)
 		}
-		v.pass(1)
+		v.Pass(1)
 		if err, ok := returned(drained); !ok || err != nil || ran.Load() != 5 || most.Load() != 2 {
 			t.Errorf("drained: %v, %v; %d ran, %d at a time", ok, err, ran.Load(), most.Load())
 		}
@@ -112,9 +113,9 @@ func TestPoolSubmitAndClose(t *testing.T) {
 }
 
 // nap lets a function of a test take some of the venue's time.
-func (v venue) nap(d time.Duration) {
+func nap(v parktest.Venue, d time.Duration) {
 	var never wait.Event
-	never.Engine = v.engine
+	never.Engine = v.Engine
 	_ = never.WaitFor(d)
 }
 
@@ -129,8 +130,8 @@ func TestPool_ShutdownWaitsForRunning(t *testing.T) {
 		"Close": {(*wait.Pool).CloseFor, (*wait.Pool).Close},
 	}
 	for name, end := range ends {
-		venues(t, func(t *testing.T, v venue) {
-			p := newPool(v.engine, 1, 0)
+		parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+			p := newPool(v.Engine, 1, 0)
 			release := hold(t, p)
 			queued := mustSubmit(t, p, value(1))
 			timed := call(func() error { return end.end(p, time.Second) })
@@ -138,7 +139,7 @@ func TestPool_ShutdownWaitsForRunning(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			cancelled := call(func() error { return end.ctx(p, ctx) })
 			patient := call(func() error { return end.ctx(p, t.Context()) })
-			v.pass(time.Second)
+			v.Pass(time.Second)
 			cancel(enough)
 			if err := <-timed; !errors.Is(err, wait.ErrTimeout) || p.Running() != 1 {
 				t.Errorf("%s: %v, %d run", name, err, p.Running())
@@ -166,8 +167,8 @@ func TestPool_ShutdownWaitsForRunning(t *testing.T) {
 
 // Close asks what runs to end, answers what is queued, and sends away who waits for a place. It may follow a Drain.
 func TestPool_CloseAnswersAll(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		p := newPool(v.engine, 2, 3)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		p := newPool(v.Engine, 2, 3)
 		asked := func(ctx context.Context) (int, error) { <-ctx.Done(); return 1, context.Cause(ctx) }
 		type key struct{}
 		withValue := context.WithValue(t.Context(), key{}, 42)
@@ -183,9 +184,9 @@ func TestPool_CloseAnswersAll(t *testing.T) {
 		for range 3 {
 			blocked = append(blocked, call(func() error { _, err := wait.Submit(t.Context(), p, value(4)); return err }))
 		}
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		drained := call(func() error { return p.DrainFor(time.Second) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if err := <-drained; !errors.Is(err, wait.ErrTimeout) {
 			t.Error(err)
 		}
@@ -283,8 +284,8 @@ func TestPool_Priorities(t *testing.T) {
 
 // What waits longer than it may is answered then, never runs, and makes room.
 func TestPool_StartWithin(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		p := newPool(v.engine, 1, 2)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		p := newPool(v.Engine, 1, 2)
 		if f := mustSubmit(t, p, value(1), wait.StartWithin(0)); true {
 			if got, err := f.Get(t.Context()); got != 1 || err != nil {
 				t.Errorf("a worker is free: %v, %v", got, err)
@@ -307,11 +308,11 @@ func TestPool_StartWithin(t *testing.T) {
 			}
 			return err
 		})
-		v.pass(time.Second - 1)
+		v.Pass(time.Second - 1)
 		if _, ok, _ := lapses.TryGet(); ok || p.Queued() != 2 {
 			t.Errorf("early, or not queued: %d", p.Queued())
 		}
-		v.pass(1)
+		v.Pass(1)
 		if _, ok, err := lapses.TryGet(); !ok || !errors.Is(err, wait.ErrTimeout) {
 			t.Errorf("after a second: %v, %v", ok, err)
 		}
@@ -364,8 +365,8 @@ func TestPool_StartWithinOnAClosedEngine(t *testing.T) {
 // The queue is bounded; who waits for a place is served in order, and can give up.
 func TestPool_Bounded(t *testing.T) {
 	for _, places := range []int{-1, 1, 3} {
-		venues(t, func(t *testing.T, v venue) {
-			p := newPool(v.engine, 1, places)
+		parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+			p := newPool(v.Engine, 1, places)
 			release := hold(t, p)
 			var got, want []int
 			note := func(n int) func(context.Context) (int, error) {
@@ -384,14 +385,14 @@ func TestPool_Bounded(t *testing.T) {
 			}
 			timed := call(func() error { _, err := wait.SubmitFor(ctx, time.Second, p, note(-1)); return err })
 			cancelled := call(func() error { _, err := wait.Submit(ctx, p, note(-1)); return err })
-			v.pass(time.Millisecond)
+			v.Pass(time.Millisecond)
 			var blocked []<-chan error
 			for n := 10; n < 15; n++ {
 				want = append(want, n)
 				blocked = append(blocked, call(func() error { _, err := wait.Submit(t.Context(), p, note(n)); return err }))
-				v.pass(time.Millisecond)
+				v.Pass(time.Millisecond)
 			}
-			v.pass(time.Second)
+			v.Pass(time.Second)
 			cancel()
 			if err := <-timed; !errors.Is(err, wait.ErrTimeout) {
 				t.Error(err)
@@ -443,8 +444,8 @@ func TestPool_PlaceIsFreeWhenWorkBegins(t *testing.T) {
 
 // What is queued is called off by its context and by Cancel, at once; both make room.
 func TestPool_CalledOff(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		p := newPool(v.engine, 1, 2)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		p := newPool(v.Engine, 1, 2)
 		release := hold(t, p)
 		never := func(context.Context) (int, error) { t.Error("called"); return 1, nil }
 		enough := errors.New("enough")
@@ -455,7 +456,7 @@ func TestPool_CalledOff(t *testing.T) {
 		for range 2 {
 			blocked = append(blocked, call(func() error { _, err := wait.Submit(t.Context(), p, value(1)); return err }))
 		}
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		cancel(enough)
 		if _, err := byContext.Get(t.Context()); !errors.Is(err, enough) {
 			t.Error(err)
@@ -484,8 +485,8 @@ func TestPool_CalledOff(t *testing.T) {
 
 // Join waits until there is nothing to do, and can be called again.
 func TestPool_Join(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		p := newPool(v.engine, 2, 0)
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		p := newPool(v.Engine, 2, 0)
 		if err := errors.Join(p.Join(t.Context()), p.JoinFor(0)); err != nil {
 			t.Errorf("idle: %v", err)
 		}
@@ -493,7 +494,7 @@ func TestPool_Join(t *testing.T) {
 			release := hold(t, p)
 			timed := call(func() error { return p.JoinFor(time.Second) })
 			patient := call(func() error { return p.Join(t.Context()) })
-			v.pass(time.Second)
+			v.Pass(time.Second)
 			if err := <-timed; !errors.Is(err, wait.ErrTimeout) {
 				t.Error(err)
 			}
@@ -527,7 +528,7 @@ func TestPool_IdleHoldsNoGoroutine(t *testing.T) {
 }
 
 func TestNewPool_Refuses(t *testing.T) {
-	mustPanic(t, func() { wait.NewPool(0) })
-	mustPanic(t, func() { wait.NewPool(-1) })
-	mustPanic(t, func() { wait.NewPool(1, wait.PoolOptions{}, wait.PoolOptions{}) })
+	parktest.MustPanic(t, func() { wait.NewPool(0) })
+	parktest.MustPanic(t, func() { wait.NewPool(-1) })
+	parktest.MustPanic(t, func() { wait.NewPool(1, wait.PoolOptions{}, wait.PoolOptions{}) })
 }

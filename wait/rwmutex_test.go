@@ -10,13 +10,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
 // Readers are inside together, a writer alone.
 func TestRWMutex_ReadersShare(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		rw := &wait.RWMutex{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		rw := &wait.RWMutex{Engine: v.Engine}
 		rw.RLock()
 		if !rw.TryRLock() || rw.RLockFor(0) != nil || rw.RLockContext(t.Context()) != nil {
 			t.Error("readers do not share")
@@ -24,7 +25,7 @@ func TestRWMutex_ReadersShare(t *testing.T) {
 		if rw.TryLock() || !errors.Is(rw.LockFor(0), wait.ErrTimeout) {
 			t.Error("a writer among readers")
 		}
-		mustPanic(t, rw.Unlock)
+		parktest.MustPanic(t, rw.Unlock)
 		for range 3 {
 			rw.RUnlock()
 			if rw.TryLock() {
@@ -32,23 +33,23 @@ func TestRWMutex_ReadersShare(t *testing.T) {
 			}
 		}
 		rw.RUnlock()
-		mustPanic(t, rw.RUnlock)
+		parktest.MustPanic(t, rw.RUnlock)
 		if !rw.TryLock() {
 			t.Error("not free")
 		}
 		if rw.TryRLock() || rw.TryLock() || !errors.Is(rw.RLockFor(-1), wait.ErrTimeout) {
 			t.Error("somebody beside a writer")
 		}
-		mustPanic(t, rw.RUnlock)
+		parktest.MustPanic(t, rw.RUnlock)
 		rw.Unlock()
-		mustPanic(t, rw.Unlock)
+		parktest.MustPanic(t, rw.Unlock)
 	})
 }
 
 // A writer that waits keeps new readers out, and they enter together when it has left.
 func TestRWMutex_ReadersWaitBehindAWriter(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		rw := &wait.RWMutex{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		rw := &wait.RWMutex{Engine: v.Engine}
 		rw.RLock()
 		write := call(func() error { return rw.LockFor(time.Hour) })
 		synctest.Wait()
@@ -58,7 +59,7 @@ func TestRWMutex_ReadersWaitBehindAWriter(t *testing.T) {
 		}
 		synctest.Wait()
 		later := call(func() error { return rw.LockContext(t.Context()) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		if rw.TryRLock() {
 			t.Error("a newcomer overtakes the writer")
 		}
@@ -91,15 +92,15 @@ func TestRWMutex_ReadersWaitBehindAWriter(t *testing.T) {
 
 // A writer that gives up lets the readers in that came behind it, and is itself no writer.
 func TestRWMutex_WriterThatGivesUp(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		rw := &wait.RWMutex{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		rw := &wait.RWMutex{Engine: v.Engine}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		for _, giveUp := range []struct {
 			lock func() error
 			end  func()
 			want error
 		}{
-			{func() error { return rw.LockFor(time.Minute) }, func() { v.pass(time.Minute) }, wait.ErrTimeout},
+			{func() error { return rw.LockFor(time.Minute) }, func() { v.Pass(time.Minute) }, wait.ErrTimeout},
 			{func() error { return rw.LockContext(ctx) }, func() { cancel(errEnough) }, errEnough},
 		} {
 			rw.RLock()
@@ -107,7 +108,7 @@ func TestRWMutex_WriterThatGivesUp(t *testing.T) {
 			synctest.Wait()
 			first := call(func() error { return rw.RLockFor(time.Hour) })
 			second := call(func() error { return rw.RLockFor(time.Hour) })
-			v.pass(0)
+			v.Pass(0)
 			if _, ok := returned(first); ok {
 				t.Error("a reader has overtaken the writer")
 			}
@@ -134,12 +135,12 @@ func TestRWMutex_WriterThatGivesUp(t *testing.T) {
 
 // A reader that gives up lets the readers behind it wait on for the writer inside.
 func TestRWMutex_ReaderThatGivesUp(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		rw := &wait.RWMutex{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		rw := &wait.RWMutex{Engine: v.Engine}
 		rw.Lock()
 		short := call(func() error { return rw.RLockFor(time.Second) })
 		long := call(func() error { return rw.RLockFor(time.Hour) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		if err, ok := returned(short); !ok || !errors.Is(err, wait.ErrTimeout) {
 			t.Errorf("short: returned %t, %v", ok, err)
 		}
@@ -166,7 +167,7 @@ func TestRWMutex_RLocker(t *testing.T) {
 	if !rw.TryLock() {
 		t.Error("not unlocked")
 	}
-	mustPanic(t, l.Unlock)
+	parktest.MustPanic(t, l.Unlock)
 	rw.Unlock()
 }
 
@@ -186,7 +187,7 @@ func TestRWMutex_NobodyStarves(t *testing.T) {
 			}
 		})
 	}
-	for range rounds(5000) { // hangs, if somebody starves
+	for range parktest.Rounds(5000) { // hangs, if somebody starves
 		through(&rw)
 		through(rw.RLocker())
 	}
@@ -202,7 +203,7 @@ func TestRWMutex_Conserves(t *testing.T) {
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
-			for range rounds(1000) {
+			for range parktest.Rounds(1000) {
 				reads := rand.IntN(3) > 0
 				lock, lockFor, unlock, step := rw.LockContext, rw.LockFor, rw.Unlock, int64(-1)
 				if reads {

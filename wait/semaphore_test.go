@@ -15,12 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dulyhq/duly/internal/park"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
-func newSemaphore(v venue, n int64) *wait.Semaphore {
+func newSemaphore(v parktest.Venue, n int64) *wait.Semaphore {
 	s := wait.NewSemaphore(n)
-	s.Engine = v.engine
+	s.Engine = v.Engine
 	return s
 }
 
@@ -40,7 +41,7 @@ func counts(t *testing.T, when string, s *wait.Semaphore, size, held int64, wait
 //
 // requirement: P11, X53.
 func TestSemaphoreLimits(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		s := newSemaphore(v, 7)
 		var mu sync.Mutex
 		var inside, most, done int
@@ -63,7 +64,7 @@ func TestSemaphoreLimits(t *testing.T) {
 				s.Release(1)
 			})
 		}
-		v.pass(0)
+		v.Pass(0)
 		mu.Lock()
 		if inside != 7 {
 			t.Errorf("%d are inside, want 7 at once", inside)
@@ -81,7 +82,7 @@ func TestSemaphoreLimits(t *testing.T) {
 
 // requirement: P12.
 func TestSemaphoreZeroBlocks(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		s := newSemaphore(v, 2)
 		if err := s.Acquire(t.Context(), 2); err != nil {
 			t.Fatal(err)
@@ -96,17 +97,17 @@ func TestSemaphoreZeroBlocks(t *testing.T) {
 		}
 		timed := call(func() error { return s.AcquireFor(50*time.Millisecond, 1) })
 		synctest.Wait()
-		v.pass(50*time.Millisecond - 1)
+		v.Pass(50*time.Millisecond - 1)
 		if err, ok := returned(timed); ok {
 			t.Errorf("early: %v", err)
 		}
-		v.pass(1)
+		v.Pass(1)
 		if err, ok := returned(timed); !ok || !errors.Is(err, wait.ErrTimeout) {
 			t.Errorf("at 50 ms: returned %t, %v", ok, err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		limited := call(func() error { return s.Acquire(ctx, 1) })
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		cancel(errEnough)
 		if err := <-limited; !errors.Is(err, errEnough) {
 			t.Errorf("cancelled: %v", err)
@@ -133,7 +134,7 @@ func TestSemaphoreZeroBlocks(t *testing.T) {
 //
 // requirement: X43.
 func TestNoBargingOverAcquire(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		s := newSemaphore(v, 3)
 		if !s.TryAcquire(3) {
 			t.Fatal("not free")
@@ -157,7 +158,7 @@ func TestNoBargingOverAcquire(t *testing.T) {
 			if s.TryAcquire(1) {
 				t.Error("a newcomer has barged in")
 			}
-			v.pass(0)
+			v.Pass(0)
 			mu.Lock()
 			defer mu.Unlock()
 			if diff := cmp.Diff(want, order); diff != "" {
@@ -169,33 +170,33 @@ func TestNoBargingOverAcquire(t *testing.T) {
 		release(1, 1)
 		release(1, 1, 3)
 		s.Release(3)
-		v.pass(0)
+		v.Pass(0)
 		mu.Lock()
 		if len(order) != 4 || s.Waiting() != 1 {
 			t.Errorf("let in: %v", order)
 		}
 		mu.Unlock()
 		s.Release(3)
-		v.pass(0)
+		v.Pass(0)
 		counts(t, "in the end", s, 3, 1, 0)
 	})
 
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		s := newSemaphore(v, 3)
 		s.TryAcquire(2)
 		wide := call(func() error { return s.AcquireFor(time.Minute, 2) })
 		synctest.Wait()
 		narrow := call(func() error { return s.AcquireFor(time.Hour, 1) })
-		v.pass(time.Minute - 1)
+		v.Pass(time.Minute - 1)
 		if _, ok := returned(narrow); ok || s.TryAcquire(1) {
 			t.Error("the wide one was overtaken")
 		}
-		v.pass(1)
+		v.Pass(1)
 		if err := <-wide; !errors.Is(err, wait.ErrTimeout) {
 			t.Error(err)
 		}
-		if err := <-narrow; err != nil || !v.now().Equal(v.start.Add(time.Minute)) {
-			t.Errorf("behind it: %v at %v", err, v.now())
+		if err := <-narrow; err != nil || !v.Now().Equal(v.Start.Add(time.Minute)) {
+			t.Errorf("behind it: %v at %v", err, v.Now())
 		}
 		counts(t, "in the end", s, 3, 3, 0)
 	})
@@ -206,7 +207,7 @@ func TestSemaphoreOverRelease(t *testing.T) {
 	s := wait.NewSemaphore(7)
 	tooMany := func(n int64) {
 		t.Helper()
-		text, _ := mustPanic(t, func() { s.Release(n) }).(string)
+		text, _ := parktest.MustPanic(t, func() { s.Release(n) }).(string)
 		if !strings.Contains(text, "Release") || !strings.Contains(text, "want at most what is held") {
 			t.Errorf("the panic says %q", text)
 		}
@@ -237,7 +238,7 @@ func TestSemaphoreOverRelease(t *testing.T) {
 // requirement: P36.
 func TestWaitForBounded(t *testing.T) {
 	s := wait.NewSemaphore(1)
-	mustPanic(t, func() { s.Release(1) })
+	parktest.MustPanic(t, func() { s.Release(1) })
 	counts(t, "bounded", s, 1, 0, 0)
 
 	synctest.Test(t, func(t *testing.T) {
@@ -294,19 +295,19 @@ func TestSemaphore_Arguments(t *testing.T) {
 		"Release":      func() { s.Release(-1) },
 		"Resize":       func() { s.Resize(-1) },
 	} {
-		if text, _ := mustPanic(t, f).(string); !strings.Contains(text, what) || !strings.Contains(text, "want 0 or more") {
+		if text, _ := parktest.MustPanic(t, f).(string); !strings.Contains(text, what) || !strings.Contains(text, "want 0 or more") {
 			t.Errorf("%s: the panic says %q", what, text)
 		}
 	}
-	mustPanic(t, func() { s.AcquireFunc(1, nil) })
+	parktest.MustPanic(t, func() { s.AcquireFunc(1, nil) })
 	counts(t, "after all that", s, 2, 0, 0)
 }
 
 // A larger size lets in who waits, a smaller one takes nothing away, and who wants more than there is now keeps its place and
 // nobody out.
 func TestSemaphore_Resize(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		s := &wait.Semaphore{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		s := &wait.Semaphore{Engine: v.Engine}
 		counts(t, "zero", s, 0, 0, 0)
 		s.Resize(2)
 		s.TryAcquire(2)
@@ -315,7 +316,7 @@ func TestSemaphore_Resize(t *testing.T) {
 		second := call(func() error { return s.AcquireFor(time.Hour, 1) })
 		synctest.Wait()
 		s.Resize(4)
-		v.pass(0)
+		v.Pass(0)
 		if err, ok := returned(first); !ok || err != nil {
 			t.Errorf("first: returned %t, %v", ok, err)
 		}
@@ -323,7 +324,7 @@ func TestSemaphore_Resize(t *testing.T) {
 		s.Resize(1)
 		counts(t, "shrunk", s, 1, 4, 1)
 		s.Release(3)
-		v.pass(0)
+		v.Pass(0)
 		if _, ok := returned(second); ok {
 			t.Error("let in while all of the smaller size is held")
 		}
@@ -338,16 +339,16 @@ func TestSemaphore_Resize(t *testing.T) {
 		}
 	})
 
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		s := newSemaphore(v, 5)
 		s.TryAcquire(5)
 		wide := call(func() error { return s.AcquireFor(time.Hour, 5) })
 		synctest.Wait()
 		s.Resize(3)
 		narrow := call(func() error { return s.AcquireFor(time.Hour, 1) })
-		v.pass(0)
+		v.Pass(0)
 		s.Release(3)
-		v.pass(0)
+		v.Pass(0)
 		counts(t, "one permit free, and the wide one does not count", s, 3, 3, 1)
 		if err, ok := returned(narrow); !ok || err != nil {
 			t.Errorf("narrow: returned %t, %v", ok, err)
@@ -361,7 +362,7 @@ func TestSemaphore_Resize(t *testing.T) {
 			t.Error("a newcomer has overtaken one who can be let in again")
 		}
 		s.Release(3)
-		v.pass(0)
+		v.Pass(0)
 		if err, ok := returned(wide); !ok || err != nil {
 			t.Errorf("wide: returned %t, %v", ok, err)
 		}
@@ -371,13 +372,13 @@ func TestSemaphore_Resize(t *testing.T) {
 
 // A callback is let in like a call, in its place in the line, and costs no goroutine until then.
 func TestSemaphore_AcquireFunc(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		s := newSemaphore(v, 2)
 		ran := make(chan string, 10)
 		run := func(what string) func() { return func() { ran <- what } }
 		want := func(what ...string) {
 			t.Helper()
-			v.pass(0)
+			v.Pass(0)
 			var got []string
 			for len(ran) > 0 {
 				got = append(got, <-ran)
@@ -426,7 +427,7 @@ func TestSemaphore_AcquireFunc(t *testing.T) {
 		s := wait.NewSemaphore(1)
 		var wg sync.WaitGroup
 		n := 0
-		for range rounds(10_000) {
+		for range parktest.Rounds(10_000) {
 			wg.Add(1)
 			s.AcquireFunc(1, func() {
 				defer wg.Done()
@@ -435,7 +436,7 @@ func TestSemaphore_AcquireFunc(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n != rounds(10_000) {
+		if n != parktest.Rounds(10_000) {
 			t.Errorf("ran %d times", n)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -297,7 +298,7 @@ func TestPool_Model(t *testing.T) {
 
 // What does not have to wait allocates nothing.
 func TestSignals_NoAllocations(t *testing.T) {
-	if underRace {
+	if parktest.UnderRace {
 		t.Skip("the race detector allocates")
 	}
 	ctx := t.Context()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -19,31 +20,31 @@ var errEnough = errors.New("enough")
 
 // requirement: F01.
 func TestSleep(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		s := wait.Sleeper{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		s := wait.Sleeper{Engine: v.Engine}
 		for _, d := range []time.Duration{math.MinInt64, -1, 0} {
-			if err := s.Sleep(t.Context(), d); err != nil || !v.now().Equal(v.start) {
-				t.Errorf("%v: %v, at %v", d, err, v.now())
+			if err := s.Sleep(t.Context(), d); err != nil || !v.Now().Equal(v.Start) {
+				t.Errorf("%v: %v, at %v", d, err, v.Now())
 			}
 		}
 		for _, d := range []time.Duration{1, time.Microsecond, time.Second, 100 * 24 * time.Hour} {
-			begun := v.now()
+			begun := v.Now()
 			err := call(func() error { return s.Sleep(t.Context(), d) })
 			synctest.Wait() // it sleeps
-			v.pass(d - 1)
+			v.Pass(d - 1)
 			if err, ok := returned(err); ok {
 				t.Errorf("%v: early: %v", d, err)
 			}
-			v.pass(1)
-			if err, ok := returned(err); !ok || err != nil || !v.now().Equal(begun.Add(d)) {
-				t.Errorf("%v: returned %t, %v, after %v", d, ok, err, v.now().Sub(begun))
+			v.Pass(1)
+			if err, ok := returned(err); !ok || err != nil || !v.Now().Equal(begun.Add(d)) {
+				t.Errorf("%v: returned %t, %v, after %v", d, ok, err, v.Now().Sub(begun))
 			}
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		short, long := make(chan error, 1), make(chan error, 1)
 		go func() { short <- s.Sleep(ctx, time.Minute) }()
 		go func() { long <- s.Sleep(ctx, wait.Forever) }()
-		v.pass(time.Second)
+		v.Pass(time.Second)
 		cancel(errEnough)
 		for _, c := range []chan error{short, long} {
 			if err := <-c; !errors.Is(err, errEnough) {
@@ -61,11 +62,11 @@ func TestSleep(t *testing.T) {
 // A context's cause is told from the end of the sleep, even if it is the package's own ErrTimeout, and a deadline of the
 // context is its error.
 func TestSleep_Causes(t *testing.T) {
-	venues(t, func(t *testing.T, v venue) {
-		s := wait.Sleeper{Engine: v.engine}
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		s := wait.Sleeper{Engine: v.Engine}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		err := call(func() error { return s.Sleep(ctx, time.Hour) })
-		v.pass(time.Minute)
+		v.Pass(time.Minute)
 		cancel(wait.ErrTimeout)
 		if err := <-err; !errors.Is(err, wait.ErrTimeout) {
 			t.Errorf("got %v", err)
@@ -95,36 +96,36 @@ func TestSleepUnitsAndUntil(t *testing.T) {
 			t.Errorf("until %v: %v at %v", noon, err, time.Now())
 		}
 	})
-	venues(t, func(t *testing.T, v venue) {
-		s := wait.Sleeper{Engine: v.engine}
-		for _, past := range []time.Time{{}, time.Unix(0, 0), v.start.Add(-1), v.start} {
+	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
+		s := wait.Sleeper{Engine: v.Engine}
+		for _, past := range []time.Time{{}, time.Unix(0, 0), v.Start.Add(-1), v.Start} {
 			err := call(func() error { return s.SleepUntil(t.Context(), past) })
-			v.pass(0)
-			if err, ok := returned(err); !ok || err != nil || !v.now().Equal(v.start) {
+			v.Pass(0)
+			if err, ok := returned(err); !ok || err != nil || !v.Now().Equal(v.Start) {
 				t.Errorf("until %v: returned %t, %v", past, ok, err)
 			}
 		}
-		at := v.start.Add(90 * time.Minute).In(time.FixedZone("elsewhere", 3600))
+		at := v.Start.Add(90 * time.Minute).In(time.FixedZone("elsewhere", 3600))
 		err := call(func() error { return s.SleepUntil(t.Context(), at) })
-		v.pass(90*time.Minute - 1)
+		v.Pass(90*time.Minute - 1)
 		if err, ok := returned(err); ok {
 			t.Errorf("early: %v", err)
 		}
-		v.pass(1)
+		v.Pass(1)
 		if err, ok := returned(err); !ok || err != nil {
 			t.Errorf("returned %t, %v", ok, err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		err = call(func() error { return s.SleepUntil(ctx, at.AddDate(1, 0, 0)) })
 		never := call(func() error { return s.SleepUntil(ctx, time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)) })
-		v.pass(time.Hour)
+		v.Pass(time.Hour)
 		cancel(errEnough)
 		for _, c := range []<-chan error{err, never} {
 			if err := <-c; !errors.Is(err, errEnough) {
 				t.Errorf("cancelled: %v", err)
 			}
 		}
-		if err := s.SleepUntil(ctx, v.start); !errors.Is(err, errEnough) {
+		if err := s.SleepUntil(ctx, v.Start); !errors.Is(err, errEnough) {
 			t.Errorf("with a context that has ended: %v", err)
 		}
 	})
@@ -136,7 +137,7 @@ func TestSleepUntil_FollowsTheWallClock(t *testing.T) {
 		start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		hand := clock.NewManual(start)
 		e := timer.New(timer.Options{Clock: hand})
-		defer closeEngine(t, e)
+		defer parktest.CloseEngine(t, e)
 		s, n := wait.Sleeper{Engine: e}, &wait.Napper{Engine: e}
 		run := func(d time.Duration) {
 			synctest.Wait()
@@ -186,11 +187,11 @@ func TestWaits_WhileTheClockIsSet(t *testing.T) {
 		left func() time.Duration // until it is due
 		over bool
 	}
-	for range rounds(100) {
+	for range parktest.Rounds(100) {
 		synctest.Test(t, func(t *testing.T) {
 			hand := clock.NewManual(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 			e := timer.New(timer.Options{Clock: hand})
-			defer closeEngine(t, e)
+			defer parktest.CloseEngine(t, e)
 			m := &wait.Mutex{Engine: e}
 			m.Lock()
 			s := wait.Sleeper{Engine: e}
@@ -269,34 +270,34 @@ func TestWaits_WhileTheClockIsSet(t *testing.T) {
 
 // requirement: F24.
 func TestSleepGeneric(t *testing.T) {
-	table := func(t *testing.T, v venue) {
-		s := wait.Sleeper{Engine: v.engine}
+	table := func(t *testing.T, v parktest.Venue) {
+		s := wait.Sleeper{Engine: v.Engine}
 		for _, d := range []time.Duration{-time.Second, 0, 1, time.Millisecond, 20 * time.Millisecond} {
 			for name, sleep := range map[string]func(begun time.Time) error{
 				"for a duration":   func(time.Time) error { return s.Sleep(t.Context(), d) },
 				"until an instant": func(begun time.Time) error { return s.SleepUntil(t.Context(), begun.Add(d)) },
 			} {
-				begun := v.now()
+				begun := v.Now()
 				err := call(func() error { return sleep(begun) })
-				v.pass(max(d, 0))
+				v.Pass(max(d, 0))
 				if err := <-err; err != nil {
 					t.Errorf("%s, %v: %v", name, d, err)
 				}
-				if took := v.now().Sub(begun); took < d {
+				if took := v.Now().Sub(begun); took < d {
 					t.Errorf("%s, %v: early, after %v", name, d, took)
 				}
 			}
 		}
 	}
-	venues(t, table)
+	parktest.Venues(t, table)
 	// The wall clock is assumed not to be set back in these milliseconds.
 	t.Run("real clock", func(t *testing.T) {
-		table(t, venue{now: time.Now, pass: func(time.Duration) {}})
+		table(t, parktest.Venue{Now: time.Now, Pass: func(time.Duration) {}})
 	})
 	t.Run("real clock, engine", func(t *testing.T) {
 		e := timer.New()
-		defer closeEngine(t, e)
-		table(t, venue{engine: e, now: time.Now, pass: func(time.Duration) {}})
+		defer parktest.CloseEngine(t, e)
+		table(t, parktest.Venue{Engine: e, Now: time.Now, Pass: func(time.Duration) {}})
 	})
 }
 
@@ -337,7 +338,7 @@ func TestSleep_ManySleepers(t *testing.T) {
 		const sleepers = 10_000
 		hand := clock.NewManual(time.Unix(0, 0))
 		e := timer.New(timer.Options{Clock: hand})
-		defer closeEngine(t, e)
+		defer parktest.CloseEngine(t, e)
 		s := wait.Sleeper{Engine: e}
 		var wg sync.WaitGroup
 		for range sleepers {

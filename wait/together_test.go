@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/deadline"
+	"github.com/dulyhq/duly/internal/park/parktest"
 	"github.com/dulyhq/duly/queue"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
@@ -65,7 +66,7 @@ func TestOneEngineForAll_ThatWaits(t *testing.T) {
 	const each = 1000
 	synctest.Test(t, func(t *testing.T) {
 		e := timer.New()
-		defer closeEngine(t, e)
+		defer parktest.CloseEngine(t, e)
 		var wg sync.WaitGroup
 		kinds := waiters(t, e)
 		for name, f := range kinds {
@@ -118,10 +119,10 @@ func TestNoPollingAnyPrimitive_ThatWaits(t *testing.T) {
 	for _, name := range []string{"mutex", "read lock", "semaphore", "event", "latch", "cond", "group", "queue", "mailbox", "call", "sleep", "nap"} {
 		synctest.Test(t, func(t *testing.T) {
 			e := timer.New()
-			defer closeEngine(t, e)
+			defer parktest.CloseEngine(t, e)
 			f := waiters(t, e)[name]
 			var wg sync.WaitGroup
-			for range rounds(each) {
+			for range parktest.Rounds(each) {
 				wg.Go(func() { _ = f(2 * time.Hour) })
 			}
 			synctest.Wait()

@@ -1,6 +1,0 @@
-//go:build race
-
-package queue_test
-
-// underRace says that the race detector is on, under which a part of the rounds is enough.
-const underRace = true
