@@ -274,26 +274,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestStatistics(t *testing.T) {
-	sorted := []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
-	for q, want := range map[float64]int64{0: 1, 0.5: 5, 0.9: 9, 0.99: 10, 1: 10} {
-		if got := quantile(sorted, q); got != want {
-			t.Errorf("quantile(%v) = %d, want %d", q, got, want)
-		}
-	}
+func TestStalls(t *testing.T) {
 	if diff := cmp.Diff([]int64{3, 5_000, 10_000, 15_000, 25_000}, withStalls([]int64{3, 10_000, 25_000})); diff != "" {
 		t.Errorf("withStalls (-want +got):\n%s", diff)
-	}
-	s, ok := spreadOf([]values{{"a": 3}, {"a": 1}, {"b": 9}, {"a": 2}, {"a": 10}}, "a")
-	if want := (spread{median: 2.5, low: 1, high: 10, samples: 4}); !ok || s != want {
-		t.Errorf("spread = %+v, want %+v", s, want)
-	}
-	if _, ok := spreadOf(nil, "a"); ok {
-		t.Error("a spread of nothing")
-	}
-	for x, want := range map[float64]string{0: "0.0", 999.94: "999.9", 1234567.89: "1,234,567.9", -1000: "-1,000.0"} {
-		if got := number(x, 1); got != want {
-			t.Errorf("number(%v) = %q, want %q", x, got, want)
-		}
 	}
 }

@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dulyhq/duly/bench/figures"
+)
 
 // comparing: which figures of ours stand beside which of a peer's, and whether a target is met.
 
@@ -44,12 +48,12 @@ func compareOne(f figure, n int, ours, theirs *result, shown map[int]bool) row {
 		return x
 	}
 	x.ours = cellText(f, ours)
-	a, okA := spreadOf(ours.samples, f.key)
-	b, okB := spreadOf(theirs.samples, f.key)
-	if !okA || !okB || b.median <= 0 || theirs.engine.name == engineEmpty {
+	a, okA := figures.SpreadOf(ours.samples, f.key)
+	b, okB := figures.SpreadOf(theirs.samples, f.key)
+	if !okA || !okB || b.Median <= 0 || theirs.engine.name == engineEmpty {
 		return x
 	}
-	ratio := a.median / b.median
+	ratio := a.Median / b.Median
 	x.ratio = ratioText(ratio)
 	for i, g := range f.goals {
 		if g.peer == theirs.engine.name && (g.size == 0 || g.size == n) && !shown[i] {
@@ -62,12 +66,12 @@ func compareOne(f figure, n int, ours, theirs *result, shown map[int]bool) row {
 
 // withAbsolute writes goals that name no peer into the first line of the figure.
 func withAbsolute(rows []row, first int, f figure, n int, ours *result) []row {
-	s, ok := spreadOf(ours.samples, f.key)
+	s, ok := figures.SpreadOf(ours.samples, f.key)
 	for _, g := range f.goals {
 		if !ok || g.peer != "" || g.size != 0 && g.size != n || first >= len(rows) {
 			continue
 		}
-		rows[first].target, rows[first].verdict = g.text, verdict(s.median <= g.limit)
+		rows[first].target, rows[first].verdict = g.text, verdict(s.Median <= g.limit)
 	}
 	return rows
 }
@@ -88,27 +92,21 @@ func ratioText(ratio float64) string {
 
 // cellText writes a figure of a cell: the median and the ends.
 func cellText(f figure, r *result) string {
-	s, ok := spreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.samples, f.key)
 	switch {
 	case !ok && r.problem != "":
 		return "no result: " + r.problem
 	case !ok:
 		return "not all fired"
 	}
-	text := number(s.median, f.digits)
-	if f.unit != "" {
-		text += " " + f.unit
-	}
-	if s.low != s.high {
-		text += fmt.Sprintf(" [%s-%s]", number(s.low, f.digits), number(s.high, f.digits))
-	}
+	text := s.Text(f.digits, f.unit)
 	if r.cut() {
-		text += fmt.Sprintf(" (cut at %s)", number(float64(r.pending), 0))
+		text += fmt.Sprintf(" (cut at %s)", figures.Number(float64(r.pending), 0))
 	}
 	return text
 }
 
-func sizeOf(r *result) string { return sizeText(r.n) }
+func sizeOf(r *result) string { return figures.Size(r.n) }
 
 func (r report) find(l line, engine string, n int) *result {
 	for _, res := range r.results {
@@ -136,7 +134,7 @@ func (r report) sizesOf(l line) []int {
 func (r report) problems() []string {
 	var out []string
 	for _, res := range r.results {
-		at := fmt.Sprintf("%s on %s with %s", res.line.name, res.engine.name, sizeText(res.n))
+		at := fmt.Sprintf("%s on %s with %s", res.line.name, res.engine.name, figures.Size(res.n))
 		if res.problem != "" {
 			out = append(out, at+": "+res.problem)
 		}

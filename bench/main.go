@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 func main() {
@@ -49,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if opts.waits {
 		return runWaits(ctx, opts.out, stdout, stderr)
 	}
-	rep := report{machine: describeMachine(ctx), opts: opts, started: time.Now(), args: args}
+	rep := report{machine: figures.DescribeMachine(ctx), opts: opts, started: time.Now(), args: args}
 	if rep.results, err = measureAll(ctx, opts, progress{stderr}); err != nil {
 		return err
 	}
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("print tables: %w", err)
 	}
 	if opts.out != "" {
-		if err := rep.writeFile(opts.out); err != nil {
+		if err := figures.WriteReport(opts.out, rep.markdown()); err != nil {
 			return err
 		}
 	}
@@ -128,10 +130,10 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	if o.rows, err = rowSet(*rows); err != nil {
 		return o, err
 	}
-	if o.engines, err = nameSet("engine", *names, engineNames()); err != nil {
+	if o.engines, err = figures.Chosen("engine", *names, engineNames()); err != nil {
 		return o, err
 	}
-	o.lines, err = nameSet("line", *lines, lineNames())
+	o.lines, err = figures.Chosen("line", *lines, lineNames())
 	return o, err
 }
 
@@ -153,26 +155,6 @@ func rowSet(text string) (map[int]bool, error) {
 			return nil, fmt.Errorf("row %q: want a number from 1 to 9", part)
 		}
 		set[n] = true
-	}
-	return set, nil
-}
-
-// nameSet reads "a,b" and refuses names that are not known; nil means all.
-func nameSet(what, text string, known []string) (map[string]bool, error) {
-	if text == "" {
-		return nil, nil
-	}
-	allowed := make(map[string]bool, len(known))
-	for _, k := range known {
-		allowed[k] = true
-	}
-	set := make(map[string]bool)
-	for part := range strings.SplitSeq(text, ",") {
-		name := strings.TrimSpace(part)
-		if !allowed[name] {
-			return nil, fmt.Errorf("%s %q: want one of %s", what, name, strings.Join(known, ", "))
-		}
-		set[name] = true
 	}
 	return set, nil
 }

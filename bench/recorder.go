@@ -1,11 +1,12 @@
 package main
 
 import (
-	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // recorder takes down when each of n timers was due and when it fired. Instants are kept as the time since base.
@@ -89,17 +90,9 @@ func (r *recorder) values() values {
 	v[keyEarly] = early
 	slices.Sort(r.late)
 	for key, q := range map[string]float64{keyP50: 0.5, keyP99: 0.99, keyMax: 1} {
-		v[key] = float64(quantile(r.late, q)) / 1e6
+		v[key] = float64(figures.Quantile(r.late, q)) / 1e6
 	}
 	return v
-}
-
-// quantile gives the smallest value that at least the share q of the sorted values does not exceed.
-func quantile(sorted []int64, q float64) int64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(max(int(math.Ceil(q*float64(len(sorted))))-1, 0), len(sorted)-1)]
 }
 
 func raise(to *atomic.Int64, v int64) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // Row 9: whether a crowd of timers that expires at one instant is felt by those who put others.
@@ -87,9 +89,9 @@ func sampleProducers(c *cell, producers int) values {
 	sorted := slices.Sorted(slices.Values(slices.Concat(took...)))
 	v[keyPuts] = float64(len(sorted))
 	for key, q := range map[string]float64{keyPutP50: 0.5, keyPutP99: 0.99, keyPutMax: 1} {
-		v[key] = float64(quantile(sorted, q)) / 1e3
+		v[key] = float64(figures.Quantile(sorted, q)) / 1e3
 	}
-	v[keyFelt] = float64(quantile(withStalls(sorted), 0.99)) / 1e3
+	v[keyFelt] = float64(figures.Quantile(withStalls(sorted), 0.99)) / 1e3
 	return v
 }
 

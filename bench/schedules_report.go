@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // The limits of target 13.
@@ -21,7 +20,7 @@ const (
 // runSchedules measures row 13 with n cases a set, prints the tables and writes them to a file if one is named.
 func runSchedules(ctx context.Context, n int, seed uint64, path string, stdout, stderr io.Writer) error {
 	started := time.Now()
-	m := describeMachine(ctx)
+	m := figures.DescribeMachine(ctx)
 	var b strings.Builder
 	var missed []string
 	for _, set := range scheduleSets {
@@ -59,7 +58,7 @@ func runSchedules(ctx context.Context, n int, seed uint64, path string, stdout, 
 	if path == "" {
 		return nil
 	}
-	return writeSchedules(path, head+verdict+b.String())
+	return figures.WriteReport(path, head+verdict+b.String())
 }
 
 // missedSchedules lists the targets that ours misses.
@@ -95,7 +94,7 @@ func scheduleRow(p schedulePeer, c, ours scheduleCell, cases []scheduleCase) str
 	if c.hung >= 60 {
 		title += " (given up)"
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s | %s | %.2f | %d | %d | %d | %d |\n", title, number(float64(len(c.ticks)), 0),
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s | %s | %.2f | %d | %d | %d | %d |\n", title, figures.Number(float64(len(c.ticks)), 0),
 		nanosText(f.p50), nanosText(f.p99), nanosText(f.p9999), nanosText(f.most), nanosText(f.leastP9999), nanosText(f.leastMost), c.allocs, c.hung, refused, early, other)
 }
 
@@ -112,16 +111,16 @@ func nanosText(n int64) string {
 	}
 }
 
-func scheduleHead(m machine, n int, seed uint64, started time.Time) string {
+func scheduleHead(m figures.Machine, n int, seed uint64, started time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Next of a cron expression, beside other packages\n\nWritten by `make bench-schedules` on %s in %s: %s cases a set, "+
 		"a quarter of them for the other packages, seed %d, %d passes. Everything above Observations is replaced by the next run.\n\n",
-		started.UTC().Format("2006-01-02 15:04 UTC"), time.Since(started).Round(time.Second), number(float64(n), 0), seed, schedulePasses)
-	fmt.Fprintf(&b, "%s, %d cores, shared; %s, kernel %s; %s; load average at the start %s; duly commit %s", orUnknown(m.cpu), m.cores,
-		m.system, orUnknown(m.kernel), m.goVersion, orUnknown(m.load), orUnknown(m.commit))
+		started.UTC().Format("2006-01-02 15:04 UTC"), time.Since(started).Round(time.Second), figures.Number(float64(n), 0), seed, schedulePasses)
+	fmt.Fprintf(&b, "%s, %d cores, shared; %s, kernel %s; %s; load average at the start %s; duly commit %s", figures.OrUnknown(m.CPU), m.Cores,
+		m.System, figures.OrUnknown(m.Kernel), m.GoVersion, figures.OrUnknown(m.Load), figures.OrUnknown(m.Commit))
 	for _, p := range schedulePeers() {
 		if p.module != "" {
-			fmt.Fprintf(&b, "; %s %s", p.name, orUnknown(m.modules[p.module]))
+			fmt.Fprintf(&b, "; %s %s", p.name, figures.OrUnknown(m.Modules[p.module]))
 		}
 	}
 	fmt.Fprintf(&b, ".\n\nOne call is one Next of a random rule at a random instant from 1970 to 2099 in one of %d zones, the rule parsed "+
@@ -130,21 +129,4 @@ func scheduleHead(m machine, n int, seed uint64, started time.Time) string {
 		"that are not after the instant asked from, *other than duly* are other answers than ours, for the policies differ; see "+
 		"[schedules.md](../schedules.md).\n\n", len(scheduleZones), hangLimit)
 	return b.String()
-}
-
-// writeSchedules writes the report and keeps what the file has under Observations.
-func writeSchedules(path, text string) error {
-	kept := observations + "\n\nNone yet.\n"
-	if old, err := os.ReadFile(path); err == nil {
-		if i := bytes.Index(old, []byte(observations+"\n")); i >= 0 {
-			kept = string(old[i:])
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("make folder of report: %w", err)
-	}
-	if err := os.WriteFile(path, []byte(text+kept), 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/dulyhq/duly/bench/figures"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -42,7 +43,7 @@ type waitRow struct {
 // runWaits measures rows 10 to 12, prints the table and writes it to a file if one is named.
 func runWaits(ctx context.Context, path string, stdout, stderr io.Writer) error {
 	started := time.Now()
-	m := describeMachine(ctx)
+	m := figures.DescribeMachine(ctx)
 	var rows []waitRow
 	for _, measure := range []func() []waitRow{timedAcquire, pendingDeadlines, condCancel} {
 		runtime.GC()
@@ -59,7 +60,7 @@ func runWaits(ctx context.Context, path string, stdout, stderr io.Writer) error 
 	head := fmt.Sprintf("# Waiting beside its peers\n\nWritten by `make bench-wait` on %s. Everything above Observations is replaced by the next run.\n\n"+
 		"Machine: %s, %d cores, shared; %s, kernel %s; %s, GOMAXPROCS %s; golang.org/x/sync %s. %d samples in turns, medians, in brackets the least and "+
 		"the most. CPU is user and system time of the process.\n\n", started.UTC().Format("2006-01-02 15:04 UTC"),
-		m.cpu, m.cores, m.system, m.kernel, m.goVersion, m.gomaxprocs, m.modules["golang.org/x/sync"], waitSamples)
+		m.CPU, m.Cores, m.System, m.Kernel, m.GoVersion, m.GOMAXPROCS, m.Modules["golang.org/x/sync"], waitSamples)
 	return writeWaits(path, head+text)
 }
 
@@ -85,38 +86,38 @@ func waitTable(rows []waitRow) string {
 		ours, theirs := spreadOfValues(r.ours), spreadOfValues(r.theirs)
 		ratio, said := 0.0, ""
 		if len(r.theirs) > 0 {
-			ratio = ours.median / theirs.median
+			ratio = ours.Median / theirs.Median
 			said = ratioText(ratio)
 		}
-		ok := r.limit > 0 && ratio <= r.limit || r.limit == 0 && ours.median == r.abs
+		ok := r.limit > 0 && ratio <= r.limit || r.limit == 0 && ours.Median == r.abs
 		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s | %s |\n", r.row, r.what, figureText(ours, r.unit), r.peer, figureText(theirs, r.unit), said, r.target, verdict(ok))
 	}
 	return b.String()
 }
 
 // spreadOfValues is the middle and the ends of some values.
-func spreadOfValues(all []float64) spread {
+func spreadOfValues(all []float64) figures.Spread {
 	if len(all) == 0 {
-		return spread{}
+		return figures.Spread{}
 	}
 	sorted := slices.Sorted(slices.Values(all))
-	return spread{median: sorted[len(sorted)/2], low: sorted[0], high: sorted[len(sorted)-1], samples: len(sorted)}
+	return figures.Spread{Median: sorted[len(sorted)/2], Low: sorted[0], High: sorted[len(sorted)-1], Samples: len(sorted)}
 }
 
 // figureText writes the middle and, where they differ, the ends.
-func figureText(s spread, unit string) string {
-	if s.samples == 0 {
+func figureText(s figures.Spread, unit string) string {
+	if s.Samples == 0 {
 		return ""
 	}
 	digits := 0
-	if s.median < 10 && unit != "" {
+	if s.Median < 10 && unit != "" {
 		digits = 1
 	}
-	text := strings.TrimSpace(fmt.Sprintf("%.*f %s", digits, s.median, unit))
-	if s.low == s.high {
+	text := strings.TrimSpace(fmt.Sprintf("%.*f %s", digits, s.Median, unit))
+	if s.Low == s.High {
 		return text
 	}
-	return text + fmt.Sprintf(" [%.*f-%.*f]", digits, s.low, digits, s.high)
+	return text + fmt.Sprintf(" [%.*f-%.*f]", digits, s.Low, digits, s.High)
 }
 
 // timedAcquire is row 10: a permit that is free, asked for with a timeout of a second.

@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dulyhq/duly/bench/figures"
+)
 
 // comparing: which figures of ours stand beside which of a peer's, and whether a target is met.
 
@@ -21,14 +25,14 @@ func (r report) rowsOf(l line) (out []row) {
 			out = append(out, row{ours: cellText(f, ours)})
 		}
 		x := &out[first]
-		if s, ok := spreadOf(ours.samples, f.key); ok && f.goal.holds(ours.n) {
+		if s, ok := figures.SpreadOf(ours.samples, f.key); ok && f.goal.holds(ours.n) {
 			x.target, x.verdict = f.goal.text, "missed"
-			if f.goal.met(s.median) {
+			if f.goal.met(s.Median) {
 				x.verdict = "met"
 			}
 		}
 		for i := first; i < len(out); i++ {
-			out[i].row, out[i].n, out[i].what = l.rowOf(f), sizeText(ours.n), f.title
+			out[i].row, out[i].n, out[i].what = l.rowOf(f), figures.Size(ours.n), f.title
 		}
 	}
 	return out
@@ -36,37 +40,31 @@ func (r report) rowsOf(l line) (out []row) {
 
 // compareOne sets one peer's figure beside ours.
 func compareOne(f figure, ours, theirs *result) row {
-	x := row{row: theirs.line.rowOf(f), n: sizeText(theirs.n), what: f.title, peer: theirs.engine.title, theirs: cellText(f, theirs), ours: "-"}
+	x := row{row: theirs.line.rowOf(f), n: figures.Size(theirs.n), what: f.title, peer: theirs.engine.title, theirs: cellText(f, theirs), ours: "-"}
 	if ours == nil {
 		return x
 	}
 	x.ours = cellText(f, ours)
-	a, okA := spreadOf(ours.samples, f.key)
-	b, okB := spreadOf(theirs.samples, f.key)
-	if okA && okB && b.median > 0 {
-		x.ratio = fmt.Sprintf("%.2fx", a.median/b.median)
+	a, okA := figures.SpreadOf(ours.samples, f.key)
+	b, okB := figures.SpreadOf(theirs.samples, f.key)
+	if okA && okB && b.Median > 0 {
+		x.ratio = fmt.Sprintf("%.2fx", a.Median/b.Median)
 	}
 	return x
 }
 
 // cellText writes a figure of a cell: the median and the ends, and where it was cut.
 func cellText(f figure, r *result) string {
-	s, ok := spreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.samples, f.key)
 	switch {
 	case !ok && r.problem != "":
 		return "no result"
 	case !ok:
 		return "not measured"
 	}
-	text := number(s.median, f.digits)
-	if f.unit != "" {
-		text += " " + f.unit
-	}
-	if s.low != s.high {
-		text += fmt.Sprintf(" [%s-%s]", number(s.low, f.digits), number(s.high, f.digits))
-	}
-	if n, ok := spreadOf(r.samples, keyTasks); ok && int(n.low) < r.n {
-		text += fmt.Sprintf(" (cut at %s)", number(n.low, 0))
+	text := s.Text(f.digits, f.unit)
+	if n, ok := figures.SpreadOf(r.samples, keyTasks); ok && int(n.Low) < r.n {
+		text += fmt.Sprintf(" (cut at %s)", figures.Number(n.Low, 0))
 	}
 	return text
 }
@@ -83,7 +81,7 @@ func (r report) find(l line, engine string) *result {
 // problems lists what must not happen: it makes the run fail.
 func (r report) problems() (out []string) {
 	for _, res := range r.results {
-		at := fmt.Sprintf("%s on %s with %s", res.line.name, res.engine.name, sizeText(res.n))
+		at := fmt.Sprintf("%s on %s with %s", res.line.name, res.engine.name, figures.Size(res.n))
 		switch {
 		case res.problem != "":
 			out = append(out, at+": "+res.problem)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // A load is callers that schedule tasks in a closed loop: each calls again when it is answered.
@@ -77,7 +79,7 @@ func (r loaded) values() values {
 	n := float64(max(r.tasks, 1))
 	return values{
 		keyTasks: float64(r.tasks), keyRate: n / r.spent.wall.Seconds(), keyCPU: float64(r.spent.cpu.Nanoseconds()) / 1e3 / n,
-		keyP50: ms(quantile(r.calls, 0.5)), keyP99: ms(quantile(r.calls, 0.99)), keyMax: ms(quantile(r.calls, 1)),
+		keyP50: ms(figures.Quantile(r.calls, 0.5)), keyP99: ms(figures.Quantile(r.calls, 0.99)), keyMax: ms(figures.Quantile(r.calls, 1)),
 	}
 }
 

@@ -1,58 +1,17 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
-
-// machine is what a reader must know to judge the figures.
-type machine struct {
-	cpu, kernel, load, mount string
-	commit                   string
-	modules                  map[string]string // module path to version
-}
-
-func describeMachine(ctx context.Context, dir string) machine {
-	m := machine{
-		cpu: cpuModel(), kernel: firstLine("/proc/sys/kernel/osrelease"), load: firstLine("/proc/loadavg"), mount: mountOf(dir),
-		modules: make(map[string]string),
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			m.modules[d.Path] = d.Version
-		}
-	}
-	if out, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
-		m.commit = strings.TrimSpace(string(out))
-		if diff, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(diff) > 0 {
-			m.commit += " with changes"
-		}
-	}
-	return m
-}
-
-func cpuModel() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
-}
 
 // mountOf gives the file system that a directory lies on, with its options.
 func mountOf(dir string) string {
@@ -74,16 +33,6 @@ func mountOf(dir string) string {
 		}
 	}
 	return said
-}
-
-// firstLine gives the first line of a file, or that it is unknown.
-func firstLine(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "unknown"
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimSpace(line)
 }
 
 // disk is how long a sync takes: 1,000 appends of 4 KiB to a file, each with a sync of its data.
@@ -116,7 +65,7 @@ func measureDisk(dir string, quick bool) (d disk, err error) {
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
-	d.p50, d.p99, d.max = quantile(took, 0.5), quantile(took, 0.99), quantile(took, 1)
+	d.p50, d.p99, d.max = figures.Quantile(took, 0.5), figures.Quantile(took, 0.99), figures.Quantile(took, 1)
 	return d, nil
 }
 

@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 func main() {
@@ -64,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if rep.disk, err = measureDisk(root, opts.quick); err != nil {
 		return err
 	}
-	rep.machine = describeMachine(ctx, root)
+	rep.machine, rep.mount = figures.DescribeMachine(ctx), mountOf(root)
 	if rep.results, err = measureAll(ctx, root, opts, progress{stderr}); err != nil {
 		return err
 	}
@@ -73,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return fmt.Errorf("print tables: %w", err)
 	}
 	if opts.out != "" {
-		if err := rep.writeFile(opts.out); err != nil {
+		if err := figures.WriteReport(opts.out, rep.markdown()); err != nil {
 			return err
 		}
 	}
@@ -127,24 +129,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		known[2] = append(known[2], e.name)
 	}
 	var errs [3]error
-	o.rows, errs[0] = nameSet("row", *rows, known[0])
-	o.lines, errs[1] = nameSet("line", *lines, known[1])
-	o.engines, errs[2] = nameSet("engine", *names, known[2])
+	o.rows, errs[0] = figures.Chosen("row", *rows, known[0])
+	o.lines, errs[1] = figures.Chosen("line", *lines, known[1])
+	o.engines, errs[2] = figures.Chosen("engine", *names, known[2])
 	return o, errors.Join(errs[:]...)
-}
-
-// nameSet reads "a,b" and refuses names that are not known; nil means all.
-func nameSet(what, text string, known []string) (map[string]bool, error) {
-	if text == "" {
-		return nil, nil
-	}
-	set := make(map[string]bool)
-	for part := range strings.SplitSeq(text, ",") {
-		name := strings.TrimSpace(part)
-		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%s %q: want one of %s", what, name, strings.Join(known, ", "))
-		}
-		set[name] = true
-	}
-	return set, nil
 }

@@ -1,18 +1,19 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // report is everything measured in one run.
 type report struct {
-	machine machine
+	machine figures.Machine
+	mount   string // the file system that is measured on
 	disk    disk
 	opts    options
 	args    []string
@@ -21,41 +22,20 @@ type report struct {
 	results []*result
 }
 
-// observations is the heading from which on a report file belongs to the people who read the figures.
-const observations = "## Observations"
-
 // row is one line of a printed table: one figure of ours beside one peer's.
 type row struct {
 	row, n, what, ours, peer, theirs, ratio, target, verdict string
 }
 
-// writeFile writes the report as Markdown and keeps what the file has under Observations.
-func (r report) writeFile(path string) error {
-	kept := observations + "\n\nNone yet.\n"
-	if old, err := os.ReadFile(path); err == nil {
-		if i := bytes.Index(old, []byte(observations+"\n")); i >= 0 {
-			kept = string(old[i:])
-		}
-	}
-	var b strings.Builder
-	r.markdown(&b)
-	b.WriteString(kept)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("make folder of report: %w", err)
-	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
-}
-
-func (r report) markdown(w *strings.Builder) {
+// markdown gives the report for a file, but for its Observations.
+func (r report) markdown() string {
+	w := new(strings.Builder)
 	fmt.Fprint(w, "# The embedded store beside its peers\n\n")
 	if r.opts.quick {
 		fmt.Fprint(w, "**A quick run: it checks the harness; the figures mean nothing.**\n\n")
 	}
 	fmt.Fprintf(w, "Written by `make bench-store` or `make bench-store-large` (module `bench`, program `store`, arguments: %s) on %s in %s. "+
-		"Everything above Observations is replaced by the next run.\n\n", r.arguments(), r.started.UTC().Format("2006-01-02 15:04 UTC"),
+		"Everything above Observations is replaced by the next run.\n\n", figures.Arguments(r.args), r.started.UTC().Format("2006-01-02 15:04 UTC"),
 		r.took.Round(time.Second))
 	r.settingsTo(w)
 	r.versionsTo(w)
@@ -69,40 +49,23 @@ func (r report) markdown(w *strings.Builder) {
 		if l.note != "" {
 			fmt.Fprintf(w, "%s\n\n", l.note)
 		}
-		writeTable(w, rows)
+		w.WriteString(tableOf(rows).Markdown())
 	}
-}
-
-// arguments gives those that change what is measured, so not where the report goes.
-func (r report) arguments() string {
-	var args []string
-	for i := 0; i < len(r.args); i++ {
-		flag := strings.TrimLeft(r.args[i], "-")
-		switch {
-		case flag == "out":
-			i++ // and its value
-		case !strings.HasPrefix(flag, "out="):
-			args = append(args, r.args[i])
-		}
-	}
-	if len(args) == 0 {
-		return "(none)"
-	}
-	return strings.Join(args, " ")
+	return w.String()
 }
 
 func (r report) settingsTo(w *strings.Builder) {
 	m := r.machine
-	us := func(d time.Duration) string { return number(float64(d)/float64(time.Microsecond), 0) }
+	us := func(d time.Duration) string { return figures.Number(float64(d)/float64(time.Microsecond), 0) }
 	fmt.Fprint(w, "## Machine and settings\n\n| what | value |\n|---|---|\n")
 	for _, kv := range [][2]string{
-		{"CPU", fmt.Sprintf("%s, %d cores, shared", m.cpu, runtime.NumCPU())},
-		{"system", runtime.GOOS + "/" + runtime.GOARCH + ", kernel " + m.kernel},
-		{"file system", m.mount},
+		{"CPU", fmt.Sprintf("%s, %d cores, shared", cmp.Or(m.CPU, runtime.GOARCH), m.Cores)},
+		{"system", m.System + ", kernel " + figures.OrUnknown(m.Kernel)},
+		{"file system", r.mount},
 		{"a sync of the disk", fmt.Sprintf("p50 %s us, p99 %s us, most %s us: fdatasync of %d appends of 4 KiB, before the run",
 			us(r.disk.p50), us(r.disk.p99), us(r.disk.max), r.disk.syncs)},
-		{"load average at the start", m.load},
-		{"Go", fmt.Sprintf("%s, GOMAXPROCS %d, GOGC default", runtime.Version(), runtime.GOMAXPROCS(0))},
+		{"load average at the start", figures.OrUnknown(m.Load)},
+		{"Go", fmt.Sprintf("%s, GOMAXPROCS %s, GOGC default", m.GoVersion, m.GOMAXPROCS)},
 		{"samples", fmt.Sprintf("%d, of a peer that has to be filled %d, of 10 M tasks 1; medians, in brackets the least and the most", r.opts.count, r.opts.peers)},
 		{"budget of a peer", r.opts.budget.String() + " for filling, half of that for firing; its sample is cut where that ends"},
 	} {
@@ -126,9 +89,9 @@ func (r report) versionsTo(w *strings.Builder) {
 		engineBolt: "buckets name, due, history; calls that wait share a transaction (DB.Batch of as many as there are callers); free pages as a map and not in the file",
 	}
 	for _, e := range engines() {
-		version := r.machine.modules[e.module]
+		version := r.machine.Modules[e.module]
 		if e.name == engineDuly {
-			version = "commit " + r.machine.commit + ", Pebble " + version
+			version = "commit " + r.machine.Commit + ", Pebble " + version
 		}
 		fmt.Fprintf(w, "| %s | %s | %s |\n", e.title, version, said[e.name])
 	}
@@ -154,12 +117,12 @@ func (x row) cells() []string {
 	return []string{x.row, x.n, x.what, x.ours, x.peer, x.theirs, x.ratio, x.target, x.verdict}
 }
 
-func writeTable(w *strings.Builder, rows []row) {
-	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+func tableOf(rows []row) figures.Table {
+	t := figures.Table{columns}
 	for _, x := range rows {
-		fmt.Fprintf(w, "| %s |\n", strings.Join(x.cells(), " | "))
+		t = append(t, x.cells())
 	}
-	fmt.Fprintln(w)
+	return t
 }
 
 // tables gives the report for a terminal.
@@ -171,28 +134,7 @@ func (r report) tables() string {
 			continue
 		}
 		fmt.Fprintf(w, "row %s, %s: %s\n", l.row, l.name, l.title)
-		cells := [][]string{columns}
-		for _, x := range rows {
-			cells = append(cells, x.cells())
-		}
-		alignTo(w, cells)
-		fmt.Fprintln(w)
+		w.WriteString(tableOf(rows).Aligned())
 	}
 	return w.String()
-}
-
-func alignTo(w *strings.Builder, cells [][]string) {
-	widths := make([]int, len(columns))
-	for _, line := range cells {
-		for i, text := range line {
-			widths[i] = max(widths[i], len(text))
-		}
-	}
-	for _, line := range cells {
-		var b strings.Builder
-		for i, text := range line {
-			fmt.Fprintf(&b, "%-*s  ", widths[i], text)
-		}
-		fmt.Fprintln(w, " ", strings.TrimRight(b.String(), " "))
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // Row 16: firing.
@@ -46,7 +48,7 @@ func workFire(c *cell) values {
 	mixed, put, spent := fireMixed(eng, now, left+(filled+1)/3, c.end(2), func(i int64) item { return far(int64(c.spec.N) + i) })
 	v[keyMixedFires] = float64(mixed) / spent.wall.Seconds()
 	v[keyMixedPuts] = float64(put.tasks) / put.spent.wall.Seconds()
-	v[keyMixedP99] = ms(quantile(put.calls, 0.99))
+	v[keyMixedP99] = ms(figures.Quantile(put.calls, 0.99))
 
 	pending, err := eng.pending()
 	must("count", err)
