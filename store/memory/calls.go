@@ -59,45 +59,7 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 // Hints implements store.Hinter. A hint is there for every write after this call that gave a task a position it did not have.
 func (s *Store) Hints() (hints <-chan store.Hint, stop func()) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	ch := make(chan store.Hint, 1)
-	if s.closed {
-		close(ch)
-		return ch, func() {}
-	}
-	s.hints[ch] = struct{}{}
-	return ch, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if _, ok := s.hints[ch]; ok {
-			delete(s.hints, ch)
-			close(ch)
-		}
-	}
-}
-
-// hintLocked hands a hint to whoever listens, merged with the one that they have not taken yet.
-func (s *Store) hintLocked(h store.Hint) {
-	if h.At == store.Never {
-		return
-	}
-	for ch := range s.hints {
-		mine := h
-		select {
-		case old := <-ch:
-			mine.At = min(mine.At, old.At)
-			for i := range mine.Shards {
-				mine.Shards[i] |= old.Shards[i]
-			}
-		default:
-		}
-		ch <- mine // there is room: nobody else sends
-	}
-}
-
-func (s *Store) closeHintsLocked() {
-	for ch := range s.hints {
-		close(ch)
-	}
-	clear(s.hints)
+	l := s.hints
+	s.mu.Unlock()
+	return l.Hints()
 }

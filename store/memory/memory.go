@@ -42,7 +42,7 @@ type Store struct {
 	history history
 	running int64
 	paused  int64
-	hints   map[chan store.Hint]struct{}
+	hints   *store.Listeners
 }
 
 // A cell is where a name's task is kept: the indexes hold the cell, so that they need not change with every write.
@@ -86,7 +86,7 @@ func New(o Options) *Store {
 		clk: o.Clock, boot: o.Clock.Read().Boot,
 		tasks: map[store.Key]*cell{}, places: newSorted(place.compare), names: newSorted((*cell).compare),
 		dead: map[store.RunID]*corpse{}, deadIDs: newSorted(store.RunID.Compare),
-		history: history{byKey: map[store.Key][]*store.Event{}}, hints: map[chan store.Hint]struct{}{},
+		history: history{byKey: map[store.Key][]*store.Event{}}, hints: new(store.Listeners),
 	}
 }
 
@@ -100,7 +100,8 @@ func (s *Store) Restart() {
 	if s.closed {
 		return
 	}
-	s.closeHintsLocked()
+	s.hints.Close()
+	s.hints = new(store.Listeners)
 	s.boot = s.clk.Read().Boot
 	for _, c := range s.tasks {
 		if c.task.Running() == 0 {
@@ -126,7 +127,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.closeHintsLocked()
+	s.hints.Close()
 	s.tasks, s.places, s.names, s.dead, s.deadIDs, s.history = nil, nil, nil, nil, nil, history{}
 	return nil
 }
@@ -194,7 +195,7 @@ func write[Row, Result any](
 			s.takeLocked(k, &c, now.Now, &hint)
 		}
 	}
-	s.hintLocked(hint)
+	s.hints.Tell(hint)
 	return results, nil
 }
 

@@ -21,7 +21,7 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 	if _, err := fs.Stat(dir); err == nil {
 		return &store.Error{Op: "backup", Field: "dir", Value: dir, Want: "a directory that does not exist", Err: store.ErrInvalid}
 	}
-	err := s.view(ctx, "backup", func(c *core, _ *pdb.Snapshot) error {
+	err := s.view(ctx, "backup", func(c *core) error {
 		// In memory there is no log to copy; and a database that has written no table since it was opened may have no manifest open,
 		// of which it would copy nothing.
 		if err := c.flush(); err != nil {

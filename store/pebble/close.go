@@ -30,11 +30,8 @@ func (s *Store) close() error {
 	s.closed = true
 	c := s.core
 	s.core = nil
-	for h := range s.hints {
-		delete(s.hints, h)
-		close(h)
-	}
 	s.mu.Unlock()
+	s.hints.Close()
 	s.kill()
 	var err error
 	if c != nil {
@@ -154,7 +151,7 @@ func (s *Store) reopen(c *core) {
 		switch {
 		case err == nil && s.install(n):
 			s.o.Logger.Info("storage works again", "dir", s.dir)
-			s.hint(store.Hint{Shards: store.Shards{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, At: s.clock().Now}) // what was ErrUnknown may be due
+			s.hints.Tell(store.Hint{Shards: store.Shards{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, At: s.clock().Now}) // what was ErrUnknown may be due
 			return
 		case err == nil:
 			n.end()

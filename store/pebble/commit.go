@@ -267,10 +267,6 @@ func (c *core) apply(g *group) (err error) {
 func (c *core) publish(w *writer, g *group) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !g.batch.Empty() {
-		c.applied++
-	}
-	g.n = c.applied
 	horizon := w.m.Now + near
 	for k, e := range w.keys {
 		_, known := c.hot[k]
@@ -292,6 +288,7 @@ func (c *core) publish(w *writer, g *group) {
 	}
 	c.cool()
 	c.stats, c.running = c.st, c.running+w.running
+	g.n = c.stats.batches
 	c.hours = w.tell(c.hours)
 	w.reset()
 }
@@ -356,9 +353,7 @@ func (c *core) settle(g *group, err error, written bool) {
 		if written {
 			c.syncedTo(g.n)
 		}
-		if g.low != store.Never {
-			c.s.hint(store.Hint{Shards: g.shards, At: g.low})
-		}
+		c.s.hints.Tell(store.Hint{Shards: g.shards, At: g.low})
 	}
 	for _, x := range g.calls {
 		x.answer(err)

@@ -1,9 +1,11 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,8 +70,7 @@ type core struct {
 	hours   []hour        // of the history, in order
 	stats   state         // as of the last batch applied
 	running int64
-	applied uint64 // batches, those of earlier openings too
-	synced  uint64
+	synced  uint64 // batches, those of earlier openings too, as stats.batches counts those applied
 	waiters []waiter
 	failure error         // why the core has ended
 	broken  chan struct{} // closed when it has
@@ -111,7 +112,7 @@ func (c *core) finish(sc *scan) {
 func (c *core) published() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.applied
+	return c.stats.batches
 }
 
 // settled waits until what readers may have seen is synced.
@@ -122,11 +123,11 @@ func (c *core) settled(ctx context.Context, op string) error {
 		err := c.failure
 		c.mu.Unlock()
 		return &store.Error{Op: op, Err: err}
-	case c.synced >= c.applied:
+	case c.synced >= c.stats.batches:
 		c.mu.Unlock()
 		return nil
 	}
-	w := waiter{n: c.applied, done: make(chan struct{})}
+	w := waiter{n: c.stats.batches, done: make(chan struct{})}
 	c.waiters = append(c.waiters, w)
 	c.mu.Unlock()
 	select {
@@ -220,36 +221,71 @@ func (e oneLineError) Error() string {
 
 func (e oneLineError) Unwrap() error { return e.error }
 
+// shut closes what was read from. Its error counts if there is none yet.
+func shut(err *error, c io.Closer) {
+	if cerr := c.Close(); *err == nil && cerr != nil {
+		*err = blame(cerr)
+	}
+}
+
+// fetch shows a value, which is not to be kept, and says whether there is one.
+func fetch(r pdb.Reader, key []byte, use func(v []byte) error) (found bool, err error) {
+	v, closer, err := r.Get(key)
+	if errors.Is(err, pdb.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, blame(err)
+	}
+	defer shut(&err, closer)
+	return true, use(v)
+}
+
+// each shows keys, the newest first if asked to, until show wants no more.
+func each(r pdb.Reader, o *pdb.IterOptions, newest bool, show func(it *pdb.Iterator) (more bool, err error)) (err error) {
+	it, err := r.NewIter(o)
+	if err != nil {
+		return blame(err)
+	}
+	defer shut(&err, it)
+	first, step := it.First, it.Next
+	if newest {
+		first, step = it.Last, it.Prev
+	}
+	for ok := first(); ok; ok = step() {
+		if more, err := show(it); err != nil || !more {
+			return err
+		}
+	}
+	return blameIf(it.Error())
+}
+
+// kindOf are the keys of one kind.
+func kindOf(kind byte) *pdb.IterOptions {
+	return &pdb.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}}
+}
+
 // read returns a task from a reader of the database, without what claims have changed of it.
 func read(r pdb.Reader, k store.Key) (e entry, err error) {
-	v, closer, err := r.Get(nameKey(nil, keyTask, k))
-	if errors.Is(err, pdb.ErrNotFound) {
-		return entry{}, nil
-	}
-	if err != nil {
-		return entry{}, blame(err)
-	}
-	if len(v) != 16 {
-		_ = closer.Close() // it has nothing to say: the value is what is wrong
-		return entry{}, fmt.Errorf("%w: the place of task %q", store.ErrCorrupt, k.String())
-	}
-	pos := parseInstant(v)
-	if err := closer.Close(); err != nil {
-		return entry{}, blame(err)
-	}
-	v, closer, err = r.Get(dueKey(nil, pos, k))
-	if err != nil {
-		if errors.Is(err, pdb.ErrNotFound) {
-			err = fmt.Errorf("%w: task %q is not at its place", store.ErrCorrupt, k.String())
+	var pos store.Instant
+	found, err := fetch(r, nameKey(nil, keyTask, k), func(v []byte) error {
+		if len(v) != 16 {
+			return fmt.Errorf("%w: the place of task %q", store.ErrCorrupt, k.String())
 		}
-		return entry{}, blame(err)
+		pos = parseInstant(v)
+		return nil
+	})
+	if err != nil || !found {
+		return entry{}, err
 	}
-	defer func() {
-		if cerr := closer.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	return decodeTask(r, k, pos, v)
+	found, err = fetch(r, dueKey(nil, pos, k), func(v []byte) (err error) {
+		e, err = decodeTask(r, k, pos, v)
+		return err
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("%w: task %q is not at its place", store.ErrCorrupt, k.String())
+	}
+	return e, err
 }
 
 // decodeTask takes the value of a due key apart, and fetches a payload that is kept apart.
@@ -261,16 +297,15 @@ func decodeTask(r pdb.Reader, k store.Key, pos store.Instant, v []byte) (e entry
 		return entry{}, fmt.Errorf("task %q: %w", k.String(), err)
 	}
 	if large {
-		p, closer, err := r.Get(nameKey(nil, keyPayload, k))
-		if err != nil {
-			if errors.Is(err, pdb.ErrNotFound) {
-				err = fmt.Errorf("%w: the payload of task %q is gone", store.ErrCorrupt, k.String())
-			}
-			return entry{}, blame(err)
+		found, err := fetch(r, nameKey(nil, keyPayload, k), func(p []byte) error {
+			t.Payload = bytes.Clone(p)
+			return nil
+		})
+		if err == nil && !found {
+			err = fmt.Errorf("%w: the payload of task %q is gone", store.ErrCorrupt, k.String())
 		}
-		t.Payload = append([]byte(nil), p...)
-		if err := closer.Close(); err != nil {
-			return entry{}, blame(err)
+		if err != nil {
+			return entry{}, err
 		}
 	}
 	return entry{t: t, pos: pos, large: large}, nil

@@ -70,59 +70,40 @@ func dayOf(r pdb.Reader, hours []hour, k store.Key, hash uint64, day uint32, at 
 		end = math.MaxInt64
 	}
 	lower, upper := indexKey(nil, day*24, hash, at.after+1), indexKey(nil, day*24, hash, max(end, at.after+1))
-	it, err := r.NewIter(&pdb.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return false, blame(err)
-	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	first, step := it.First, it.Next
-	if at.newest {
-		first, step = it.Last, it.Prev
-	}
-	for ok := first(); ok; ok = step() {
+	more = true
+	err = each(r, &pdb.IterOptions{LowerBound: lower, UpperBound: upper}, at.newest, func(it *pdb.Iterator) (bool, error) {
 		seq := int64(binary.BigEndian.Uint64(it.Key()[13:]))
 		h, found := hourAt(hours, seq)
 		if !found || h < at.from {
-			continue // trimmed, or before what is asked for
+			return true, nil // trimmed, or before what is asked for
 		}
 		e, found, err := entryAt(r, h, seq)
-		if err != nil {
-			return false, err
+		if err == nil && found && e.Key == k {
+			more = show(e)
 		}
-		if found && e.Key == k && !show(e) {
-			return false, nil
-		}
-	}
-	if err := it.Error(); err != nil {
-		return false, blame(err)
-	}
-	return true, nil
+		return more, err
+	})
+	return more, err
 }
 
 func entryAt(r pdb.Reader, h uint32, seq int64) (e store.Event, found bool, err error) {
-	v, closer, err := r.Get(historyKey(nil, h, seq))
-	if err == pdb.ErrNotFound { //nolint:errorlint // it is never wrapped; the index outlives what it points to
-		return e, false, nil
-	}
-	if err != nil {
-		return e, false, blame(err)
-	}
-	e, err = decodeEvent(v, seq)
-	if cerr := closer.Close(); err == nil && cerr != nil {
-		err = blame(cerr)
-	}
+	found, err = fetch(r, historyKey(nil, h, seq), func(v []byte) (err error) {
+		e, err = parseEntry(v, seq)
+		return err
+	})
+	return e, found, err // it may not be there: the index outlives what it points to
+}
+
+func parseEntry(v []byte, seq int64) (store.Event, error) {
+	e, err := decodeEvent(v, seq)
 	if err != nil {
 		err = fmt.Errorf("entry %d of the history: %w", seq, err)
 	}
-	return e, err == nil, err
+	return e, err
 }
 
 // entries shows all entries until show says no.
-func entries(r pdb.Reader, hours []hour, at entryRange, show func(e store.Event) bool) (err error) {
+func entries(r pdb.Reader, hours []hour, at entryRange, show func(e store.Event) bool) error {
 	lower := historyKey(nil, at.from, 0)
 	if at.after > 0 {
 		if h, ok := hourAt(hours, at.after+1); ok && h >= at.from {
@@ -139,36 +120,14 @@ func entries(r pdb.Reader, hours []hour, at entryRange, show func(e store.Event)
 			return nil
 		}
 	}
-	it, err := r.NewIter(&pdb.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return blame(err)
-	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	first, step := it.First, it.Next
-	if at.newest {
-		first, step = it.Last, it.Prev
-	}
-	for ok := first(); ok; ok = step() {
+	return each(r, &pdb.IterOptions{LowerBound: lower, UpperBound: upper}, at.newest, func(it *pdb.Iterator) (bool, error) {
 		seq := int64(binary.BigEndian.Uint64(it.Key()[5:]))
 		if seq <= at.after {
-			continue
+			return true, nil
 		}
-		e, err := decodeEvent(it.Value(), seq)
-		if err != nil {
-			return fmt.Errorf("entry %d of the history: %w", seq, err)
-		}
-		if !show(e) {
-			return nil
-		}
-	}
-	if err := it.Error(); err != nil {
-		return blame(err)
-	}
-	return nil
+		e, err := parseEntry(it.Value(), seq)
+		return err == nil && show(e), err
+	})
 }
 
 // History implements store.Store.
@@ -177,7 +136,7 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []sto
 	if limit <= 0 {
 		limit = 100
 	}
-	err = s.view(ctx, "history", func(c *core, snap *pdb.Snapshot) error {
+	err = s.view(ctx, "history", func(c *core) error {
 		c.mu.Lock()
 		hours := c.hours
 		c.mu.Unlock()
@@ -191,10 +150,12 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []sto
 			}
 			return len(events) < limit && ctx.Err() == nil
 		}
-		if q.Key == (store.Key{}) {
-			return entries(snap, hours, at, show)
-		}
-		return entriesOf(snap, hours, q.Key, at, show)
+		return c.snapshot(func(snap *pdb.Snapshot) error {
+			if q.Key == (store.Key{}) {
+				return entries(snap, hours, at, show)
+			}
+			return entriesOf(snap, hours, q.Key, at, show)
+		})
 	})
 	return events, err
 }
@@ -283,26 +244,16 @@ const beforeMost = 10_000
 
 // before counts the first entries of an hour that are older than an instant: an hour lasts for long if the clock was set back in it.
 func (w *writer) before(h hour, from store.Instant) (n int64, err error) {
-	it, err := w.c.db.NewIter(&pdb.IterOptions{LowerBound: historyKey(nil, h.hour, h.first), UpperBound: historyKey(nil, h.hour+1, 0)})
-	if err != nil {
-		return 0, blame(err)
-	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	for ok := it.First(); ok && n < beforeMost; ok = it.Next() {
+	o := &pdb.IterOptions{LowerBound: historyKey(nil, h.hour, h.first), UpperBound: historyKey(nil, h.hour+1, 0)}
+	err = each(w.c.db, o, false, func(it *pdb.Iterator) (bool, error) {
 		e, err := decodeEvent(it.Value(), 0)
-		if err != nil {
-			return n, err
+		old := err == nil && e.At < from
+		if old {
+			n++
 		}
-		if e.At >= from {
-			return n, nil
-		}
-		n++
-	}
-	return n, blameIf(it.Error())
+		return old && n < beforeMost, err
+	})
+	return n, err
 }
 
 // forget takes an hour out.
@@ -336,28 +287,15 @@ func (w *writer) deadBefore(from store.Instant) (gone [][]byte, err error) {
 	if from == 0 {
 		return nil, nil
 	}
-	it, err := w.c.db.NewIter(&pdb.IterOptions{LowerBound: []byte{keyDead}, UpperBound: []byte{keyDead + 1}})
-	if err != nil {
-		return nil, blame(err)
-	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	for ok := it.First(); ok; ok = it.Next() {
+	err = each(w.c.db, kindOf(keyDead), false, func(it *pdb.Iterator) (bool, error) {
 		d := decoder{b: it.Value()}
 		id, ok := parseDeadKey(it.Key())
 		d.version()
-		if died := d.instant(); d.err != nil || !ok || died >= from {
-			continue
-		}
-		if t, seen := w.deaths[id]; !seen || t != nil { // else this batch has taken it out
+		old := d.instant() < from && d.err == nil && ok          // what can't be read is left to who reads it
+		if t, seen := w.deaths[id]; old && (!seen || t != nil) { // else this batch has taken it out
 			gone = append(gone, bytes.Clone(it.Key()))
 		}
-	}
-	if err := it.Error(); err != nil {
-		return nil, blame(err)
-	}
-	return gone, nil
+		return true, nil
+	})
+	return gone, err
 }

@@ -40,7 +40,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if dir == "" {
 		return nil, &store.Error{Op: "open", Field: "dir", Value: `""`, Want: "a directory", Err: store.ErrInvalid}
 	}
-	s := &Store{dir: dir, o: o, hints: map[chan store.Hint]struct{}{}}
+	s := &Store{dir: dir, o: o}
 	s.life, s.kill = context.WithCancel(context.Background())
 	if err := s.acquire(); err != nil {
 		if errors.Is(err, store.ErrInvalid) {
@@ -314,26 +314,27 @@ func (c *core) load(leases map[store.Key]entry) error {
 	if err := c.loadState(); err != nil {
 		return err
 	}
-	if err := c.each(keyHours, func(k, v []byte) error {
-		h, err := decodeHour(k, v)
+	err := each(c.db, kindOf(keyHours), false, func(it *pdb.Iterator) (bool, error) {
+		h, err := decodeHour(it.Key(), it.Value())
 		c.hours = append(c.hours, h)
-		return err
-	}); err != nil {
+		return true, err
+	})
+	if err != nil {
 		return err
 	}
-	return c.each(keyLive, func(k, v []byte) error {
-		key, ok := parseKey(k[1:])
+	return each(c.db, kindOf(keyLive), false, func(it *pdb.Iterator) (bool, error) {
+		key, ok := parseKey(it.Key()[1:])
 		if !ok {
-			return store.ErrCorrupt
+			return false, store.ErrCorrupt
 		}
 		e, err := read(c.db, key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if e.t == nil {
-			return fmt.Errorf("%w: attempts of task %q, which is not there", store.ErrCorrupt, key.String())
+			return false, fmt.Errorf("%w: attempts of task %q, which is not there", store.ErrCorrupt, key.String())
 		}
-		d := decoder{b: v}
+		d := decoder{b: it.Value()}
 		if gen := d.overlay(e.t); gen != e.t.Generation {
 			d.fail(fmt.Sprintf("attempts of generation %d of task %q, which is of %d", gen, key.String(), e.t.Generation))
 		}
@@ -348,43 +349,35 @@ func (c *core) load(leases map[store.Key]entry) error {
 		}
 		c.hot[key] = e
 		c.running += int64(e.t.Running())
-		return d.end()
+		return true, d.end()
 	})
 }
 
 func (c *core) loadState() error {
-	v, closer, err := c.db.Get(metaFormat)
-	if errors.Is(err, pdb.ErrNotFound) {
+	found, err := fetch(c.db, metaFormat, func(v []byte) error {
+		got := uint32(0)
+		if len(v) == 4 {
+			got = binary.BigEndian.Uint32(v)
+		}
+		if got != formatVersion {
+			return fmt.Errorf("%w: format %d, want %d: use the version of duly that wrote it, or a newer one", store.ErrFormat, got, formatVersion)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
 		if err := c.checkMark(); err != nil {
 			return err
 		}
 		return c.format()
 	}
-	if err != nil {
-		return blame(err)
-	}
-	ok, got := len(v) == 4, uint32(0)
-	if ok {
-		got = binary.BigEndian.Uint32(v)
-	}
-	if err := closer.Close(); err != nil {
-		return blame(err)
-	}
-	if !ok || got != formatVersion {
-		return fmt.Errorf("%w: format %d, want %d: use the version of duly that wrote it, or a newer one", store.ErrFormat, got, formatVersion)
-	}
-	if v, closer, err = c.db.Get(metaState); err != nil {
-		if errors.Is(err, pdb.ErrNotFound) {
-			err = fmt.Errorf("%w: the counters are gone", store.ErrCorrupt)
-		}
-		return blame(err)
-	}
-	err = c.st.decode(v)
-	if cerr := closer.Close(); err == nil && cerr != nil {
-		err = blame(cerr)
-	}
-	if err != nil {
+	if found, err = fetch(c.db, metaState, c.st.decode); err != nil {
 		return err
+	}
+	if !found {
+		return fmt.Errorf("%w: the counters are gone", store.ErrCorrupt)
 	}
 	if err := c.checkMark(); err != nil {
 		return err
@@ -397,7 +390,7 @@ func (c *core) loadState() error {
 	case !errors.Is(err, os.ErrNotExist):
 		return blame(err)
 	}
-	c.stats, c.applied, c.synced = c.st, c.st.batches, c.st.batches
+	c.stats, c.synced = c.st, c.st.batches
 	return nil
 }
 
@@ -429,16 +422,11 @@ func blameIf(err error) error {
 
 // format makes an empty database a store.
 func (c *core) format() error {
-	it, err := c.db.NewIter(nil)
+	err := each(c.db, nil, false, func(*pdb.Iterator) (bool, error) {
+		return false, fmt.Errorf("%w: it holds data, but none of a store's", store.ErrFormat)
+	})
 	if err != nil {
-		return blame(err)
-	}
-	foreign := it.First()
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return blame(err)
-	}
-	if foreign {
-		return fmt.Errorf("%w: it holds data, but none of a store's", store.ErrFormat)
+		return err
 	}
 	b := c.db.NewBatch()
 	_ = b.Set(metaFormat, binary.BigEndian.AppendUint32(nil, formatVersion), nil) // not applied yet: refuses nothing
@@ -448,23 +436,4 @@ func (c *core) format() error {
 		opt = pdb.NoSync
 	}
 	return blameIf(b.Commit(opt))
-}
-
-// each shows all keys of a kind.
-func (c *core) each(kind byte, show func(k, v []byte) error) (err error) {
-	it, err := c.db.NewIter(&pdb.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
-	if err != nil {
-		return blame(err)
-	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	for ok := it.First(); ok; ok = it.Next() {
-		if err := show(it.Key(), it.Value()); err != nil {
-			return err
-		}
-	}
-	return blameIf(it.Error())
 }

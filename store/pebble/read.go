@@ -21,7 +21,7 @@ const (
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
 	tasks := make([]*store.Task, len(keys))
-	err := s.view(ctx, "get", func(c *core, _ *pdb.Snapshot) error {
+	err := s.view(ctx, "get", func(c *core) error {
 		for i, k := range keys {
 			t, err := c.get(k)
 			if err != nil {
@@ -51,11 +51,10 @@ func (c *core) get(k store.Key) (*store.Task, error) {
 	}
 	sc := c.begin()
 	defer c.finish(sc)
-	snap := c.db.NewSnapshot()
-	e, err := read(snap, k)
-	if cerr := snap.Close(); err == nil && cerr != nil {
-		err = blame(cerr)
-	}
+	err := c.snapshot(func(snap *pdb.Snapshot) (err error) {
+		e, err = read(snap, k)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +75,7 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (page store.DuePage, 
 		limit = 1000
 	}
 	limit = min(limit, dueMost)
-	err = s.view(ctx, "due", func(c *core, _ *pdb.Snapshot) (err error) {
+	err = s.view(ctx, "due", func(c *core) (err error) {
 		page, err = c.due(&q, limit)
 		return err
 	})
@@ -93,11 +92,7 @@ func (c *core) due(q *store.DueQuery, limit int) (page store.DuePage, err error)
 	sc := c.begin()
 	defer c.finish(sc)
 	snap := c.db.NewSnapshot()
-	defer func() {
-		if cerr := snap.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
+	defer shut(&err, snap)
 	whole := q.After == (store.Cursor{})
 	c.mu.Lock()
 	floor := c.floor
@@ -108,14 +103,7 @@ func (c *core) due(q *store.DueQuery, limit int) (page store.DuePage, err error)
 			lower = after
 		}
 	}
-	it, err := snap.NewIter(&pdb.IterOptions{LowerBound: lower, UpperBound: []byte{keyDue + 1}})
-	if err != nil {
-		return page, blame(err)
-	}
-	list, first, err := c.walk(it, snap, q, limit, &page)
-	if cerr := it.Close(); err == nil && cerr != nil {
-		err = blame(cerr)
-	}
+	list, first, err := walk(snap, lower, q, limit, &page)
 	if err != nil {
 		return page, err
 	}
@@ -139,40 +127,39 @@ func (c *core) due(q *store.DueQuery, limit int) (page store.DuePage, err error)
 }
 
 // walk reads a page of places, and completes the page but for its tasks. First is the position of the first that there is.
-func (c *core) walk(it *pdb.Iterator, snap *pdb.Snapshot, q *store.DueQuery, limit int, page *store.DuePage) (list []found, first store.Instant, err error) {
+func walk(snap *pdb.Snapshot, lower []byte, q *store.DueQuery, limit int, page *store.DuePage) (list []found, first store.Instant, err error) {
 	first, page.Next = store.Never, store.Never
-	for ok := it.First(); ok; ok = it.Next() {
+	o := &pdb.IterOptions{LowerBound: lower, UpperBound: []byte{keyDue + 1}}
+	err = each(snap, o, false, func(it *pdb.Iterator) (bool, error) {
 		key := it.Key()
-		pos := parseInstant(key[1:])
-		if first == store.Never {
-			first = pos
+		if len(key) < 9 {
+			return false, store.ErrCorrupt
 		}
+		pos := parseInstant(key[1:])
+		first = min(first, pos)
 		if pos > q.Until {
 			page.Next = pos
-			break
+			return false, nil
 		}
-		k, okKey := parseKey(key[9:])
-		if !okKey {
-			return nil, first, store.ErrCorrupt
+		k, ok := parseKey(key[9:])
+		if !ok {
+			return false, store.ErrCorrupt
 		}
 		if q.Shards != nil && !q.Shards.Has(k.Shard()) {
-			continue
+			return true, nil
 		}
-		if len(list) == limit {
-			page.More = true
-			break
+		if page.More = len(list) == limit; page.More {
+			return false, nil
 		}
 		e, err := decodeTask(snap, k, pos, it.Value())
 		if err != nil {
-			return nil, first, err
+			return false, err
 		}
 		list = append(list, found{e: e})
 		page.Cursor = store.Cursor{At: pos, Key: k}
-	}
-	if err := it.Error(); err != nil {
-		return nil, first, blame(err)
-	}
-	return list, first, nil
+		return true, nil
+	})
+	return list, first, err
 }
 
 // freshen takes what is remembered for what was read, notes what was written since, and remembers the rest.
@@ -215,13 +202,11 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 	if limit <= 0 {
 		limit = 100
 	}
-	err = s.view(ctx, "list", func(c *core, snap *pdb.Snapshot) (err error) {
-		if q.State == store.Dead {
-			page, err = listDead(snap, &q, after, min(limit, listMost))
+	err = s.view(ctx, "list", func(c *core) error {
+		return c.snapshot(func(snap *pdb.Snapshot) (err error) {
+			page, err = c.list(snap, &q, after, min(limit, listMost))
 			return err
-		}
-		page, err = c.list(snap, &q, after, min(limit, listMost))
-		return err
+		})
 	})
 	return page, err
 }
@@ -248,99 +233,75 @@ func span(kind byte, q *store.Query, after []byte) *pdb.IterOptions {
 	return &pdb.IterOptions{LowerBound: lower, UpperBound: upper}
 }
 
+// list reads a page of tasks, or of dead runs.
 func (c *core) list(snap *pdb.Snapshot, q *store.Query, after []byte, limit int) (page store.Page, err error) {
-	it, err := snap.NewIter(span(keyTask, q, after))
-	if err != nil {
-		return page, blame(err)
+	kind, load := byte(keyTask), c.listed
+	if q.State == store.Dead {
+		kind, load = keyDead, listedDead
 	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	looked := 0
-	for ok := it.First(); ok; ok = it.Next() {
-		k, okKey := parseKey(it.Key()[1:])
-		if !okKey {
-			return page, store.ErrCorrupt
-		}
-		if len(page.Tasks) == limit || looked == listMost {
-			return page, nil
+	looked, more := 0, false
+	err = each(snap, span(kind, q, after), false, func(it *pdb.Iterator) (bool, error) {
+		if more = len(page.Tasks) == limit || looked == listMost; more {
+			return false, nil
 		}
 		page.Cursor = base64.RawURLEncoding.EncodeToString(it.Key()[1:])
-		if !strings.HasPrefix(k.Name, q.Prefix) {
-			continue
-		}
 		looked++
-		t, err := c.get(k)
-		if err != nil {
-			return page, err
-		}
-		if t != nil && selects(q, t) {
+		t, pos, err := load(it, q.Prefix)
+		if err == nil && t != nil && selects(q, t, pos) {
 			page.Tasks = append(page.Tasks, t)
 		}
+		return true, err
+	})
+	if !more {
+		page.Cursor = ""
 	}
-	if err := it.Error(); err != nil {
-		return page, blame(err)
-	}
-	page.Cursor = ""
-	return page, nil
+	return page, err
 }
 
-func selects(q *store.Query, t *store.Task) bool {
-	pos := t.Position()
+// listed returns the task of a name, as it is now, if the name has a prefix.
+func (c *core) listed(it *pdb.Iterator, prefix string) (*store.Task, store.Instant, error) {
+	k, ok := parseKey(it.Key()[1:])
+	if !ok {
+		return nil, 0, store.ErrCorrupt
+	}
+	if !strings.HasPrefix(k.Name, prefix) {
+		return nil, 0, nil
+	}
+	t, err := c.get(k)
+	if err != nil || t == nil {
+		return nil, 0, err
+	}
+	return t, t.Position(), nil
+}
+
+// listedDead returns a dead run, with its task, if the name has a prefix.
+func listedDead(it *pdb.Iterator, prefix string) (*store.Task, store.Instant, error) {
+	id, ok := parseDeadKey(it.Key())
+	if !ok {
+		return nil, 0, store.ErrCorrupt
+	}
+	if !strings.HasPrefix(id.Name, prefix) {
+		return nil, 0, nil
+	}
+	_, t, err := decodeDead(id.Key, it.Value())
+	if err != nil {
+		return nil, 0, err
+	}
+	return t, t.Runs[0].Due, nil
+}
+
+// selects says whether a query asks for a task at a position, where the name is right already.
+func selects(q *store.Query, t *store.Task, pos store.Instant) bool {
 	switch {
 	case q.Kind != "" && t.Kind != q.Kind,
 		q.Tag != "" && !slices.Contains(t.Tags, q.Tag),
-		q.State != store.None && t.State() != q.State,
+		q.State != store.None && q.State != store.Dead && t.State() != q.State,
 		q.Paused && !t.Paused(),
 		q.DueFrom != 0 && pos < q.DueFrom,
 		q.DueUntil != 0 && pos > q.DueUntil:
 		return false
 	}
 	return true
-}
-
-func listDead(snap *pdb.Snapshot, q *store.Query, after []byte, limit int) (page store.Page, err error) {
-	it, err := snap.NewIter(span(keyDead, q, after))
-	if err != nil {
-		return page, blame(err)
-	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	looked := 0
-	for ok := it.First(); ok; ok = it.Next() {
-		id, okKey := parseDeadKey(it.Key())
-		if !okKey {
-			return page, store.ErrCorrupt
-		}
-		if len(page.Tasks) == limit || looked == listMost {
-			return page, nil
-		}
-		page.Cursor = base64.RawURLEncoding.EncodeToString(it.Key()[1:])
-		if !strings.HasPrefix(id.Name, q.Prefix) {
-			continue
-		}
-		looked++
-		_, t, err := decodeDead(id.Key, it.Value())
-		if err != nil {
-			return page, err
-		}
-		due := t.Runs[0].Due
-		if q.Kind != "" && t.Kind != q.Kind || q.Tag != "" && !slices.Contains(t.Tags, q.Tag) || q.Paused && !t.Paused() ||
-			q.DueFrom != 0 && due < q.DueFrom || q.DueUntil != 0 && due > q.DueUntil {
-			continue
-		}
-		page.Tasks = append(page.Tasks, t)
-	}
-	if err := it.Error(); err != nil {
-		return page, blame(err)
-	}
-	page.Cursor = ""
-	return page, nil
 }
 
 // mayHave says whether a name may be there, false if it surely is not.
@@ -380,31 +341,19 @@ func (c *core) refill() {
 }
 
 // fill adds all names that there are. Those that come meanwhile the committer adds.
-func (c *core) fill(f *filter) (err error) {
-	it, err := c.db.NewIter(&pdb.IterOptions{LowerBound: []byte{keyTask}, UpperBound: []byte{keyTask + 1}})
-	if err != nil {
-		return blame(err)
-	}
-	defer func() {
-		if cerr := it.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
+func (c *core) fill(f *filter) error {
 	n := 0
-	for ok := it.First(); ok; ok = it.Next() {
+	return each(c.db, kindOf(keyTask), false, func(it *pdb.Iterator) (bool, error) {
 		if k, ok := parseKey(it.Key()[1:]); ok {
 			f.add(hashKey(k))
 		}
 		if n++; n%4096 == 0 {
 			select {
 			case <-c.stop:
-				return store.ErrClosed
+				return false, store.ErrClosed
 			default:
 			}
 		}
-	}
-	if err := it.Error(); err != nil {
-		return blame(err)
-	}
-	return nil
+		return true, nil
+	})
 }

@@ -25,7 +25,7 @@ type Store struct {
 	closed  bool
 	life    context.Context //nolint:containedctx // it ends with Close
 	kill    context.CancelFunc
-	hints   map[chan store.Hint]struct{}
+	hints   store.Listeners
 	durable atomic.Uint64 // batches that are synced
 	free    int64         // bytes, when last looked at
 	looked  store.Instant
@@ -88,7 +88,7 @@ func (s *Store) do(ctx context.Context, op string, rows int, apply func(w *write
 }
 
 // view lets f read, and waits until what it may have seen is synced.
-func (s *Store) view(ctx context.Context, op string, f func(c *core, snap *pdb.Snapshot) error) error {
+func (s *Store) view(ctx context.Context, op string, f func(c *core) error) error {
 	c, err := s.enter(ctx, op)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (s *Store) view(ctx context.Context, op string, f func(c *core, snap *pdb.S
 	return c.settled(ctx, op)
 }
 
-func (c *core) view(f func(c *core, snap *pdb.Snapshot) error) (err error) {
+func (c *core) view(f func(c *core) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = caught(v)
@@ -119,13 +119,14 @@ func (c *core) view(f func(c *core, snap *pdb.Snapshot) error) (err error) {
 		}
 		return store.ErrClosed
 	}
+	return f(c)
+}
+
+// snapshot lets f read the database as it is at one moment.
+func (c *core) snapshot(f func(snap *pdb.Snapshot) error) (err error) {
 	snap := c.db.NewSnapshot()
-	defer func() {
-		if cerr := snap.Close(); err == nil && cerr != nil {
-			err = blame(cerr)
-		}
-	}()
-	return f(c, snap)
+	defer shut(&err, snap)
+	return f(snap)
 }
 
 // Put implements store.Store. With too little free space it is refused.
@@ -137,22 +138,28 @@ func (s *Store) Put(ctx context.Context, puts []store.Put) ([]store.PutResult, e
 	if err := s.room("put", size); err != nil {
 		return nil, err
 	}
-	res := make([]store.PutResult, len(puts))
-	err := s.do(ctx, "put", len(puts), func(w *writer, i int) {
-		e, err := w.lookup(puts[i].Key)
+	return write(ctx, s, "put", puts, func(x *store.Put) store.Key { return x.Key }, (*store.Put).Apply,
+		func(err error) store.PutResult { return store.PutResult{Err: err} }, (*writer).write)
+}
+
+// write hands rows in. Fault makes the answer to a row whose task can't be read.
+func write[X, R any](
+	ctx context.Context, s *Store, op string, rows []X, key func(x *X) store.Key,
+	apply func(x *X, t *store.Task, m *store.Moment) (store.Change, R), fault func(err error) R,
+	put func(w *writer, k store.Key, old entry, chg *store.Change),
+) ([]R, error) {
+	res := make([]R, len(rows))
+	err := s.do(ctx, op, len(rows), func(w *writer, i int) {
+		k := key(&rows[i])
+		e, err := w.lookup(k)
 		if err != nil {
-			res[i].Err = &store.Error{Op: "put", Key: puts[i].Key, Err: err}
+			res[i] = fault(&store.Error{Op: op, Key: k, Err: err})
 			return
 		}
 		var chg store.Change
-		chg, res[i] = puts[i].Apply(e.t, &w.m)
-		w.write(puts[i].Key, e, &chg)
+		chg, res[i] = apply(&rows[i], e.t, &w.m)
+		put(w, k, e, &chg)
 	})
-	return answer(res, err)
-}
-
-// answer returns results, or the error alone.
-func answer[R any](res []R, err error) ([]R, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -161,89 +168,37 @@ func answer[R any](res []R, err error) ([]R, error) {
 
 // Cancel implements store.Store.
 func (s *Store) Cancel(ctx context.Context, cancels []store.Cancel) ([]store.CancelResult, error) {
-	res := make([]store.CancelResult, len(cancels))
-	err := s.do(ctx, "cancel", len(cancels), func(w *writer, i int) {
-		e, err := w.lookup(cancels[i].Key)
-		if err != nil {
-			res[i].Err = &store.Error{Op: "cancel", Key: cancels[i].Key, Err: err}
-			return
-		}
-		var chg store.Change
-		chg, res[i] = cancels[i].Apply(e.t, &w.m)
-		w.write(cancels[i].Key, e, &chg)
-	})
-	return answer(res, err)
+	return write(ctx, s, "cancel", cancels, func(x *store.Cancel) store.Key { return x.Key }, (*store.Cancel).Apply,
+		func(err error) store.CancelResult { return store.CancelResult{Err: err} }, (*writer).write)
 }
 
 // Edit implements store.Store.
 func (s *Store) Edit(ctx context.Context, edits []store.Edit) ([]store.EditResult, error) {
-	res := make([]store.EditResult, len(edits))
-	err := s.do(ctx, "edit", len(edits), func(w *writer, i int) {
-		e, err := w.lookup(edits[i].Key)
-		if err != nil {
-			res[i].Err = &store.Error{Op: "edit", Key: edits[i].Key, Err: err}
-			return
-		}
-		var chg store.Change
-		chg, res[i] = edits[i].Apply(e.t, &w.m)
-		w.write(edits[i].Key, e, &chg)
-	})
-	return answer(res, err)
+	return write(ctx, s, "edit", edits, func(x *store.Edit) store.Key { return x.Key }, (*store.Edit).Apply,
+		func(err error) store.EditResult { return store.EditResult{Err: err} }, (*writer).write)
 }
 
 // Claim implements store.Store. Every claim is synced, whether FirstStart or not.
 func (s *Store) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
-	res := make([]store.ClaimResult, len(claims))
-	err := s.do(ctx, "claim", len(claims), func(w *writer, i int) {
-		e, err := w.lookup(claims[i].Key)
-		if err != nil {
-			res[i].Err = &store.Error{Op: "claim", Key: claims[i].Key, Err: err}
-			return
-		}
-		var chg store.Change
-		chg, res[i] = claims[i].Apply(e.t, &w.m)
-		w.write(claims[i].Key, e, &chg)
-	})
-	return answer(res, err)
+	return write(ctx, s, "claim", claims, func(x *store.Claim) store.Key { return x.Key }, (*store.Claim).Apply,
+		func(err error) store.ClaimResult { return store.ClaimResult{Err: err} }, (*writer).write)
 }
 
 // Renew implements store.Store. Leases are kept in memory: they end with the process.
 func (s *Store) Renew(ctx context.Context, renewals []store.Renewal) ([]store.RenewResult, error) {
-	res := make([]store.RenewResult, len(renewals))
-	err := s.do(ctx, "renew", len(renewals), func(w *writer, i int) {
-		e, err := w.lookup(renewals[i].Key)
-		if err != nil {
-			res[i].Err = &store.Error{Op: "renew", Key: renewals[i].Key, Err: err}
-			return
-		}
-		var chg store.Change
-		chg, res[i] = renewals[i].Apply(e.t, &w.m)
-		if chg.Write {
-			w.remember(renewals[i].Key, e, chg.Task)
-		}
-	})
-	return answer(res, err)
+	return write(ctx, s, "renew", renewals, func(x *store.Renewal) store.Key { return x.Key }, (*store.Renewal).Apply,
+		func(err error) store.RenewResult { return store.RenewResult{Err: err} }, (*writer).remember)
 }
 
 // Settle implements store.Store.
 func (s *Store) Settle(ctx context.Context, settlements []store.Settlement) ([]store.SettleResult, error) {
-	res := make([]store.SettleResult, len(settlements))
-	err := s.do(ctx, "settle", len(settlements), func(w *writer, i int) {
-		e, err := w.lookup(settlements[i].Key)
-		if err != nil {
-			res[i].Err = &store.Error{Op: "settle", Key: settlements[i].Key, Err: err}
-			return
-		}
-		var chg store.Change
-		chg, res[i] = settlements[i].Apply(e.t, &w.m)
-		w.write(settlements[i].Key, e, &chg)
-	})
-	return answer(res, err)
+	return write(ctx, s, "settle", settlements, func(x *store.Settlement) store.Key { return x.Key }, (*store.Settlement).Apply,
+		func(err error) store.SettleResult { return store.SettleResult{Err: err} }, (*writer).write)
 }
 
 // Stats implements store.Store.
 func (s *Store) Stats(ctx context.Context) (st store.Stats, err error) {
-	err = s.view(ctx, "stats", func(c *core, _ *pdb.Snapshot) error {
+	err = s.view(ctx, "stats", func(c *core) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		st = store.Stats{Tasks: c.stats.tasks, Paused: c.stats.paused, Dead: c.stats.dead, History: c.stats.history, Running: c.running}
@@ -253,42 +208,7 @@ func (s *Store) Stats(ctx context.Context) (st store.Stats, err error) {
 }
 
 // Hints implements store.Hinter. It tells of every write that gives a task a place, this process's included.
-func (s *Store) Hints() (<-chan store.Hint, func()) {
-	h := make(chan store.Hint, 1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		close(h)
-		return h, func() {}
-	}
-	s.hints[h] = struct{}{}
-	return h, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if _, ok := s.hints[h]; ok {
-			delete(s.hints, h)
-			close(h)
-		}
-	}
-}
-
-// hint tells who listens, merging with what they have not heard yet.
-func (s *Store) hint(h store.Hint) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for ch := range s.hints {
-		n := h
-		select {
-		case old := <-ch:
-			n.At = min(n.At, old.At)
-			for i := range n.Shards {
-				n.Shards[i] |= old.Shards[i]
-			}
-		default:
-		}
-		ch <- n // only this function sends, and there is room now
-	}
-}
+func (s *Store) Hints() (hints <-chan store.Hint, stop func()) { return s.hints.Hints() }
 
 // room says whether there is enough free space for new work of some bytes. It looks ten times a second, and more often only if much
 // is handed in.

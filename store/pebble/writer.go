@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"encoding/binary"
-	"errors"
 	"slices"
 
 	pdb "github.com/cockroachdb/pebble/v2"
@@ -145,9 +144,11 @@ func (w *writer) overlay(k store.Key, e *entry) {
 }
 
 // remember keeps a change that only this process needs to know.
-func (w *writer) remember(k store.Key, old entry, t *store.Task) {
-	old.t = t
-	w.keys[k] = old
+func (w *writer) remember(k store.Key, old entry, chg *store.Change) {
+	if chg.Write {
+		old.t = chg.Task
+		w.keys[k] = old
+	}
 }
 
 // sameBase says whether two states of a task differ in nothing but what the live key holds.
@@ -300,9 +301,11 @@ func (w *writer) Finished(k store.Key) (was bool, err error) {
 
 // past shows the entries of a key, those of this batch first.
 func (w *writer) past(k store.Key, from uint32, show func(e *store.Event) bool) error {
-	for i := range w.events {
-		if w.events[i].Key == k && !show(&w.events[i]) {
-			return nil
+	if _, written := w.keys[k]; written { // else none of the entries is its
+		for i := range w.events {
+			if w.events[i].Key == k && !show(&w.events[i]) {
+				return nil
+			}
 		}
 	}
 	w.c.mu.Lock()
@@ -320,16 +323,10 @@ func (w *writer) Dead(id store.RunID) (*store.Task, error) {
 }
 
 func readDead(r pdb.Reader, id store.RunID) (*store.Task, error) {
-	v, closer, err := r.Get(deadKey(nil, id))
-	if errors.Is(err, pdb.ErrNotFound) {
-		return nil, nil //nolint:nilnil // as store.Past has it
-	}
-	if err != nil {
-		return nil, blame(err)
-	}
-	_, t, err := decodeDead(id.Key, v)
-	if cerr := closer.Close(); err == nil && cerr != nil {
-		err = blame(cerr)
-	}
+	var t *store.Task
+	_, err := fetch(r, deadKey(nil, id), func(v []byte) (err error) {
+		_, t, err = decodeDead(id.Key, v)
+		return err
+	})
 	return t, err
 }
