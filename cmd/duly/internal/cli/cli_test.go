@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/schedule"
 )
 
 // at is a clock that stands still, between two seconds.
@@ -279,5 +281,13 @@ func TestZoneHint(t *testing.T) {
 		if got := zoneHint(tt.name); got != want {
 			t.Errorf("zoneHint(%q) = %q, want %q", tt.name, got, want)
 		}
+	}
+}
+
+// A guess that the error makes already is not made a second time below it.
+func TestHintFor_saysNothingTwice(t *testing.T) {
+	e := &schedule.Error{Field: "in", Value: "europe/berlin", Want: "a zone of the IANA database: did you mean Europe/Berlin?"}
+	if got := hintFor("cron 0 9 * * * in europe/berlin", e); got != "" {
+		t.Errorf("hint %q below %v", got, e)
 	}
 }

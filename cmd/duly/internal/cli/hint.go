@@ -19,7 +19,10 @@ const didYouMean = "did you mean "
 
 // hintFor guesses what was meant, where the mistake alone does not say it; empty for no idea.
 func hintFor(text string, e *schedule.Error) string {
-	if strings.Contains(e.Want, "IANA") {
+	switch {
+	case strings.Contains(e.Want, didYouMean):
+		return "" // it is said already
+	case strings.Contains(e.Want, "IANA"):
 		return zoneHint(e.Value)
 	}
 	words := strings.Fields(text)
