@@ -7,6 +7,7 @@ const Module = "github.com/dulyhq/duly"
 // is an error too; the rooms still to come, and why each is on its floor, are described in docs/architecture.md.
 var Table = []Room{
 	{Path: "clock", Floor: 0, Waits: true, For: "reading time and waiting for it"},
+	{Path: "internal/verdict", Floor: 0, Tests: true, For: "what a scheduler really did, judged by a log that is kept outside it"},
 	{Path: "schedule", Floor: 1, For: "when: pure rules from one instant to the next"},
 	{Path: "timer", Floor: 2, Waits: true, For: "the in-process engine"},
 	{Path: "internal/park", Floor: 3, Waits: true, For: "how a call blocks: the list of waiters; in a bubble it waits by the runtime's timer"},
@@ -18,6 +19,7 @@ var Table = []Room{
 	{Path: "store/storetest", Floor: 5, Tests: true, For: "the contract as a suite that holds any store to it"},
 	{Path: "store/memory", Floor: 5, For: "the reference store, in memory"},
 	{Path: "store/pebble", Floor: 5, Own: true, For: "the embedded store, in a directory"},
+	{Path: ".", Floor: 6, For: "durable named tasks: putting them, and running them: claim, attempt, settle"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},
 	{Path: "examples", Floor: 10, Tree: true, Waits: true, For: "programs a reader can run; they wait as a user's own program would"},
 	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},

@@ -1,0 +1,319 @@
+package duly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+)
+
+// An Outcome says what a cancel found.
+type Outcome = store.CancelOutcome
+
+// The outcomes of a cancel.
+const (
+	Unknown   = store.CancelUnknown   // no task of this name, and none that the history knows
+	Cancelled = store.CancelCancelled // it will not begin
+	Running   = store.CancelRunning   // it had begun: it may finish, and is not tried again
+	Finished  = store.CancelFinished  // it had ended
+)
+
+// Cancel ends a task: of what has not begun nothing will, a wait for a retry included, and the failure of what runs is not retried.
+// Cancel and the start compete, and exactly one wins; losing is no error. Of a recurring task it ends the schedule and is Cancelled,
+// whether a run is under way or not; see Get for that.
+func (s *Scheduler) Cancel(ctx context.Context, name string) (Outcome, error) {
+	return s.cancel(ctx, name, false)
+}
+
+// CancelRunning is Cancel, and asks what runs to stop: its context ends with ErrStopped, at once if it runs here, else at the next
+// renewal of its lease. It does not wait; [Scheduler.Await] does.
+func (s *Scheduler) CancelRunning(ctx context.Context, name string) (Outcome, error) {
+	return s.cancel(ctx, name, true)
+}
+
+func (s *Scheduler) cancel(ctx context.Context, name string, stop bool) (Outcome, error) {
+	c := s.core
+	res, err := c.cancel(ctx, []store.Cancel{{Key: s.key(name), Stop: stop, Reason: "cancelled"}})
+	if err != nil {
+		return Unknown, err
+	}
+	if stop {
+		c.stopName(s.key(name))
+	}
+	return res[0].Outcome, res[0].Err
+}
+
+// stopName asks all our attempts of a name to stop.
+func (c *core) stopName(k store.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running == nil {
+		return
+	}
+	for id, a := range c.running.attempts {
+		if id.Key == k {
+			a.cancel(ErrStopped)
+		}
+	}
+}
+
+// Await returns when no attempt of a name runs any more, or with the cause of ctx when that ends. Of attempts in other processes it
+// hears within a second.
+func (s *Scheduler) Await(ctx context.Context, name string) error {
+	c := s.core
+	k := s.key(name)
+	for {
+		next := c.news.next()
+		ts, err := c.store.Get(ctx, []store.Key{k})
+		if err != nil {
+			return err
+		}
+		if ts[0] == nil || ts[0].Running() == 0 {
+			return nil
+		}
+		a := newAlarm(c.eng, time.Second)
+		select {
+		case <-next:
+		case <-a.rung:
+		case <-ctx.Done():
+		}
+		a.stop()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// look returns a task that must be there.
+func (s *Scheduler) look(ctx context.Context, op, name string) (*store.Task, error) {
+	k := s.key(name)
+	if err := (&store.Cancel{Key: k}).Check(); err != nil {
+		return nil, err
+	}
+	ts, err := s.core.store.Get(ctx, []store.Key{k})
+	if err != nil {
+		return nil, err
+	}
+	if ts[0] != nil && !ts[0].Ended {
+		return ts[0], nil
+	}
+	why := ErrNotFound
+	if evs, err := s.core.store.History(ctx, store.HistoryQuery{Key: k, Newest: true, Limit: 1}); err == nil && len(evs) > 0 {
+		why = ErrFinished
+	}
+	return nil, &store.Error{Op: op, Key: k, Err: why}
+}
+
+// edit edits a task as it is when edit has seen it.
+func (s *Scheduler) edit(ctx context.Context, op, name string, edit func(t *store.Task) (store.Edit, error)) (*store.Task, error) {
+	for {
+		t, err := s.look(ctx, op, name)
+		if err != nil {
+			return nil, err
+		}
+		x, err := edit(t)
+		if err != nil {
+			return nil, err
+		}
+		x.Key, x.IfGeneration = t.Key, t.Generation
+		res, err := s.core.edit(ctx, []store.Edit{x})
+		if err != nil {
+			return nil, err
+		}
+		if !errors.Is(res[0].Err, store.ErrCondition) {
+			return res[0].Task, res[0].Err
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Move gives a task another instant, by a schedule that fires once: After or At. Of a recurring task it moves the next occurrence, and
+// the schedule goes on from there. The run begins with all its attempts anew. It is ErrRunning once the task has started, ErrFinished or
+// ErrNotFound if there is none.
+func (s *Scheduler) Move(ctx context.Context, name string, to schedule.Schedule) (Entry, error) {
+	k := s.key(name)
+	if err := to.Err(); err != nil {
+		return Entry{}, &store.Error{Op: "move", Key: k, Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
+	}
+	if to.Recurring() {
+		return Entry{}, invalid("move", k, "schedule", to.String(), "one that fires once; to change a recurring schedule put the task again")
+	}
+	t, err := s.edit(ctx, "move", name, func(t *store.Task) (store.Edit, error) {
+		x := store.Edit{Verb: store.VerbMove, Reason: "moved"}
+		x.When, _ = s.core.when(k, to)
+		if !t.Recurring {
+			x.Schedule = to.String()
+		}
+		return x, nil
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	return entryOf(k, &store.PutResult{Outcome: Replaced, Task: t}), nil
+}
+
+// RunNow starts a task now: a one-off is moved, a recurring one gets an extra run beside its schedule.
+func (s *Scheduler) RunNow(ctx context.Context, name string) error {
+	_, err := s.edit(ctx, "run", name, func(*store.Task) (store.Edit, error) {
+		return store.Edit{Verb: store.VerbRun, Reason: "run now"}, nil
+	})
+	return err
+}
+
+// Backfill makes an extra run for each occurrence of a recurring task from one instant up to, but not with, another, and returns how
+// many. No more than 1,000 of a name can wait at once.
+func (s *Scheduler) Backfill(ctx context.Context, name string, from, to time.Time) (int, error) {
+	t, err := s.look(ctx, "backfill", name)
+	if err != nil {
+		return 0, err
+	}
+	if !t.Recurring {
+		return 0, invalid("backfill", t.Key, "schedule", t.Schedule, "one that recurs")
+	}
+	sc, err := s.core.schedules.of(t.Schedule)
+	if err != nil {
+		return 0, err
+	}
+	if k := sc.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart {
+		return 0, invalid("backfill", t.Key, "schedule", t.Schedule, "one whose occurrences do not depend on its runs")
+	}
+	r := sc.Bind(t.String(), min(t.AcceptedAt, store.At(from)).Time())
+	if sc.Kind() == schedule.KindEvery && t.AcceptedAt > store.At(from) { // the grid is the one of the acceptance, also before it
+		r = sc.AlignTo(t.AcceptedAt.Time()).Bind(t.String(), from.Add(-1))
+	}
+	var edits []store.Edit
+	for at := r.Next(from.Add(-1)); !at.IsZero() && at.Before(to); at = r.Next(at) {
+		if len(edits) >= store.MaxRuns {
+			return 0, invalid("backfill", t.Key, "occurrences", "more than 1000", "a shorter time")
+		}
+		edits = append(edits, store.Edit{Verb: store.VerbRun, Key: t.Key, When: store.On(store.Occurrence{For: store.At(at)}), Reason: "backfill"})
+	}
+	if len(edits) == 0 {
+		return 0, nil
+	}
+	res, err := s.core.edit(ctx, edits)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for i := range res {
+		if res[i].Err != nil {
+			err = errors.Join(err, res[i].Err)
+			continue
+		}
+		n++
+	}
+	return n, err
+}
+
+// Pause lets nothing of the tasks selected begin until they are resumed, and returns how many it has paused; those that are already
+// are not counted. Why is shown by Get and WhyNot. Attempts that run go on.
+func (s *Scheduler) Pause(ctx context.Context, q Query, why string) (int, error) {
+	return s.each(ctx, q, func(t *store.Task) (store.Edit, bool) {
+		return store.Edit{Verb: store.VerbPause, Reason: why}, !t.Paused()
+	})
+}
+
+// Resume lets the tasks selected begin again, and returns how many were paused. Occurrences of recurring tasks that fell while they
+// were paused are skipped, unless they were put with ResumeMissed; one-offs that have come due start.
+func (s *Scheduler) Resume(ctx context.Context, q Query) (int, error) {
+	return s.each(ctx, q, func(t *store.Task) (store.Edit, bool) { return s.core.resume(t), t.Paused() })
+}
+
+// resume is the edit that resumes a task.
+func (c *core) resume(t *store.Task) store.Edit {
+	x := store.Edit{Verb: store.VerbResume, Reason: "resumed"}
+	p, _ := c.policies.of(t.Policy)
+	now := c.now()
+	if !t.Recurring || p.ResumeMissed || t.Next.None() || t.Next.Due > now {
+		return x
+	}
+	sc, err := c.schedules.of(t.Schedule)
+	if err != nil {
+		return x
+	}
+	if k := sc.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart {
+		return x
+	}
+	ch := choice{planner: &planner{t: t, p: p, s: sc, now: now}, rule: sc.Bind(t.String(), t.AcceptedAt.Time()), at: now.Time()}
+	through := ch.newest()
+	next := occurrence(ch.rule, ch.rule.Next(through))
+	if next.None() { // it was the last; it is caught up rather than lost
+		return x
+	}
+	x.When, x.Missed, x.Through = store.On(next), ch.count(), store.At(through)
+	return x
+}
+
+// each edits the tasks selected, and returns how many it has edited.
+func (s *Scheduler) each(ctx context.Context, q Query, edit func(t *store.Task) (store.Edit, bool)) (int, error) {
+	n := 0
+	for t, err := range s.tasks(ctx, q) {
+		if err != nil {
+			return n, err
+		}
+		for t != nil {
+			x, want := edit(t)
+			if !want || t.Ended {
+				break
+			}
+			x.Key, x.IfGeneration = t.Key, t.Generation
+			res, err := s.core.edit(ctx, []store.Edit{x})
+			if err != nil {
+				return n, err
+			}
+			if res[0].Err == nil {
+				n++
+				break
+			}
+			if !errors.Is(res[0].Err, store.ErrCondition) {
+				if errors.Is(res[0].Err, ErrNotFound) || errors.Is(res[0].Err, ErrFinished) {
+					break
+				}
+				return n, res[0].Err
+			}
+			ts, err := s.core.store.Get(ctx, []store.Key{t.Key})
+			if err != nil {
+				return n, err
+			}
+			t = ts[0]
+		}
+	}
+	return n, nil
+}
+
+// Redrive has the dead runs selected tried again, with all their attempts, and returns how many. One whose name was given to another
+// task stays dead.
+func (s *Scheduler) Redrive(ctx context.Context, q Query) (int, error) {
+	q.State = store.Dead
+	n := 0
+	var all error
+	for t, err := range s.tasks(ctx, q) {
+		if err != nil {
+			return n, err
+		}
+		rn := &t.Runs[0]
+		res, err := s.core.edit(ctx, []store.Edit{{Verb: store.VerbRedrive, Key: t.Key, Generation: rn.Generation, For: rn.For, Reason: "redriven"}})
+		switch {
+		case err != nil:
+			return n, err
+		case errors.Is(res[0].Err, store.ErrNotFound): // somebody else has
+		case res[0].Err != nil:
+			all = errors.Join(all, res[0].Err)
+		default:
+			n++
+		}
+	}
+	return n, all
+}
+
+// selected says whether a name is one of those of a query.
+func (q *Query) selected(name string) bool {
+	return len(q.Names) == 0 || slices.Contains(q.Names, name)
+}

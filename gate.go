@@ -1,0 +1,167 @@
+package duly
+
+import (
+	"math"
+	"time"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// A gate lets a number of attempts run at a time: those of a kind, of a key, or after a crash those that may be to blame for it.
+type gate struct {
+	limit   int // 0 is none
+	running int
+	waiting pile
+	low     store.Cursor // where the first of those stands that wait and are not in memory; At is 0 if there is none
+}
+
+func (g *gate) free() bool { return g.limit == 0 || g.running < g.limit }
+
+// A bucket is a token bucket, as golang.org/x/time/rate computes it: it holds burst tokens and gets rate a second; what is taken is
+// worked out from the time that has passed, so that an idle bucket costs nothing.
+type bucket struct {
+	rate   float64 // tokens a second; 0 is no limit
+	burst  int
+	tokens float64
+	last   time.Duration // when tokens was worked out
+	begun  bool
+}
+
+// fill works out how many tokens there are.
+func (b *bucket) fill(now time.Duration) {
+	if !b.begun {
+		b.begun, b.tokens, b.last = true, float64(b.burst), now
+	}
+	if now > b.last {
+		b.tokens = min(float64(b.burst), b.tokens+b.rate*(now-b.last).Seconds())
+		b.last = now
+	}
+}
+
+// has says whether there is a token, and if not when there will be.
+func (b *bucket) has(now time.Duration) (bool, time.Duration) {
+	if b.rate == 0 {
+		return true, 0
+	}
+	b.fill(now)
+	if b.tokens >= 1-1e-9 {
+		return true, 0
+	}
+	wait := (1 - b.tokens) / b.rate * float64(time.Second)
+	if wait > float64(math.MaxInt64/2) {
+		return false, math.MaxInt64
+	}
+	return false, now + time.Duration(math.Ceil(wait))
+}
+
+func (b *bucket) take() {
+	if b.rate != 0 {
+		b.tokens--
+	}
+}
+
+// give puts a token back that was not used.
+func (b *bucket) give() {
+	if b.rate != 0 {
+		b.tokens = min(b.tokens+1, float64(b.burst))
+	}
+}
+
+// gatesOf returns the gates that an attempt has to pass, in order. That of the key is made if it is not there.
+func (r *run) gatesOf(t *store.Task, p *policy, suspect bool) (gs [3]*gate) {
+	if suspect {
+		gs[0] = &r.suspects
+	}
+	if t.LimitKey != "" {
+		g := r.keys[t.LimitKey]
+		if g == nil {
+			g = &gate{waiting: byGate()}
+			r.keys[t.LimitKey] = g
+		}
+		g.limit = max(p.KeyLimit, 1)
+		gs[1] = g
+	}
+	if k := r.c.kinds[t.Kind]; k != nil && (k.gate.limit > 0 || k.bucket.rate > 0) {
+		gs[2] = &k.gate
+	}
+	return gs
+}
+
+// passLocked takes the gates of an attempt, or leaves the entry waiting at the first that is not free.
+func (r *run) passLocked(e *entry, gs [3]*gate) bool {
+	for i, g := range gs {
+		if g == nil {
+			continue
+		}
+		open := g.free()
+		if open && i == 2 {
+			open, _ = r.c.kinds[e.task.Kind].bucket.has(r.c.eng.Elapsed())
+		}
+		if open {
+			continue
+		}
+		r.gateLocked(e, g)
+		for _, passed := range gs[:i] { // who waits behind it there may find its own way free
+			if passed != nil && passed.free() {
+				r.admitLocked(passed, 1)
+			}
+		}
+		return false
+	}
+	for _, g := range gs {
+		if g != nil {
+			g.running++
+		}
+	}
+	if gs[2] != nil {
+		r.c.kinds[e.task.Kind].bucket.take()
+	}
+	return true
+}
+
+// gateLocked lets an entry wait at a gate. If too many do, it is read again when it is its turn.
+func (r *run) gateLocked(e *entry, g *gate) {
+	w := &r.window
+	if g.waiting.place == nil {
+		g.waiting = byGate()
+	}
+	if (g.waiting.len() >= gateMost || w.gated > windowMost/2) && e.live == 0 {
+		if low := (store.Cursor{At: e.task.Position()}); g.low.At == 0 || behind(g.low, low) {
+			g.low = low
+		}
+		delete(w.entries, e.task.Key)
+		return
+	}
+	e.gate = g
+	g.waiting.put(e)
+	w.gated++
+}
+
+// admitLocked lets up to n of those who wait try again.
+func (r *run) admitLocked(g *gate, n int) {
+	for ; n > 0 && g.waiting.len() > 0; n-- {
+		e := g.waiting.pop()
+		e.gate = nil
+		r.window.gated--
+		r.window.ready.put(e)
+	}
+	if g.waiting.len() == 0 && g.low.At != 0 {
+		r.behind[g] = struct{}{}
+	}
+}
+
+// leaveLocked gives gates back.
+func (r *run) leaveLocked(gs [3]*gate, key string) {
+	for _, g := range gs {
+		if g == nil {
+			continue
+		}
+		g.running--
+		if g.free() {
+			r.admitLocked(g, max(g.limit-g.running, 1))
+		}
+	}
+	if g := gs[1]; g != nil && g.running == 0 && g.waiting.len() == 0 && g.low.At == 0 {
+		delete(r.keys, key)
+	}
+}

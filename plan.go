@@ -1,0 +1,405 @@
+package duly
+
+import (
+	"time"
+
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+)
+
+// A step is what has to be done next with a task.
+type step struct {
+	kind  stepKind
+	at    store.Instant // stepWait: when to look again, by the store's clock
+	lease store.Instant // when the first lease of somebody else's ends, on Clock.Mono; Never if there is none
+	claim store.Claim
+	edit  store.Edit
+	run   *store.Run // that is claimed again, nil for the next occurrence
+	stop  bool       // edit is for an attempt that may be ours: end its context too
+}
+
+type stepKind uint8
+
+const (
+	stepIdle  stepKind = iota // nothing, until somebody writes or an attempt ends
+	stepWait                  // nothing before an instant
+	stepClaim                 // an attempt can start
+	stepEdit                  // something is passed by, rescued or asked to stop
+)
+
+// A memo is what is remembered of a task that the store need not keep: a crash turns what overlapped into what was missed.
+type memo struct {
+	busy   store.Instant // when the last run ended: what was due by then overlapped with it
+	caught store.Instant // up to this nominal instant occurrences run one by one, as they were found
+}
+
+// A planner works out steps. It is pure: all it knows is in its fields.
+type planner struct {
+	t      *store.Task
+	p      *policy
+	s      schedule.Schedule // of a recurring task
+	now    store.Instant
+	mono   store.Instant
+	m      *memo
+	mine   func(id store.RunID, fence int64) bool // whether an attempt is one of this process that still has its lease
+	lease  time.Duration
+	owner  string
+	giveUp bool // nobody here handles the kind: what is long overdue is dead
+}
+
+// plan returns the next step.
+func (x *planner) plan() step {
+	st := step{at: store.Never, lease: store.Never}
+	under := false // a run is not settled
+	var retry *store.Run
+	for i := range x.t.Runs {
+		r := &x.t.Runs[i]
+		under = true
+		switch {
+		case r.State == store.Running:
+			if x.mine(r.ID(x.t.Key), r.Fence) {
+				continue
+			}
+			if r.Lease <= x.mono {
+				st.kind, st.edit = stepEdit, x.rescue(r)
+				return st
+			}
+			st.lease = min(st.lease, r.Lease)
+		case x.t.Paused():
+		case r.Due > x.now:
+			st.at = min(st.at, r.Due)
+		case retry == nil || r.For < retry.For:
+			retry = r
+		}
+	}
+	allow := x.p.Overlap.mode == Allow.mode
+	next := x.t.Next
+	switch {
+	case x.t.Paused():
+	case retry != nil && (allow || x.t.Running() == 0):
+		return x.again(st, retry)
+	case next.None() || x.t.Ended:
+	case next.Due > x.now:
+		if !under || allow || x.p.Overlap.mode == CancelOther.mode {
+			st.at = min(st.at, next.Due)
+		}
+	case under && !allow:
+		if x.p.Overlap.mode == CancelOther.mode {
+			return x.cancelOther(st)
+		}
+	default:
+		return x.start(st)
+	}
+	if st.at != store.Never {
+		st.kind = stepWait
+	}
+	return st
+}
+
+// unresolved is for how long a task waits for somebody who handles its kind.
+const unresolved = 14 * 24 * time.Hour
+
+func (x *planner) id(at store.Instant) store.RunID {
+	return store.RunID{Key: x.t.Key, Generation: x.t.Generation, For: at}
+}
+
+// rescue takes a run from a process that is gone.
+func (x *planner) rescue(r *store.Run) store.Edit {
+	e := store.Edit{
+		Verb: store.VerbRescue, Key: x.t.Key, Generation: r.Generation, For: r.For, Fence: r.Fence, State: store.Pending, Reason: "lost",
+		When: store.In(0, 0), Next: x.fixedDelay(),
+	}
+	if x.p.AtMostOnce || r.Lost+1 >= MaxLost {
+		e.State = store.Dead
+	}
+	return e
+}
+
+// again tries a run again.
+func (x *planner) again(st step, r *store.Run) step {
+	if x.giveUp {
+		if x.now.Sub(r.Due) < unresolved {
+			st.kind, st.at = stepWait, r.Due.Add(unresolved)
+			return st
+		}
+		st.kind, st.edit = stepEdit, x.bury(r.ID(x.t.Key))
+		return st
+	}
+	st.kind, st.run = stepClaim, r
+	st.claim = store.Claim{RunID: r.ID(x.t.Key), Lease: x.lease, Overlap: x.p.Overlap.mode == Allow.mode, FirstStart: x.p.AtMostOnce, Owner: x.owner}
+	return st
+}
+
+func (x *planner) bury(id store.RunID) store.Edit {
+	e := store.Edit{
+		Verb: store.VerbBury, Key: x.t.Key, Generation: id.Generation, For: id.For,
+		Reason: "nobody has handled the kind " + x.t.Kind + " for 14 days", Next: x.fixedDelay(),
+	}
+	if x.t.Recurring && x.t.Next.For == id.For && x.t.Generation == id.Generation {
+		if n := x.nextAfter(id.For); !n.None() {
+			e.When = store.On(n)
+		}
+	}
+	return e
+}
+
+// cancelOther asks what is under way to stop.
+func (x *planner) cancelOther(st step) step {
+	for i := range x.t.Runs {
+		if r := &x.t.Runs[i]; !r.Stop {
+			st.kind, st.stop = stepEdit, true
+			st.edit = store.Edit{
+				Verb: store.VerbStop, Key: x.t.Key, Generation: r.Generation, For: r.For, Reason: "the next occurrence takes over", Next: x.fixedDelay(),
+			}
+			return st
+		}
+	}
+	return st
+}
+
+func (x *planner) rule() schedule.Rule { return x.s.Bind(x.t.String(), x.t.AcceptedAt.Time()) }
+
+// exhausted says that no further occurrence may start after one more has.
+func (x *planner) exhausted(more int64) bool {
+	n := x.s.Limit()
+	return n > 0 && x.t.Starts+more >= int64(n)
+}
+
+func (x *planner) nextAfter(at store.Instant) store.Occurrence {
+	r := x.rule()
+	return occurrence(r, r.Next(at.Time()))
+}
+
+// fixedDelay is the next occurrence of a schedule that counts from the end of a run, should the run end now.
+func (x *planner) fixedDelay() store.When { return fixedDelay(x.t, x.s, x.now) }
+
+func fixedDelay(t *store.Task, s schedule.Schedule, now store.Instant) store.When {
+	if s.Kind() != schedule.KindPace || !t.Next.None() {
+		return store.When{}
+	}
+	if n := s.Limit(); n > 0 && t.Starts >= int64(n) {
+		return store.When{}
+	}
+	r := s.Bind(t.String(), t.AcceptedAt.Time())
+	n := r.Next(now.Time())
+	switch {
+	case n.IsZero():
+		return store.When{}
+	case n.Sub(now.Time()) == s.Period():
+		return store.In(s.Period(), r.Offset())
+	}
+	return store.On(occurrence(r, n))
+}
+
+// start plans what to do with the next occurrence, which is due.
+func (x *planner) start(st step) step {
+	if x.giveUp {
+		return x.abandon(st)
+	}
+	st.kind = stepClaim
+	st.claim = store.Claim{
+		RunID: x.id(x.t.Next.For), Lease: x.lease, Overlap: x.p.Overlap.mode == Allow.mode, FirstStart: x.p.AtMostOnce, Owner: x.owner,
+	}
+	if !x.t.Recurring {
+		if w := time.Duration(x.p.StartWithin); w > 0 {
+			st.claim.NotAfter = x.t.Next.Due.Add(w)
+			if x.now > st.claim.NotAfter {
+				st.kind = stepEdit
+				st.edit = store.Edit{
+					Verb: store.VerbSkip, Key: x.t.Key, Generation: x.t.Generation, For: x.t.Next.For, State: store.Expired, Reason: "not started within " + w.String(),
+				}
+			}
+		}
+		return st
+	}
+	c := choice{planner: x, rule: x.rule(), at: x.now.Time()}
+	return c.choose(st)
+}
+
+// abandon is for a task that nobody here can run: after a time its occurrence is dead, and what came due meanwhile is skipped.
+func (x *planner) abandon(st step) step {
+	if x.now.Sub(x.t.Next.Due) < unresolved {
+		st.kind, st.at = stepWait, x.t.Next.Due.Add(unresolved)
+		return st
+	}
+	if x.t.Recurring {
+		c := choice{planner: x, rule: x.rule(), at: x.now.Time()}
+		if n := c.count(); n > 1 && x.s.Kind() != schedule.KindPace && x.s.Kind() != schedule.KindPaceFromStart {
+			return c.pass(st, n-1, c.newest(), "nobody handles the kind "+x.t.Kind)
+		}
+	}
+	st.kind, st.edit = stepEdit, x.bury(x.id(x.t.Next.For))
+	return st
+}
+
+// A choice is made among the occurrences of a recurring task that are due.
+type choice struct {
+	*planner
+	rule schedule.Rule
+	at   time.Time // those due by then
+}
+
+// choose decides which occurrence is to run: the place where missed and overlapping ones are dealt with. It costs the same
+// whatever their number, but for All and BufferAll, which step back as often as they keep.
+//
+//	period 10, claimed at 57, next 10:   10   20   30   40   50 57
+//	Latest                                                   1     run 50, missed 4
+//	Oldest                               1                         run 10, missed 4 (the oldest within the window)
+//	All(3)                                         1    2    3     run 30 (missed 2), 40, 50
+//	None, grace 5                                                  skipped 5
+//	None, grace 10                                           1     run 50, skipped 4
+//
+//	period 10, a run from 0 to 35:       10   20   30 35   40   50
+//	Skip                                                   1    2
+//	BufferOne                                         1    2    3     at 35, for 30
+//	BufferAll(2)                                      12   3    4     at 35, for 20 and 30
+func (x *choice) choose(st step) step {
+	next := x.t.Next
+	switch k := x.s.Kind(); {
+	case k == schedule.KindPace:
+		return st
+	case k == schedule.KindPaceFromStart:
+		if !x.exhausted(1) {
+			st.claim.Next = occurrence(x.rule, x.rule.Next(x.now.Time()))
+		}
+		return st
+	case next.For <= x.m.caught:
+		return x.run(st, next, 0, next.For)
+	case next.Due <= x.m.busy:
+		x.at = x.m.busy.Time()
+		switch mode := x.p.Overlap.mode; mode {
+		case BufferOne.mode:
+			newest := x.newest()
+			return x.run(st, occurrence(x.rule, newest), x.count()-1, store.At(newest))
+		case bufferAll.mode:
+			if n, most := x.count(), int64(x.p.Overlap.most); n > most {
+				return x.pass(st, n-most, x.back(int(most)), "the buffer is full")
+			}
+			x.m.caught = store.At(x.newest())
+			return x.run(st, next, 0, next.For)
+		case Skip.mode:
+			return x.pass(st, x.count(), time.Time{}, "overlap")
+		default:
+			x.at = x.now.Time()
+		}
+	}
+	return x.catchUp(st)
+}
+
+// count is how many occurrences are due, from the next one on.
+func (x *choice) count() int64 {
+	n := x.rule.Count(x.t.Next.For.Time(), x.at.Add(-x.rule.Offset()))
+	return max(n+1, n)
+}
+
+// newest is the newest occurrence that is due.
+func (x *choice) newest() time.Time {
+	next := x.t.Next.For.Time()
+	if t := x.rule.Prev(x.at.Add(-x.rule.Offset()).Add(1)); t.After(next) {
+		return t
+	}
+	return next
+}
+
+// back is the n-th newest occurrence that is due, from 1.
+func (x *choice) back(n int) time.Time {
+	t := x.newest()
+	for range n - 1 {
+		t = x.rule.Prev(t)
+	}
+	return t
+}
+
+// run claims an occurrence in which others are folded; what comes next is the one after last.
+func (x *choice) run(st step, as store.Occurrence, folded int64, last store.Instant) step {
+	if as.For != x.t.Next.For {
+		st.claim.As = as
+	}
+	st.claim.Missed = folded
+	if !x.exhausted(1) {
+		st.claim.Next = occurrence(x.rule, x.rule.Next(last.Time()))
+	}
+	return st
+}
+
+// pass skips n occurrences, from the next one on, so that to is next; the zero time is the one after what is due.
+func (x *choice) pass(st step, n int64, to time.Time, why string) step {
+	var through time.Time
+	if to.IsZero() {
+		through = x.newest()
+		to = x.rule.Next(through)
+	} else {
+		through = x.rule.Prev(to)
+	}
+	st.kind = stepEdit
+	st.edit = store.Edit{
+		Verb: store.VerbSkip, Key: x.t.Key, Generation: x.t.Generation, For: x.t.Next.For, State: store.Skipped,
+		Missed: n, Through: store.At(through), Reason: why,
+	}
+	if o := occurrence(x.rule, to); !o.None() {
+		st.edit.When = store.On(o)
+	}
+	return st
+}
+
+func (x *choice) catchUp(st step) step {
+	count, newest := x.count(), x.newest()
+	limit := x.window()
+	if x.p.CatchUp.mode == None.mode {
+		limit = x.grace()
+	}
+	if x.at.Sub(newest.Add(x.rule.Offset())) > limit {
+		return x.pass(st, count, time.Time{}, "missed")
+	}
+	if count == 1 {
+		return x.run(st, x.t.Next, 0, x.t.Next.For)
+	}
+	oldest := x.rule.Next(x.at.Add(-x.window() - x.rule.Offset()).Add(-1)) // that may be caught up
+	old := int64(0)
+	if next := x.t.Next.For.Time(); oldest.After(next) {
+		old = x.rule.Count(next, oldest.Add(-1)) + 1
+	}
+	switch mode := x.p.CatchUp.mode; {
+	case mode == None.mode:
+		return x.pass(st, count-1, newest, "missed")
+	case mode == Oldest.mode && old > 0, mode == catchUpAll.mode && old > 0:
+		return x.pass(st, old, oldest, "missed")
+	case mode == Oldest.mode:
+		return x.run(st, x.t.Next, count-1, store.At(newest))
+	case mode == catchUpAll.mode:
+		x.m.caught = store.At(newest)
+		if n := int64(x.p.CatchUp.most); count > n {
+			first := occurrence(x.rule, x.back(int(n)))
+			return x.run(st, first, count-n, first.For)
+		}
+		return x.run(st, x.t.Next, 0, x.t.Next.For)
+	}
+	return x.run(st, occurrence(x.rule, newest), count-1, store.At(newest))
+}
+
+// window is how late an occurrence may be to be caught up (contract G3).
+func (x *choice) window() time.Duration {
+	if x.p.Window > 0 {
+		return time.Duration(x.p.Window)
+	}
+	return min(max(x.period(), time.Minute), 24*time.Hour)
+}
+
+func (x *choice) grace() time.Duration {
+	if x.p.Grace > 0 {
+		return time.Duration(x.p.Grace)
+	}
+	return min(x.period(), time.Minute)
+}
+
+// period is how far apart occurrences are: a calendar's, which are not always as far, at the present one.
+func (x *choice) period() time.Duration {
+	if p := x.s.Period(); p > 0 {
+		return p
+	}
+	at := x.t.Next.For.Time()
+	if p := x.rule.Spacing(at); p > 0 {
+		return p
+	}
+	return at.Sub(x.rule.Prev(at)) // it is the last
+}

@@ -1,0 +1,152 @@
+package duly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// A WhyCode is the reason for which a task does not run now.
+type WhyCode string
+
+// The reasons.
+const (
+	WhyRunning   WhyCode = "running"    // it does: somebody holds the lease
+	WhyNotDue    WhyCode = "not_due"    // its time has not come
+	WhyRetry     WhyCode = "retry"      // an attempt has failed, and the next one is not due
+	WhyNever     WhyCode = "never"      // its schedule has no occurrence left
+	WhyPaused    WhyCode = "paused"     //
+	WhyNoHandler WhyCode = "no_handler" // nobody here handles its kind
+	WhyNotAtWork WhyCode = "not_at_work"
+	WhyOverlap   WhyCode = "overlap"   // an earlier run of it is not settled
+	WhyKeyLimit  WhyCode = "key_limit" // as many of its key run as may
+	WhyKindLimit WhyCode = "kind_limit"
+	WhyWorkers   WhyCode = "workers" // all workers are taken
+	WhySuspect   WhyCode = "suspect" // its process died with it; those to which that happened run one at a time
+	WhyStore     WhyCode = "store"   // the store fails
+	WhyStarting  WhyCode = "starting"
+	WhyDone      WhyCode = "done"
+	WhyDead      WhyCode = "dead"
+	WhyCancelled WhyCode = "cancelled"
+	WhyExpired   WhyCode = "expired"
+	WhyUnknown   WhyCode = "unknown" // no task of this name, and none that the history knows
+)
+
+// A Why tells why a task does not run now.
+type Why struct {
+	Code  WhyCode
+	Text  string    // a sentence
+	Until time.Time // when that ends by itself, if it is known
+	Task  *Task     // nil if there is none any more
+}
+
+// WhyNot tells why a task does not run now. Of what has ended it tells how.
+func (s *Scheduler) WhyNot(ctx context.Context, name string) (Why, error) {
+	c := s.core
+	k := s.key(name)
+	t, err := s.look(ctx, "why", name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Why{Code: WhyUnknown, Text: fmt.Sprintf("there is no task %q, and the history does not know the name", name)}, nil
+	case errors.Is(err, ErrFinished):
+		return s.whyEnded(ctx, k)
+	case err != nil:
+		return Why{}, err
+	}
+	w := c.why(t)
+	w.Task = taskOf(t)
+	return w, nil
+}
+
+func clock3(i store.Instant) string { return i.Time().Format(time.RFC3339Nano) }
+
+// why tells of a task that is there.
+func (c *core) why(t *store.Task) Why {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	var waits *store.Run
+	for i := range t.Runs {
+		r := &t.Runs[i]
+		if r.State == store.Running {
+			if p, _ := c.policies.of(t.Policy); !t.Next.None() && t.Next.Due <= now && p.Overlap != Allow {
+				return Why{Code: WhyOverlap, Text: "an earlier run, due at " + clock3(r.Due) + ", is not settled; the overlap policy is " + p.Overlap.String()}
+			}
+			return Why{Code: WhyRunning, Text: fmt.Sprintf("attempt %d runs since %s, the lease is held by %s", r.Attempt, clock3(r.StartedAt), r.Owner)}
+		}
+		if waits == nil || r.Due < waits.Due {
+			waits = r
+		}
+	}
+	due := t.Next.Due
+	switch {
+	case t.Paused():
+		return Why{Code: WhyPaused, Text: "it is paused since " + clock3(t.PausedAt) + ": " + t.PausedWhy}
+	case waits != nil && waits.Due > now:
+		return Why{
+			Code: WhyRetry, Until: waits.Due.Time(),
+			Text: fmt.Sprintf("attempt %d ended with %q; the next one is due at %s", waits.Attempt, waits.Reason, clock3(waits.Due)),
+		}
+	case waits != nil:
+		due = waits.Due
+	case t.Next.None() || due == store.Never:
+		return Why{Code: WhyNever, Text: "its schedule, " + t.Schedule + ", has no occurrence left"}
+	case due > now:
+		return Why{Code: WhyNotDue, Until: due.Time(), Text: "it is due at " + clock3(due) + ", in " + due.Sub(now).String()}
+	}
+	return c.whyLateLocked(t, waits, due)
+}
+
+// whyLateLocked tells of a task that is due.
+func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant) Why {
+	since := "it is due since " + clock3(due)
+	r := c.running
+	if c.kinds[t.Kind] == nil {
+		return Why{Code: WhyNoHandler, Until: due.Add(unresolved).Time(), Text: since + ", and nobody here handles the kind " + t.Kind + "; after 14 days it is dead"}
+	}
+	if r == nil {
+		return Why{Code: WhyNotAtWork, Text: since + ", and this scheduler does not run"}
+	}
+	if r.failing {
+		return Why{Code: WhyStore, Text: since + ", and the store fails"}
+	}
+	p, _ := c.policies.of(t.Policy)
+	suspect := waits != nil && waits.Lost > 0
+	switch g := r.gatesOf(t, p, suspect); {
+	case suspect && !r.suspects.free():
+		return Why{Code: WhySuspect, Text: since + "; its process died with it, and those to which that happened run one at a time"}
+	case g[1] != nil && !g[1].free():
+		return Why{Code: WhyKeyLimit, Text: fmt.Sprintf("%s, and %d of the key %q run, as many as may", since, g[1].running, t.LimitKey)}
+	case g[2] != nil && !g[2].free():
+		return Why{Code: WhyKindLimit, Text: fmt.Sprintf("%s, and %d of the kind %s run, as many as may", since, g[2].running, t.Kind)}
+	case g[2] != nil && g[2].waiting.len() > 0:
+		return Why{Code: WhyKindLimit, Text: since + ", and the kind " + t.Kind + " has used up its rate"}
+	case r.inUse >= c.opts.Workers:
+		return Why{Code: WhyWorkers, Text: fmt.Sprintf("%s, and all %d workers are taken", since, c.opts.Workers)}
+	}
+	return Why{Code: WhyStarting, Text: since + ", and is about to start"}
+}
+
+// whyEnded tells of a task that is not there any more.
+func (s *Scheduler) whyEnded(ctx context.Context, k store.Key) (Why, error) {
+	evs, err := s.core.store.History(ctx, store.HistoryQuery{Key: k, Newest: true, Limit: 1})
+	if err != nil || len(evs) == 0 {
+		return Why{Code: WhyUnknown}, err
+	}
+	e := &evs[0]
+	w := Why{Code: WhyCode(e.To.String()), Text: "it was " + e.To.String() + " at " + clock3(e.At)}
+	switch e.To {
+	case store.Done:
+		w.Text = fmt.Sprintf("it is done: attempt %d ended at %s", e.Attempt, clock3(e.At))
+	case store.Dead:
+		w.Text = fmt.Sprintf("it is dead since %s, after attempt %d: %s", clock3(e.At), e.Attempt, e.Reason)
+	default:
+		if e.Reason != "" {
+			w.Text += ": " + e.Reason
+		}
+	}
+	return w, nil
+}

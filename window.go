@@ -1,0 +1,230 @@
+package duly
+
+import (
+	"time"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// An entry is a task that is kept in memory, because it is due soon, an attempt at it runs, or somebody else's lease on it is watched.
+type entry struct {
+	task  *store.Task
+	memo  memo
+	wait  store.Instant // when to look at it again, by the store's clock
+	lease store.Instant // the same, on Clock.Mono
+	seen  store.Instant // when it was found to be due; 0 before
+	not   store.Instant // nothing is tried before
+	live  int           // attempts of ours
+	busy  bool          // the loop is writing it
+
+	timed, leased, queued, gated int // places in the piles
+	gate                         *gate
+}
+
+// The piles.
+func byTime() pile {
+	return pile{less: func(a, b *entry) bool { return a.wait < b.wait }, place: func(e *entry) *int { return &e.timed }}
+}
+
+func byLease() pile {
+	return pile{less: func(a, b *entry) bool { return a.lease < b.lease }, place: func(e *entry) *int { return &e.leased }}
+}
+
+// before is the order in which tasks start that are due: by priority, then due, then accepted (contract C3).
+func before(a, b *entry) bool {
+	x, y := a.task, b.task
+	if x.Priority != y.Priority {
+		return x.Priority > y.Priority
+	}
+	if p, q := x.Position(), y.Position(); p != q {
+		return p < q
+	}
+	return x.Generation < y.Generation
+}
+
+func byOrder() pile { return pile{less: before, place: func(e *entry) *int { return &e.queued }} }
+func byGate() pile  { return pile{less: before, place: func(e *entry) *int { return &e.gated }} }
+
+const (
+	ahead       = 8 * time.Second // how far the window reaches into the future
+	windowMost  = 16_384          // entries, apart from those with attempts under way
+	pageMost    = 512
+	gateMost    = 64   // entries that wait at one gate; more are read again when it is their turn
+	payloadMost = 1024 // bytes of a payload that are kept in memory before it is due
+)
+
+// A window is the part of the store that is in memory: of what stands up to and with the place after, all that is due soon.
+type window struct {
+	entries map[store.Key]*entry
+	waiting pile // for an instant
+	leases  pile // for the end of somebody else's lease
+	ready   pile // to be looked at
+	after   store.Cursor
+	pinned  int // entries with attempts under way
+	gated   int
+
+	scanning bool
+	touched  map[store.Key]struct{} // written by us since the scan began
+	pulled   store.Cursor           // where after was pulled to meanwhile; At is 0 if it was not
+}
+
+func (w *window) init() {
+	w.entries = map[store.Key]*entry{}
+	w.waiting, w.leases, w.ready = byTime(), byLease(), byOrder()
+	w.after = store.Cursor{At: store.Over}
+}
+
+func behind(a, b store.Cursor) bool {
+	if a.At != b.At {
+		return a.At > b.At
+	}
+	return a.Compare(b.Key) > 0
+}
+
+// pull makes the window end before what stands at an instant.
+func (w *window) pull(at store.Instant) {
+	to := store.Cursor{At: at}
+	if behind(w.after, to) {
+		w.after = to
+	}
+	if w.scanning && (w.pulled.At == 0 || behind(w.pulled, to)) {
+		w.pulled = to
+	}
+}
+
+func (w *window) room() int { return windowMost - (len(w.entries) - w.pinned) }
+
+// begin notes the start of a scan, and end its end: those touched meanwhile are known better than the scan does.
+func (w *window) begin() {
+	w.scanning, w.touched, w.pulled = true, map[store.Key]struct{}{}, store.Cursor{}
+}
+
+func (w *window) end() { w.scanning, w.touched = false, nil }
+
+func (w *window) touch(k store.Key) {
+	if w.scanning {
+		w.touched[k] = struct{}{}
+	}
+}
+
+// light returns the task without a large payload: that comes with the claim.
+func light(t *store.Task) *store.Task {
+	if len(t.Payload) <= payloadMost {
+		return t
+	}
+	n := *t
+	n.Payload = nil
+	return &n
+}
+
+// setLocked notes what a name points to now.
+func (r *run) setLocked(k store.Key, t *store.Task) {
+	w := &r.window
+	e := w.entries[k]
+	if t == nil {
+		if e != nil {
+			e.task = &store.Task{Key: k, Ended: true}
+			r.placeLocked(e)
+		}
+		return
+	}
+	if e == nil {
+		pos := t.Position()
+		switch {
+		case pos == store.Never || behind(store.Cursor{At: pos, Key: k}, w.after):
+			return
+		case pos > r.c.now().Add(ahead) || w.room() <= 0:
+			w.pull(pos)
+			return
+		}
+		e = &entry{}
+		w.entries[k] = e
+	}
+	e.task = light(t)
+	r.placeLocked(e)
+}
+
+// placeLocked puts an entry where it belongs by what is known of it.
+func (r *run) placeLocked(e *entry) {
+	w := &r.window
+	r.takeOutLocked(e)
+	if e.busy || r.c.writing[e.task.Key] != nil {
+		return // it is placed when the write has ended
+	}
+	now := r.c.now()
+	st := r.planLocked(e, now)
+	if st.lease != store.Never {
+		e.lease = st.lease
+		w.leases.put(e)
+	}
+	switch st.kind {
+	case stepClaim, stepEdit:
+		if e.not > now {
+			e.wait = e.not
+			w.waiting.put(e)
+			return
+		}
+		if e.seen == 0 {
+			e.seen = now
+		}
+		w.ready.put(e)
+	case stepWait:
+		e.seen = 0
+		if st.at > now.Add(ahead) && e.live == 0 && st.lease == store.Never {
+			r.forgetLocked(e, st.at)
+			return
+		}
+		e.wait = max(st.at, e.not)
+		w.waiting.put(e)
+	case stepIdle:
+		e.seen = 0
+		if e.live == 0 && st.lease == store.Never {
+			delete(w.entries, e.task.Key)
+		}
+	}
+}
+
+// forgetLocked drops an entry of which nothing is to be done before an instant. What nobody here handles stands long overdue in the
+// store; when to look at it again is remembered for all of them together.
+func (r *run) forgetLocked(e *entry, at store.Instant) {
+	delete(r.window.entries, e.task.Key)
+	if r.c.kinds[e.task.Kind] == nil && e.task.Position() <= r.c.now() {
+		r.unresolved(e.task.Position(), at)
+		return
+	}
+	r.window.pull(min(at, e.task.Position()))
+}
+
+// takeOutLocked takes an entry out of all piles.
+func (r *run) takeOutLocked(e *entry) {
+	w := &r.window
+	w.waiting.drop(e)
+	w.leases.drop(e)
+	w.ready.drop(e)
+	if e.gate != nil {
+		e.gate.waiting.drop(e)
+		e.gate = nil
+		w.gated--
+	}
+}
+
+// planLocked works out what is next for an entry.
+func (r *run) planLocked(e *entry, now store.Instant) step {
+	c := r.c
+	t := e.task
+	p, err := c.policies.of(t.Policy)
+	if err != nil {
+		c.log.Error("a task's policy is not readable, the default is used", "task", t.String(), "error", err)
+	}
+	x := planner{
+		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.mineLocked, lease: c.opts.Lease, owner: c.opts.Owner,
+		giveUp: c.kinds[t.Kind] == nil,
+	}
+	if t.Recurring {
+		if x.s, err = c.schedules.of(t.Schedule); err != nil {
+			c.log.Error("a task's schedule is not readable, it does not run", "task", t.String(), "schedule", t.Schedule, "error", err)
+			return step{at: store.Never, lease: store.Never}
+		}
+	}
+	return x.plan()
+}

@@ -1,0 +1,446 @@
+package duly
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/timer"
+)
+
+// pending counts the writes of ours under way for a key.
+type pending struct {
+	n     int
+	dirty bool // there were several at once: which came last is not known
+}
+
+// beginLocked notes that a key is being written.
+func (c *core) beginLocked(k store.Key) {
+	p := c.writing[k]
+	if p == nil {
+		p = &pending{}
+		c.writing[k] = p
+	}
+	p.dirty = p.dirty || p.n > 0
+	p.n++
+	if c.running != nil {
+		delete(c.running.fetching, k)
+	}
+}
+
+// endLocked notes what a write has left; known is false if that is not known.
+func (c *core) endLocked(k store.Key, t *store.Task, known bool) {
+	p := c.writing[k]
+	p.n--
+	p.dirty = p.dirty || !known
+	r := c.running
+	if r != nil {
+		r.window.touch(k)
+	}
+	if p.n > 0 {
+		return
+	}
+	delete(c.writing, k)
+	switch {
+	case r == nil:
+	case p.dirty:
+		r.refetch[k] = struct{}{}
+	default:
+		r.setLocked(k, t)
+	}
+}
+
+// left is what a row's answer says that the name points to now; known is false if it says nothing.
+type left struct {
+	task  *store.Task
+	known bool
+}
+
+// writes makes a call that writes rows, and notes what it has left of the tasks.
+func writes[Row, Result any](
+	ctx context.Context, c *core, rows []Row, key func(*Row) store.Key,
+	do func(context.Context, []Row) ([]Result, error), after func(*Row, *Result) left,
+) ([]Result, error) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, ErrClosed
+	}
+	for i := range rows {
+		c.beginLocked(key(&rows[i]))
+	}
+	c.mu.Unlock()
+	res, err := do(ctx, rows)
+	c.mu.Lock()
+	for i := range rows {
+		var l left
+		if err == nil {
+			l = after(&rows[i], &res[i])
+		}
+		c.endLocked(key(&rows[i]), l.task, l.known)
+	}
+	if c.running != nil {
+		c.running.pokeLocked()
+	}
+	c.mu.Unlock()
+	c.news.tell()
+	return res, err
+}
+
+func (c *core) put(ctx context.Context, puts []store.Put) ([]store.PutResult, error) {
+	return writes(ctx, c, puts, func(p *store.Put) store.Key { return p.Key }, c.store.Put,
+		func(_ *store.Put, r *store.PutResult) left { return left{r.Task, r.Err == nil && r.Task != nil} })
+}
+
+func (c *core) cancel(ctx context.Context, xs []store.Cancel) ([]store.CancelResult, error) {
+	return writes(ctx, c, xs, func(x *store.Cancel) store.Key { return x.Key }, c.store.Cancel,
+		func(_ *store.Cancel, r *store.CancelResult) left { return left{r.Task, r.Err == nil} })
+}
+
+func (c *core) edit(ctx context.Context, xs []store.Edit) ([]store.EditResult, error) {
+	return writes(ctx, c, xs, func(x *store.Edit) store.Key { return x.Key }, c.store.Edit,
+		func(_ *store.Edit, r *store.EditResult) left { return left{r.Task, r.Err == nil} })
+}
+
+// An attempt is one of ours that runs.
+type attempt struct {
+	id     store.RunID
+	fence  int64
+	info   *AttemptInfo
+	policy *policy
+	task   *store.Task
+	begun  store.Instant // when the run's first attempt was claimed
+	e      *entry
+	gates  [3]*gate
+	h      HandlerFunc
+
+	ctx     context.Context //nolint:containedctx // the handler's, which ends with this attempt
+	cancel  context.CancelCauseFunc
+	inTx    atomic.Bool
+	sent    time.Duration // before the claim or the last renewal was sent, by eng.Elapsed
+	lost    bool          // its lease is over, as far as is known here; under core.mu, as what follows
+	place   *list.Element // in the renewer's line
+	watched bool          // expiry is set
+	timeout timer.Timer
+	expiry  timer.Timer // of the lease, for those that are renewed
+}
+
+// write claims and edits what was picked.
+func (r *run) write(ctx context.Context, picks []pick) error {
+	var claims, firsts []store.Claim
+	var edits []store.Edit
+	for i := range picks {
+		switch st := &picks[i].st; {
+		case st.kind == stepEdit:
+			edits = append(edits, st.edit)
+		case st.claim.FirstStart:
+			firsts = append(firsts, st.claim)
+		default:
+			claims = append(claims, st.claim)
+		}
+	}
+	sent := r.c.eng.Elapsed()
+	begun := r.c.now()
+	var first error
+	note := func(err error) {
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	for _, some := range [2][]store.Claim{claims, firsts} {
+		if len(some) == 0 {
+			continue
+		}
+		res, err := r.c.store.Claim(ctx, some)
+		note(err)
+		r.claimed(picks, some[0].FirstStart, res, err, sent, begun) //nolint:contextcheck // attempts outlive the call
+	}
+	if len(edits) > 0 {
+		res, err := r.c.store.Edit(ctx, edits)
+		note(err)
+		r.edited(picks, res, err) //nolint:contextcheck // hooks outlive the call
+	}
+	r.c.news.tell()
+	if first != nil {
+		return r.failed(first, "claim what is due")
+	}
+	r.worked()
+	return nil
+}
+
+// claimed notes the answers to claims, and starts attempts.
+func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err error, sent time.Duration, begun store.Instant) {
+	c := r.c
+	var start []*attempt
+	tune := false
+	c.mu.Lock()
+	n := 0
+	for i := range picks {
+		pk := &picks[i]
+		if pk.st.kind != stepClaim || pk.st.claim.FirstStart != firsts {
+			continue
+		}
+		var x store.ClaimResult
+		if err == nil {
+			x = res[n]
+		} else {
+			x.Err = err
+		}
+		n++
+		pk.e.busy = false
+		if x.Err != nil {
+			tune = r.refusedLocked(pk, x.Err) || tune
+			continue
+		}
+		start = append(start, r.beginLocked(pk, &x, sent, begun))
+	}
+	c.mu.Unlock()
+	if tune {
+		_, _ = c.tune(context.Background()) // the next claim shows whether it helped
+	}
+	for _, a := range start {
+		r.start(a)
+	}
+}
+
+// refusedLocked deals with a claim that was not granted, and says whether the clocks differ.
+func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
+	c := r.c
+	k := pk.e.task.Key
+	r.inUse--
+	r.leaveLocked(pk.gates, pk.e.task.LimitKey)
+	if kd := c.kinds[pk.e.task.Kind]; pk.gates[2] != nil && kd != nil {
+		kd.bucket.give()
+	}
+	switch {
+	case errors.Is(err, store.ErrNotDue):
+		pk.e.not = c.now() + exact
+		clock = true
+	case errors.Is(err, store.ErrInvalid):
+		c.log.Error("a claim was refused, it is tried again in a minute", "task", k.String(), "error", err)
+		pk.e.not = c.now().Add(time.Minute)
+	}
+	c.endLocked(k, nil, false)
+	return clock
+}
+
+// beginLocked makes the attempt of a claim that was granted.
+func (r *run) beginLocked(pk *pick, x *store.ClaimResult, sent time.Duration, begun store.Instant) *attempt {
+	c := r.c
+	t := x.Task
+	rn := t.Run(x.RunID.Generation, x.RunID.For)
+	p, _ := c.policies.of(t.Policy)
+	a := &attempt{id: x.RunID, fence: x.Fence, policy: p, task: t, begun: rn.BegunAt, e: pk.e, gates: pk.gates, h: c.kinds[t.Kind].handler, sent: sent}
+	a.info = &AttemptInfo{
+		Namespace: t.Namespace, Name: t.Name, Kind: t.Kind, Generation: rn.Generation, RunID: x.RunID.String(), Fence: x.Fence,
+		Number: int(rn.Attempt), Failed: int(rn.Attempt - rn.Snoozed - rn.Lost - 1), Lost: int(rn.Lost),
+		ScheduledFor: rn.For.Time(), Due: rn.Due.Time(), Started: x.At.Time(), Missed: rn.Missed, Extra: rn.Extra,
+		Raw: t.Payload, Tags: t.Tags, Priority: int(t.Priority), c: c, a: a,
+	}
+	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	c.stats.started(t.Kind, Lateness{
+		Wake: pk.seen.Sub(rn.Due), Slot: begun.Sub(pk.seen), Claim: x.At.Sub(begun),
+	})
+	r.attempts[attemptID{a.id, a.fence}] = a
+	if pk.e.live++; pk.e.live == 1 {
+		r.window.pinned++
+	}
+	pk.e.seen = 0
+	c.endLocked(t.Key, t, true)
+	r.renewer.addLocked(a)
+	return a
+}
+
+// edited notes the answers to edits.
+func (r *run) edited(picks []pick, res []store.EditResult, err error) {
+	c := r.c
+	var deaths []Death
+	c.mu.Lock()
+	n := 0
+	for i := range picks {
+		pk := &picks[i]
+		if pk.st.kind != stepEdit {
+			continue
+		}
+		pk.e.busy = false
+		var x store.EditResult
+		if err == nil {
+			x = res[n]
+		} else {
+			x.Err = err
+		}
+		n++
+		ed := &pk.st.edit
+		if x.Err != nil {
+			if errors.Is(x.Err, store.ErrInvalid) {
+				c.log.Error("an edit was refused, it is tried again in a minute", "task", ed.String(), "verb", ed.Verb.String(), "error", x.Err)
+				pk.e.not = c.now().Add(time.Minute)
+			}
+			c.endLocked(ed.Key, nil, false)
+			continue
+		}
+		if pk.st.stop {
+			r.stopLocked(store.RunID{Key: ed.Key, Generation: ed.Generation, For: ed.For})
+		}
+		if ed.State == store.Dead || ed.Verb == store.VerbBury {
+			deaths = append(deaths, deathOf(pk.e.task, ed))
+		}
+		c.stats.edited(pk.e.task.Kind, ed)
+		c.endLocked(ed.Key, x.Task, true)
+	}
+	c.mu.Unlock()
+	for _, d := range deaths {
+		c.log.Warn("a run is dead", "task", d.Name, "kind", d.Kind, "reason", d.Reason)
+		if c.opts.OnDead != nil {
+			go c.opts.OnDead(context.Background(), d)
+		}
+	}
+}
+
+func deathOf(t *store.Task, ed *store.Edit) Death {
+	d := Death{
+		Namespace: t.Namespace, Name: t.Name, Kind: t.Kind, ScheduledFor: ed.For.Time(), Reason: ed.Reason,
+		RunID: store.RunID{Key: t.Key, Generation: ed.Generation, For: ed.For}.String(),
+	}
+	if rn := t.Run(ed.Generation, ed.For); rn != nil {
+		d.Attempts = int(rn.Attempt)
+	}
+	return d
+}
+
+// stopLocked asks those of our attempts at a run that run to stop.
+func (r *run) stopLocked(id store.RunID) {
+	for k, a := range r.attempts {
+		if k.RunID == id {
+			a.cancel(ErrStopped)
+		}
+	}
+}
+
+// start runs an attempt on a goroutine of its own.
+func (r *run) start(a *attempt) {
+	if d := time.Duration(a.policy.Timeout); d > 0 {
+		a.timeout = r.c.eng.AfterFunc(d, func() { a.cancel(ErrTimeout) })
+	}
+	go r.attempt(a)
+}
+
+// attempt runs the handler and writes how it ended. Whatever the handler does, its attempt ends here.
+func (r *run) attempt(a *attempt) {
+	err := ErrGoexit
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: stack()}
+		}
+		a.timeout.Stop()
+		if err != nil && a.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = fmt.Errorf("%w: %w", context.Cause(a.ctx), err)
+		}
+		a.cancel(context.Canceled)
+		r.finish(a, err)
+	}()
+	err = a.h(a.ctx, a.info)
+}
+
+// finish writes how an attempt ended, and gives its place back.
+func (r *run) finish(a *attempt, err error) {
+	c := r.c
+	if _, ok := errors.AsType[*PanicError](err); ok || errors.Is(err, ErrGoexit) {
+		c.log.Error("a handler did not return", "task", a.id.Key.String(), "kind", a.info.Kind, "error", err)
+	}
+	if errors.Is(err, ErrClosing) { // it was asked to stop, and did: another process goes on with it
+		err = Snooze(0)
+	}
+	res, written := r.outcome(a, err)
+	if written && res.State == store.Dead {
+		d := Death{
+			Namespace: a.info.Namespace, Name: a.info.Name, Kind: a.info.Kind, RunID: a.info.RunID, ScheduledFor: a.info.ScheduledFor,
+			Attempts: a.info.Number, Reason: reason(err),
+		}
+		c.log.Warn("a run is dead", "task", a.id.Key.String(), "kind", d.Kind, "attempts", d.Attempts, "reason", d.Reason)
+		if c.opts.OnDead != nil {
+			c.hook(d)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.endedLocked(a)
+}
+
+// hook calls OnDead. A panic of it is logged.
+func (c *core) hook(d Death) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.log.Error("OnDead has panicked", "task", d.Name, "panic", fmt.Sprint(v), "stack", stack())
+		}
+	}()
+	c.opts.OnDead(context.Background(), d)
+}
+
+// outcome writes how an attempt ended.
+func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bool) {
+	if a.inTx.Load() && err == nil {
+		ts, gerr := r.c.store.Get(context.Background(), []store.Key{a.id.Key})
+		if gerr == nil {
+			if rn := runOf(ts[0], a.id); rn == nil || rn.Fence != a.fence {
+				return store.SettleResult{State: store.Done}, true
+			}
+		}
+		err = errors.New("the transaction that was to complete the run was not committed")
+	}
+	res, serr := r.settler.settle(a, r.c.settlement(a, err))
+	switch {
+	case serr != nil:
+		r.c.stats.fenced(a.info.Kind)
+		r.c.log.Error("how an attempt ended could not be written; it will be tried again", "task", a.id.Key.String(), "error", serr)
+	case res.Err != nil:
+		r.c.log.Warn("an attempt ended after its lease was lost", "task", a.id.Key.String(), "error", res.Err)
+		r.c.stats.fenced(a.info.Kind)
+	default:
+		r.c.stats.ended(a.info.Kind, res.State)
+		return res, true
+	}
+	return res, false
+}
+
+func runOf(t *store.Task, id store.RunID) *store.Run {
+	if t == nil {
+		return nil
+	}
+	return t.Run(id.Generation, id.For)
+}
+
+// endedLocked gives the place of an attempt back.
+func (r *run) endedLocked(a *attempt) {
+	delete(r.attempts, attemptID{a.id, a.fence})
+	r.renewer.dropLocked(a)
+	e := a.e
+	if e.live--; e.live == 0 {
+		r.window.pinned--
+	}
+	r.inUse--
+	r.leaveLocked(a.gates, a.task.LimitKey)
+	if cur := r.window.entries[a.id.Key]; cur != nil {
+		r.placeLocked(cur)
+	}
+	if r.draining && len(r.attempts) == 0 {
+		close(r.ended)
+	}
+	r.pokeLocked()
+}
+
+// after is the next occurrence of a schedule that counts from the end of a run.
+func (c *core) after(a *attempt) store.When {
+	if !a.task.Recurring {
+		return store.When{}
+	}
+	s, err := c.schedules.of(a.task.Schedule)
+	if err != nil {
+		return store.When{}
+	}
+	return fixedDelay(a.task, s, c.now())
+}
