@@ -189,7 +189,7 @@ type Entry struct {
 // The error is ErrInvalid for what can't be right, naming it; ErrKindMismatch, ErrExists or ErrCondition if the name's task stands
 // in the way; ErrNoSpace; ErrUnknown if ctx ended, or the store failed, while it was being written.
 func (k *Kind[T]) Put(ctx context.Context, name string, payload T, s schedule.Schedule, opts ...PutOption) (Entry, error) {
-	p, err := k.build(name, payload, s, opts)
+	p, err := k.build(ctx, name, payload, s, opts)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -233,7 +233,7 @@ func (k *Kind[T]) PutMany(ctx context.Context, seq iter.Seq[Item[T]]) ([]Entry, 
 		return nil
 	}
 	for it := range seq {
-		p, err := k.build(it.Name, it.Payload, it.Schedule, it.Options)
+		p, err := k.build(ctx, it.Name, it.Payload, it.Schedule, it.Options)
 		if err != nil {
 			all = append(all, Entry{Namespace: k.s.namespace, Name: it.Name, Err: err})
 			continue
@@ -259,7 +259,7 @@ func (k *Kind[T]) PutTx(ctx context.Context, tx any, name string, payload T, s s
 	if !ok {
 		return Entry{}, ErrNoTx
 	}
-	p, err := k.build(name, payload, s, opts)
+	p, err := k.build(ctx, name, payload, s, opts)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -271,7 +271,7 @@ func (k *Kind[T]) PutTx(ctx context.Context, tx any, name string, payload T, s s
 	return e, e.Err
 }
 
-func (k *Kind[T]) build(name string, payload T, s schedule.Schedule, opts []PutOption) (store.Put, error) {
+func (k *Kind[T]) build(ctx context.Context, name string, payload T, s schedule.Schedule, opts []PutOption) (store.Put, error) {
 	if k.err != nil {
 		return store.Put{}, k.err
 	}
@@ -290,7 +290,7 @@ func (k *Kind[T]) build(name string, payload T, s schedule.Schedule, opts []PutO
 			o(&p)
 		}
 	}
-	return k.s.core.declared(&p, s)
+	return k.s.core.declared(ctx, &p, s)
 }
 
 func entryOf(k store.Key, r *store.PutResult) Entry {

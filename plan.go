@@ -41,7 +41,7 @@ type planner struct {
 	now    store.Instant
 	mono   store.Instant
 	m      *memo
-	mine   func(id store.RunID, fence int64) bool // whether an attempt is one of this process that still has its lease
+	mine   map[attemptID]*attempt // those of this process
 	lease  time.Duration
 	owner  string
 	giveUp bool // nobody here handles the kind: what is long overdue is dead
@@ -57,7 +57,7 @@ func (x *planner) plan() step {
 		under = true
 		switch {
 		case r.State == store.Running:
-			if x.mine(r.ID(x.t.Key), r.Fence) {
+			if a := x.mine[attemptID{r.ID(x.t.Key), r.Fence}]; a != nil && !a.lost {
 				continue
 			}
 			if r.Lease <= x.mono {
@@ -79,13 +79,18 @@ func (x *planner) plan() step {
 	case retry != nil && (allow || x.t.Running() == 0):
 		return x.again(st, retry)
 	case next.None() || x.t.Ended:
-	case next.Due > x.now:
+	case next.Due > x.now: // nothing is to be done for it before what is under way has ended
 		if !under || allow || x.p.Overlap.mode == CancelOther.mode {
 			st.at = min(st.at, next.Due)
 		}
 	case under && !allow:
-		if x.p.Overlap.mode == CancelOther.mode {
+		switch {
+		case x.giveUp: // that is for those to decide who handle it
+		case x.p.Overlap.mode == CancelOther.mode:
 			return x.cancelOther(st)
+		case x.p.Overlap.mode == Skip.mode && x.t.Running() == 0 && x.onGrid(): // a wait for a retry may be long
+			c := choice{planner: x, rule: x.rule(), at: x.now.Time()}
+			return c.pass(st, c.count(), time.Time{}, "overlap")
 		}
 	default:
 		return x.start(st)
@@ -94,6 +99,12 @@ func (x *planner) plan() step {
 		st.kind = stepWait
 	}
 	return st
+}
+
+// onGrid says that the occurrences do not depend on the runs.
+func (x *planner) onGrid() bool {
+	k := x.s.Kind()
+	return x.t.Recurring && k != schedule.KindPace && k != schedule.KindPaceFromStart
 }
 
 // unresolved is for how long a task waits for somebody who handles its kind.
@@ -224,7 +235,7 @@ func (x *planner) abandon(st step) step {
 	}
 	if x.t.Recurring {
 		c := choice{planner: x, rule: x.rule(), at: x.now.Time()}
-		if n := c.count(); n > 1 && x.s.Kind() != schedule.KindPace && x.s.Kind() != schedule.KindPaceFromStart {
+		if n := c.count(); n > 1 && x.onGrid() {
 			return c.pass(st, n-1, c.newest(), "nobody handles the kind "+x.t.Kind)
 		}
 	}

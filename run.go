@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -42,6 +43,9 @@ type run struct {
 
 	settler settler
 	renewer renewer
+	hooks   sync.WaitGroup
+	given   chan struct{} // closed when nobody waits for attempts any more
+	giveUp  sync.Once
 }
 
 type attemptID struct {
@@ -62,7 +66,7 @@ func (r *run) poke() {
 func (c *core) newRun() *run {
 	r := &run{
 		c: c, wake: make(chan struct{}, 1), keys: map[string]*gate{}, suspects: gate{limit: 1}, behind: map[*gate]struct{}{},
-		refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never,
+		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never,
 	}
 	r.window.init()
 	r.settler.init(r)
@@ -102,14 +106,12 @@ func (r *run) work(ctx context.Context) error {
 	c := r.c
 	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of the loop's calls to the store
 	defer end()
-	hints, stopHints := r.listen()
 	go r.settler.work(life)
 	go r.renewer.work(life)
 	stop := context.AfterFunc(ctx, func() { r.drain() })
 	keeper := c.keep(life)
-	err := r.loop(life, hints)
+	err := r.loop(life)
 	stop()
-	stopHints()
 	r.drain()
 	if werr := r.await(ctx); err == nil {
 		err = werr
@@ -118,6 +120,7 @@ func (r *run) work(ctx context.Context) error {
 	r.settler.stop()
 	r.renewer.stop()
 	<-keeper
+	r.hooks.Wait()
 	r.disarm()
 	c.mu.Lock()
 	c.running = nil
@@ -156,19 +159,27 @@ func (r *run) await(ctx context.Context) error {
 		case <-r.ended:
 			t.stop()
 			return nil
+		case <-r.given:
+			t.stop()
+			last = true
 		case <-t.rung:
 		}
 		if last {
 			break
 		}
 		if ctx.Err() == nil { // Drain and Close have contexts of their own
-			<-r.ended
-			return nil
+			select {
+			case <-r.ended:
+				return nil
+			case <-r.given:
+			}
+			break
 		}
 		r.stopAll(ErrClosing)
 		limit = max(limit/10, time.Second)
 	}
-	left := r.abandon()
+	r.stopAll(ErrLeaseLost) // it is not renewed any more
+	left := r.list()
 	if len(left) == 0 {
 		return nil
 	}
@@ -184,13 +195,12 @@ func (r *run) stopAll(why error) {
 	}
 }
 
-// abandon gives up waiting for attempts, and returns those that still run.
-func (r *run) abandon() (left []AttemptInfo) {
+// list returns what runs.
+func (r *run) list() (left []AttemptInfo) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	for _, a := range r.attempts {
 		left = append(left, *a.info)
-		a.cancel(ErrLeaseLost)
 	}
 	return left
 }
@@ -244,12 +254,17 @@ func (c *core) close(ctx context.Context, stop bool) error {
 			continue
 		case <-ctx.Done():
 		}
-		if left := r.abandon(); len(left) > 0 {
+		left := r.list()
+		if !stop {
 			return &UnfinishedError{Running: left}
 		}
-		return context.Cause(ctx)
+		r.giveUp.Do(func() { close(r.given) })
+		if len(left) > 0 {
+			err = &UnfinishedError{Running: left}
+		}
+		break
 	}
-	if _, cerr := c.eng.Close(ctx); cerr != nil && !errors.Is(cerr, timer.ErrClosed) {
+	if _, cerr := c.eng.Close(ctx); err == nil && cerr != nil && !errors.Is(cerr, timer.ErrClosed) {
 		err = cerr
 	}
 	if c.ownsStore {
@@ -261,11 +276,6 @@ func (c *core) close(ctx context.Context, stop bool) error {
 // mono is the store's Clock.Mono, as far as it is known here.
 func (r *run) mono() store.Instant {
 	return r.monoOff + store.Instant(r.c.eng.Elapsed()/time.Microsecond)
-}
-
-func (r *run) mineLocked(id store.RunID, fence int64) bool {
-	a := r.attempts[attemptID{id, fence}]
-	return a != nil && !a.lost
 }
 
 // look is what the loop does in one round.
@@ -286,7 +296,9 @@ type pick struct {
 }
 
 // loop looks for work and does it, until nothing is to start any more.
-func (r *run) loop(ctx context.Context, hints <-chan store.Hint) error {
+func (r *run) loop(ctx context.Context) error {
+	hints, stop := r.listen()
+	defer func() { stop() }()
 	mono, err := r.c.tune(ctx)
 	for ; err != nil; mono, err = r.c.tune(ctx) {
 		if gone := r.failed(err, "read the clock"); gone != nil {
@@ -299,14 +311,6 @@ func (r *run) loop(ctx context.Context, hints <-chan store.Hint) error {
 	r.monoOff = mono - store.Instant(r.c.eng.Elapsed()/time.Microsecond)
 	r.worked()
 	for {
-		select {
-		case h, ok := <-hints:
-			if !ok {
-				hints = nil
-			}
-			r.hint(h, ok)
-		default:
-		}
 		l, done := r.look()
 		if done {
 			return nil
@@ -320,10 +324,16 @@ func (r *run) loop(ctx context.Context, hints <-chan store.Hint) error {
 		select {
 		case <-r.wake:
 		case h, ok := <-hints:
-			if !ok {
-				hints = nil
+			if ok {
+				r.hint(h)
+				continue
 			}
-			r.hint(h, ok)
+			if _, err := r.c.store.Clock(ctx); errors.Is(err, store.ErrClosed) {
+				return err
+			}
+			stop()
+			hints, stop = r.listen()
+			r.hint(store.Hint{At: store.Over})
 		}
 	}
 }
@@ -351,10 +361,7 @@ func (r *run) rest(ctx context.Context) bool {
 }
 
 // hint notes that something may be due that is not known.
-func (r *run) hint(h store.Hint, ok bool) {
-	if !ok {
-		return
-	}
+func (r *run) hint(h store.Hint) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	if h.At > r.c.now().Add(ahead) {

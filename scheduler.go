@@ -87,6 +87,7 @@ type core struct {
 	policies  policies
 	schedules schedules
 	offset    atomic.Int64 // what the store's clock is ahead of ours, in microseconds
+	tuned     atomic.Bool  // offset was looked at
 	stats     stats
 	news      signal // told after every write of ours
 
@@ -231,6 +232,7 @@ func (c *core) tune(ctx context.Context) (mono store.Instant, err error) {
 		ahead = 0
 	}
 	c.offset.Store(ahead)
+	c.tuned.Store(true)
 	return clk.Mono, nil
 }
 
@@ -272,7 +274,7 @@ func (c *core) mistake(err error) {
 }
 
 // declared completes a Put.
-func (c *core) declared(p *put, s schedule.Schedule) (store.Put, error) {
+func (c *core) declared(ctx context.Context, p *put, s schedule.Schedule) (store.Put, error) {
 	if p.err != nil {
 		return store.Put{}, p.err
 	}
@@ -288,6 +290,11 @@ func (c *core) declared(p *put, s schedule.Schedule) (store.Put, error) {
 	var err error
 	if p.Policy, err = p.encode(); err != nil {
 		return store.Put{}, &store.Error{Op: "put", Key: p.Key, Err: err}
+	}
+	if s.Recurring() && !c.tuned.Load() { // its first occurrence is worked out here
+		if _, err := c.tune(ctx); err != nil {
+			return store.Put{}, err
+		}
 	}
 	p.Schedule, p.Recurring = s.String(), s.Recurring()
 	p.When, p.AcceptedAt = c.when(p.Key, s)

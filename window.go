@@ -170,8 +170,7 @@ func (r *run) placeLocked(e *entry) {
 		w.ready.put(e)
 	case stepWait:
 		e.seen = 0
-		if st.at > now.Add(ahead) && e.live == 0 && st.lease == store.Never {
-			r.forgetLocked(e, st.at)
+		if st.at > now.Add(ahead) && e.live == 0 && st.lease == store.Never && r.forgetLocked(e, now, st.at) {
 			return
 		}
 		e.wait = max(st.at, e.not)
@@ -184,15 +183,21 @@ func (r *run) placeLocked(e *entry) {
 	}
 }
 
-// forgetLocked drops an entry of which nothing is to be done before an instant. What nobody here handles stands long overdue in the
-// store; when to look at it again is remembered for all of them together.
-func (r *run) forgetLocked(e *entry, at store.Instant) {
-	delete(r.window.entries, e.task.Key)
-	if r.c.kinds[e.task.Kind] == nil && e.task.Position() <= r.c.now() {
-		r.unresolved(e.task.Position(), at)
-		return
+// forgetLocked drops an entry of which nothing is to be done before an instant, and says whether it has. What nobody here handles
+// stands long overdue in the store; when to look at it again is remembered for all of them together. What is overdue and waits for
+// the retry of an earlier run stays.
+func (r *run) forgetLocked(e *entry, now, at store.Instant) bool {
+	pos := e.task.Position()
+	switch {
+	case r.c.kinds[e.task.Kind] == nil && pos <= now:
+		r.unresolved(pos, at)
+	case pos <= now:
+		return false
+	default:
+		r.window.pull(min(at, pos))
 	}
-	r.window.pull(min(at, e.task.Position()))
+	delete(r.window.entries, e.task.Key)
+	return true
 }
 
 // takeOutLocked takes an entry out of all piles.
@@ -217,7 +222,7 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		c.log.Error("a task's policy is not readable, the default is used", "task", t.String(), "error", err)
 	}
 	x := planner{
-		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.mineLocked, lease: c.opts.Lease, owner: c.opts.Owner,
+		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.attempts, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil,
 	}
 	if t.Recurring {

@@ -296,7 +296,7 @@ func (r *run) edited(picks []pick, res []store.EditResult, err error) {
 	for _, d := range deaths {
 		c.log.Warn("a run is dead", "task", d.Name, "kind", d.Kind, "reason", d.Reason)
 		if c.opts.OnDead != nil {
-			go c.opts.OnDead(context.Background(), d)
+			r.hooks.Go(func() { c.hook(d) })
 		}
 	}
 }
@@ -423,7 +423,9 @@ func (r *run) endedLocked(a *attempt) {
 		r.window.pinned--
 	}
 	r.inUse--
-	r.leaveLocked(a.gates, a.task.LimitKey)
+	if r.c.running == r { // else Run has given up waiting for it
+		r.leaveLocked(a.gates, a.task.LimitKey)
+	}
 	if cur := r.window.entries[a.id.Key]; cur != nil {
 		r.placeLocked(cur)
 	}
