@@ -125,7 +125,7 @@ func (r *run) gateLocked(e *entry, g *gate) {
 	if g.waiting.place == nil {
 		g.waiting = byGate()
 	}
-	if (g.waiting.len() >= gateMost || w.gated > windowMost/2) && e.live == 0 {
+	if n := g.waiting.len(); (n >= gateMost || n > 0 && w.gated > windowMost/2) && e.live == 0 {
 		if low := (store.Cursor{At: e.task.Position()}); g.low.At == 0 || behind(g.low, low) {
 			g.low = low
 		}
@@ -161,7 +161,12 @@ func (r *run) leaveLocked(gs [3]*gate, key string) {
 			r.admitLocked(g, max(g.limit-g.running, 1))
 		}
 	}
-	if g := gs[1]; g != nil && g.running == 0 && g.waiting.len() == 0 && g.low.At == 0 {
+	r.tidyLocked(key)
+}
+
+// tidyLocked drops the gate of a key if nobody has passed it or waits for it.
+func (r *run) tidyLocked(key string) {
+	if g := r.keys[key]; g != nil && g.running == 0 && g.waiting.len() == 0 && g.low.At == 0 {
 		delete(r.keys, key)
 	}
 }

@@ -454,6 +454,7 @@ func (r *run) pickLocked(now store.Instant) []pick {
 			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
 			r.takeOutLocked(e)
 			if !r.passLocked(e, pk.gates) {
+				r.tidyLocked(e.task.LimitKey)
 				continue
 			}
 			r.inUse++

@@ -114,6 +114,7 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 		return Why{Code: WhyStore, Text: since + ", and the store fails"}
 	}
 	p, _ := c.policies.of(t.Policy)
+	defer r.tidyLocked(t.LimitKey)
 	suspect := waits != nil && waits.Lost > 0
 	switch g := r.gatesOf(t, p, suspect); {
 	case suspect && !r.suspects.free():

@@ -16,6 +16,7 @@ type entry struct {
 	not   store.Instant // nothing is tried before
 	live  int           // attempts of ours
 	busy  bool          // the loop is writing it
+	kept  bool          // it is overdue, and waits for the retry of an earlier run: it takes no room
 
 	timed, leased, queued, gated int // places in the piles
 	gate                         *gate
@@ -60,7 +61,7 @@ type window struct {
 	leases  pile // for the end of somebody else's lease
 	ready   pile // to be looked at
 	after   store.Cursor
-	pinned  int // entries with attempts under way
+	pinned  int // entries that take no room: those with attempts under way, and those kept
 	gated   int
 
 	scanning bool
@@ -192,6 +193,8 @@ func (r *run) forgetLocked(e *entry, now, at store.Instant) bool {
 	case r.c.kinds[e.task.Kind] == nil && pos <= now:
 		r.unresolved(pos, at)
 	case pos <= now:
+		e.kept = true
+		r.window.pinned++
 		return false
 	default:
 		r.window.pull(min(at, pos))
@@ -203,6 +206,10 @@ func (r *run) forgetLocked(e *entry, now, at store.Instant) bool {
 // takeOutLocked takes an entry out of all piles.
 func (r *run) takeOutLocked(e *entry) {
 	w := &r.window
+	if e.kept {
+		e.kept = false
+		w.pinned--
+	}
 	w.waiting.drop(e)
 	w.leases.drop(e)
 	w.ready.drop(e)
