@@ -14,6 +14,7 @@ type entry struct {
 	lease store.Instant // the same, on Clock.Mono
 	seen  store.Instant // when it was found to be due; 0 before
 	not   store.Instant // nothing is tried before
+	nos   int           // refusals in a row
 	live  int           // attempts of ours
 	busy  bool          // the loop is writing it
 	kept  bool          // it is overdue, and waits for the retry of an earlier run: it takes no room

@@ -193,6 +193,9 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 		n++
 		pk.e.busy = false
 		if x.Err != nil {
+			if err == nil {
+				r.againLocked(pk.e)
+			}
 			tune = r.refusedLocked(pk, x.Err) || tune
 			continue
 		}
@@ -218,7 +221,7 @@ func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotDue):
-		pk.e.not = c.now() + exact
+		pk.e.not = max(pk.e.not, c.now()+exact)
 		clock = true
 	case errors.Is(err, store.ErrInvalid):
 		c.log.Error("a claim was refused, it is tried again in a minute", "task", k.String(), "error", err)
@@ -226,6 +229,13 @@ func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
 	}
 	c.endLocked(k, nil, false)
 	return clock
+}
+
+// againLocked puts off what is refused again and again: what was read of it since ought to have helped.
+func (r *run) againLocked(e *entry) {
+	if e.nos++; e.nos > 1 {
+		e.not = max(e.not, r.c.now().Add(time.Millisecond<<min(e.nos, 10)))
+	}
 }
 
 // beginLocked makes the attempt of a claim that was granted.
@@ -249,7 +259,7 @@ func (r *run) beginLocked(pk *pick, x *store.ClaimResult, sent time.Duration, be
 	if pk.e.live++; pk.e.live == 1 {
 		r.window.pinned++
 	}
-	pk.e.seen = 0
+	pk.e.seen, pk.e.nos, pk.e.not = 0, 0, 0
 	c.endLocked(t.Key, t, true)
 	r.renewer.addLocked(a)
 	return a
@@ -280,9 +290,13 @@ func (r *run) edited(picks []pick, res []store.EditResult, err error) {
 				c.log.Error("an edit was refused, it is tried again in a minute", "task", ed.String(), "verb", ed.Verb.String(), "error", x.Err)
 				pk.e.not = c.now().Add(time.Minute)
 			}
+			if err == nil {
+				r.againLocked(pk.e)
+			}
 			c.endLocked(ed.Key, nil, false)
 			continue
 		}
+		pk.e.nos, pk.e.not = 0, 0
 		if pk.st.stop {
 			r.stopLocked(store.RunID{Key: ed.Key, Generation: ed.Generation, For: ed.For})
 		}
