@@ -115,16 +115,18 @@ func (s *stats) started(kind string, l Lateness) {
 	})
 }
 
-func (s *stats) ended(kind string, state store.State) {
+func (s *stats) ended(kind string, verb store.Verb, state store.State) {
 	s.count(kind, func(k *KindStats) {
 		k.Running--
-		switch state {
-		case store.Done:
+		switch {
+		case state == store.Done:
 			k.Succeeded++
-		case store.Dead:
+		case state == store.Dead:
 			k.Dead++
-		case store.Cancelled:
+		case state == store.Cancelled:
 			k.Cancelled++
+		case verb == store.VerbSnooze:
+			k.Snoozed++
 		default:
 			k.Failed++
 		}
@@ -158,20 +160,12 @@ func (s *stats) edited(kind string, e *store.Edit) {
 	})
 }
 
-// Stats returns counters. The store is asked for its own.
+// Stats returns counters. The store is asked for its own; with an error they are missing, and what this process has counted is there all
+// the same.
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	c := s.core
-	st, err := c.store.Stats(ctx)
-	if err != nil {
-		return Stats{}, err
-	}
-	clk, err := c.store.Clock(ctx)
-	if err != nil {
-		return Stats{}, err
-	}
 	all := Stats{
-		Kinds: map[string]KindStats{}, StoreErrors: c.stats.storeErrors.Load(), Store: st,
-		ClockOffset: time.Duration(c.offset.Load()) * time.Microsecond, Uncertainty: time.Duration(clk.Uncertainty) * time.Microsecond,
+		Kinds: map[string]KindStats{}, StoreErrors: c.stats.storeErrors.Load(), ClockOffset: time.Duration(c.offset.Load()) * time.Microsecond,
 	}
 	c.mu.Lock()
 	if c.running != nil {
@@ -179,9 +173,18 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	}
 	c.mu.Unlock()
 	c.stats.mu.Lock()
-	defer c.stats.mu.Unlock()
 	for name, k := range c.stats.kinds {
 		all.Kinds[name] = *k
 	}
+	c.stats.mu.Unlock()
+	st, err := c.store.Stats(ctx)
+	if err != nil {
+		return all, err
+	}
+	clk, err := c.store.Clock(ctx)
+	if err != nil {
+		return all, err
+	}
+	all.Store, all.Uncertainty = st, time.Duration(clk.Uncertainty)*time.Microsecond
 	return all, nil
 }

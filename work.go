@@ -401,12 +401,14 @@ func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bo
 		ts, gerr := r.c.store.Get(context.Background(), []store.Key{a.id.Key})
 		if gerr == nil {
 			if rn := runOf(ts[0], a.id); rn == nil || rn.Fence != a.fence {
+				r.c.stats.ended(a.info.Kind, store.VerbSettle, store.Done)
 				return store.SettleResult{State: store.Done}, true
 			}
 		}
 		err = errors.New("the transaction that was to complete the run was not committed")
 	}
-	res, serr := r.settler.settle(a, r.c.settlement(a, err))
+	x := r.c.settlement(a, err)
+	res, serr := r.settler.settle(a, x)
 	switch {
 	case serr != nil:
 		r.c.stats.fenced(a.info.Kind)
@@ -415,7 +417,7 @@ func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bo
 		r.c.log.Warn("an attempt ended after its lease was lost", "task", a.id.Key.String(), "error", res.Err)
 		r.c.stats.fenced(a.info.Kind)
 	default:
-		r.c.stats.ended(a.info.Kind, res.State)
+		r.c.stats.ended(a.info.Kind, x.Verb, res.State)
 		return res, true
 	}
 	return res, false
