@@ -101,6 +101,15 @@ func RetryAfter(d time.Duration, err error) error {
 // Snooze is returned by a handler that wants to be asked again in d. The attempt does not count, whatever it did.
 func Snooze(d time.Duration) error { return &outcome{verb: store.VerbSnooze, in: d, set: true} }
 
+// Snoozed says whether an error of a handler is a Snooze, wrapped or not, and for how long: middleware tells it from a failure by that.
+func Snoozed(err error) (d time.Duration, ok bool) {
+	var o *outcome
+	if !errors.As(err, &o) || o.verb != store.VerbSnooze {
+		return 0, false
+	}
+	return o.in, true
+}
+
 // settlement is how an attempt that ended with err is to be written.
 func (c *core) settlement(a *attempt, err error) store.Settlement {
 	s := store.Settlement{RunID: a.id, Fence: a.fence, Verb: store.VerbSettle, State: store.Done, Next: c.after(a)}
