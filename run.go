@@ -26,7 +26,11 @@ type run struct {
 	inUse    int
 	attempts map[attemptID]*attempt
 	draining bool
-	ended    chan struct{} // closed when draining and no attempt is left
+	over     bool            // the loop has ended: nothing starts any more
+	ended    chan struct{}   // closed when the loop has ended and no attempt is left
+	calls    context.Context //nolint:containedctx // of the loop's calls to the store: one that hangs does not keep Run from ending
+	hangUp   context.CancelFunc
+	limit    timer.Timer   // to how long a call may take once draining
 	lookAt   store.Instant // the earliest at which something unresolved is to be dead
 	lookFrom store.Instant // where the first unresolved one stands
 	monoOff  store.Instant // Clock.Mono when eng.Elapsed was 0
@@ -63,11 +67,12 @@ func (r *run) poke() {
 	}
 }
 
-func (c *core) newRun() *run {
+func (c *core) newRun(ctx context.Context) *run {
 	r := &run{
 		c: c, wake: make(chan struct{}, 1), keys: map[string]*gate{}, suspects: gate{limit: 1}, behind: map[*gate]struct{}{},
 		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never,
 	}
+	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
 	r.window.init()
 	r.settler.init(r)
 	r.renewer.init(r)
@@ -80,18 +85,21 @@ func (c *core) newRun() *run {
 // does all the same; ErrActive if the scheduler runs already, ErrClosed if it is closed; and the store's error if that was closed.
 func (s *Scheduler) Run(ctx context.Context) error {
 	c := s.core
-	r := c.newRun()
+	r := c.newRun(ctx)
 	c.mu.Lock()
+	var err error
 	switch {
 	case c.closed:
-		c.mu.Unlock()
-		return ErrClosed
+		err = ErrClosed
 	case c.running != nil:
-		c.mu.Unlock()
-		return ErrActive
+		err = ErrActive
 	case c.wrong != nil:
+		err = c.wrong
+	}
+	if err != nil {
 		c.mu.Unlock()
-		return c.wrong
+		r.hangUp()
+		return err
 	}
 	c.running = r
 	for _, k := range c.kinds { // of an earlier Run nothing is left but the tokens
@@ -104,15 +112,22 @@ func (s *Scheduler) Run(ctx context.Context) error {
 // work is Run, once the run is the scheduler's.
 func (r *run) work(ctx context.Context) error {
 	c := r.c
-	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of the loop's calls to the store
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of calls to the store
 	defer end()
+	defer r.hangUp()
 	go r.settler.work(life)
 	go r.renewer.work(life)
 	stop := context.AfterFunc(ctx, func() { r.drain() })
 	keeper := c.keep(life)
-	err := r.loop(life)
+	err := r.loop(r.calls)
 	stop()
 	r.drain()
+	c.mu.Lock()
+	r.limit.Stop()
+	if r.over = true; len(r.attempts) == 0 {
+		close(r.ended)
+	}
+	c.mu.Unlock()
 	if werr := r.await(ctx); err == nil {
 		err = werr
 	}
@@ -141,9 +156,7 @@ func (r *run) drain() {
 	r.c.mu.Lock()
 	if !r.draining {
 		r.draining = true
-		if len(r.attempts) == 0 {
-			close(r.ended)
-		}
+		r.limit = r.c.eng.AfterFunc(r.c.opts.DrainTimeout, r.hangUp)
 	}
 	r.c.mu.Unlock()
 	r.poke()
@@ -259,6 +272,7 @@ func (c *core) close(ctx context.Context, stop bool) error {
 			return &UnfinishedError{Running: left}
 		}
 		r.giveUp.Do(func() { close(r.given) })
+		r.hangUp()
 		if len(left) > 0 {
 			err = &UnfinishedError{Running: left}
 		}
@@ -299,8 +313,7 @@ type pick struct {
 func (r *run) loop(ctx context.Context) error {
 	hints, stop := r.listen()
 	defer func() { stop() }()
-	mono, err := r.c.tune(ctx)
-	for ; err != nil; mono, err = r.c.tune(ctx) {
+	for err := r.tune(ctx); err != nil; err = r.tune(ctx) {
 		if gone := r.failed(err, "read the clock"); gone != nil {
 			return gone
 		}
@@ -308,9 +321,15 @@ func (r *run) loop(ctx context.Context) error {
 			return nil
 		}
 	}
-	r.monoOff = mono - store.Instant(r.c.eng.Elapsed()/time.Microsecond)
 	r.worked()
 	for {
+		select {
+		case h, ok := <-hints:
+			if ok {
+				r.hint(h)
+			}
+		default:
+		}
 		l, done := r.look()
 		if done {
 			return nil
@@ -328,7 +347,7 @@ func (r *run) loop(ctx context.Context) error {
 				r.hint(h)
 				continue
 			}
-			if _, err := r.c.store.Clock(ctx); errors.Is(err, store.ErrClosed) {
+			if err := r.tune(ctx); errors.Is(err, store.ErrClosed) {
 				return err
 			}
 			stop()
@@ -336,6 +355,18 @@ func (r *run) loop(ctx context.Context) error {
 			r.hint(store.Hint{At: store.Over})
 		}
 	}
+}
+
+// tune looks at the store's clocks.
+func (r *run) tune(ctx context.Context) error {
+	mono, err := r.c.tune(ctx)
+	if err != nil {
+		return err
+	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	r.monoOff = mono - store.Instant(r.c.eng.Elapsed()/time.Microsecond)
+	return nil
 }
 
 // rest waits out the backoff after a failure, and says whether to go on.
@@ -419,7 +450,7 @@ func (r *run) wakeDueLocked(now store.Instant) {
 	for _, k := range r.c.kinds {
 		if k.bucket.rate > 0 && k.gate.waiting.len() > 0 && k.gate.free() {
 			if ok, _ := k.bucket.has(el); ok {
-				r.admitLocked(&k.gate, int(k.bucket.tokens))
+				r.admitLocked(&k.gate, max(int(k.bucket.tokens), 1))
 			}
 		}
 	}

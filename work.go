@@ -445,7 +445,7 @@ func (r *run) endedLocked(a *attempt) {
 	if cur := r.window.entries[a.id.Key]; cur != nil {
 		r.placeLocked(cur)
 	}
-	if r.draining && len(r.attempts) == 0 {
+	if r.over && len(r.attempts) == 0 {
 		close(r.ended)
 	}
 	r.pokeLocked()
