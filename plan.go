@@ -31,6 +31,7 @@ const (
 type memo struct {
 	busy   store.Instant // when the last run ended: what was due by then overlapped with it
 	caught store.Instant // up to this nominal instant occurrences run one by one, as they were found
+	first  store.Instant // the first of those; one before it has still to be folded into it
 }
 
 // A planner works out steps. It is pure: all it knows is in its fields.
@@ -274,7 +275,7 @@ func (x *choice) choose(st step) step {
 			st.claim.Next = occurrence(x.rule, x.rule.Next(x.now.Time()))
 		}
 		return st
-	case next.For <= x.m.caught:
+	case x.m.first <= next.For && next.For <= x.m.caught:
 		return x.run(st, next, 0, next.For)
 	case next.Due <= x.m.busy:
 		x.at = x.m.busy.Time()
@@ -286,7 +287,7 @@ func (x *choice) choose(st step) step {
 			if n, most := x.count(), int64(x.p.Overlap.most); n > most {
 				return x.pass(st, n-most, x.back(int(most)), "the buffer is full")
 			}
-			x.m.caught = store.At(x.newest())
+			x.m.first, x.m.caught = next.For, store.At(x.newest())
 			return x.run(st, next, 0, next.For)
 		case Skip.mode:
 			return x.pass(st, x.count(), time.Time{}, "overlap")
@@ -378,9 +379,10 @@ func (x *choice) catchUp(st step) step {
 	case mode == Oldest.mode:
 		return x.run(st, x.t.Next, count-1, store.At(newest))
 	case mode == catchUpAll.mode:
-		x.m.caught = store.At(newest)
+		x.m.first, x.m.caught = x.t.Next.For, store.At(newest)
 		if n := int64(x.p.CatchUp.most); count > n {
 			first := occurrence(x.rule, x.back(int(n)))
+			x.m.first = first.For
 			return x.run(st, first, count-n, first.For)
 		}
 		return x.run(st, x.t.Next, 0, x.t.Next.For)

@@ -17,7 +17,7 @@ type entry struct {
 	nos   int           // refusals in a row
 	live  int           // attempts of ours
 	busy  bool          // the loop is writing it
-	kept  bool          // it is overdue, and waits for the retry of an earlier run: it takes no room
+	kept  bool          // its next occurrence waits for the retry of an earlier run: it takes no room
 
 	timed, leased, queued, gated int // places in the piles
 	gate                         *gate
@@ -186,14 +186,14 @@ func (r *run) placeLocked(e *entry) {
 }
 
 // forgetLocked drops an entry of which nothing is to be done before an instant, and says whether it has. What nobody here handles
-// stands long overdue in the store; when to look at it again is remembered for all of them together. What is overdue and waits for
-// the retry of an earlier run stays.
+// stands long overdue in the store; when to look at it again is remembered for all of them together. What the window would find
+// again at once, because its next occurrence waits for the retry of an earlier run, stays.
 func (r *run) forgetLocked(e *entry, now, at store.Instant) bool {
 	pos := e.task.Position()
 	switch {
 	case r.c.kinds[e.task.Kind] == nil && pos <= now:
 		r.unresolved(pos, at)
-	case pos <= now:
+	case pos <= now.Add(ahead):
 		e.kept = true
 		r.window.pinned++
 		return false
