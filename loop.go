@@ -1,0 +1,282 @@
+package duly
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/timer"
+)
+
+// look is what the loop does in one round.
+type look struct {
+	picks   []pick
+	keys    []store.Key // to read
+	scan    *store.DueQuery
+	gate    *gate // that the scan is for; nil: it moves the window's end
+	pending bool  // something is left to do at once
+}
+
+// A pick is an entry that something is to be written for.
+type pick struct {
+	e     *entry
+	st    step
+	gates [3]*gate
+	seen  store.Instant
+}
+
+// loop looks for work and does it, until nothing is to start any more.
+func (r *run) loop(ctx context.Context) error {
+	hints, stop := r.listen()
+	defer func() { stop() }()
+	for err := r.tune(ctx); err != nil; err = r.tune(ctx) {
+		if gone := r.failed(err, "read the clock"); gone != nil {
+			return gone
+		}
+		if !r.rest(ctx) {
+			return nil
+		}
+	}
+	r.worked()
+	for {
+		select {
+		case h, ok := <-hints:
+			if ok {
+				r.hint(h)
+			}
+		default:
+		}
+		l, done := r.look()
+		if done {
+			return nil
+		}
+		if err := r.do(ctx, &l); err != nil {
+			return err
+		}
+		if l.pending {
+			continue
+		}
+		select {
+		case <-r.wake:
+		case h, ok := <-hints:
+			if ok {
+				r.hint(h)
+				continue
+			}
+			if err := r.tune(ctx); errors.Is(err, store.ErrClosed) {
+				return err
+			}
+			stop()
+			hints, stop = r.listen()
+			r.hint(store.Hint{At: store.Over})
+		}
+	}
+}
+
+// tune looks at the store's clocks.
+func (r *run) tune(ctx context.Context) error {
+	mono, err := r.c.tune(ctx)
+	if err != nil {
+		return err
+	}
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	r.monoOff = mono - store.Instant(r.c.eng.Elapsed()/time.Microsecond)
+	return nil
+}
+
+// rest waits out the backoff after a failure, and says whether to go on.
+func (r *run) rest(ctx context.Context) bool {
+	for {
+		r.c.mu.Lock()
+		until, draining := r.notUntil, r.draining
+		r.c.mu.Unlock()
+		if draining || ctx.Err() != nil {
+			return false
+		}
+		now := r.c.eng.Elapsed()
+		if now >= until {
+			return true
+		}
+		a := newAlarm(r.c.eng, until-now)
+		select {
+		case <-a.rung:
+		case <-r.wake:
+		}
+		a.stop()
+	}
+}
+
+// look finds out what is to do, and sets the alarms if that is nothing.
+func (r *run) look() (l look, done bool) {
+	c := r.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.draining {
+		return l, true
+	}
+	if c.eng.Elapsed() < r.notUntil {
+		r.armLocked()
+		return l, false
+	}
+	now := c.now()
+	r.wakeDueLocked(now)
+	l.picks = r.pickLocked(now)
+	for k := range r.refetch {
+		l.keys = append(l.keys, k)
+		if len(l.keys) == pageMost {
+			break
+		}
+	}
+	r.scanLocked(&l, now)
+	l.pending = len(l.picks) > 0 || len(l.keys) > 0 || l.scan != nil
+	if !l.pending {
+		r.armLocked()
+	}
+	return l, false
+}
+
+// wakeDueLocked moves what has come due to where it is looked at.
+func (r *run) wakeDueLocked(now store.Instant) {
+	w := &r.window
+	for e := w.waiting.top(); e != nil && e.wait <= now; e = w.waiting.top() {
+		w.waiting.drop(e)
+		if e.seen == 0 {
+			e.seen = now
+		}
+		w.ready.put(e)
+	}
+	mono := r.mono()
+	for e := w.leases.top(); e != nil && e.lease <= mono; e = w.leases.top() {
+		w.leases.drop(e)
+		w.ready.put(e)
+	}
+	el := r.c.eng.Elapsed()
+	for _, k := range r.c.kinds {
+		if k.bucket.rate > 0 && k.gate.waiting.len() > 0 && k.gate.free() {
+			if ok, _ := k.bucket.has(el); ok {
+				r.admitLocked(&k.gate, max(int(k.bucket.tokens), 1))
+			}
+		}
+	}
+}
+
+const picksMost = 256
+
+// pickLocked takes what can be written for now.
+func (r *run) pickLocked(now store.Instant) []pick {
+	var picks []pick
+	w := &r.window
+	for len(picks) < picksMost {
+		e := w.ready.top()
+		if e == nil {
+			break
+		}
+		if e.busy || r.c.writing[e.task.Key] != nil {
+			r.takeOutLocked(e)
+			continue
+		}
+		st := r.planLocked(e, now)
+		if st.kind != stepClaim && st.kind != stepEdit {
+			r.placeLocked(e)
+			continue
+		}
+		pk := pick{e: e, st: st, seen: e.seen}
+		if st.kind == stepClaim {
+			if r.inUse >= r.c.opts.Workers {
+				break
+			}
+			p, _ := r.c.policies.of(e.task.Policy)
+			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
+			r.takeOutLocked(e)
+			if !r.passLocked(e, pk.gates) {
+				r.tidyLocked(e.task.LimitKey)
+				continue
+			}
+			r.inUse++
+		}
+		r.takeOutLocked(e)
+		e.busy = true
+		r.c.beginLocked(e.task.Key)
+		picks = append(picks, pk)
+	}
+	return picks
+}
+
+// nextLocked is when the loop has to look again, by the store's clock.
+func (r *run) nextLocked() store.Instant {
+	w := &r.window
+	wall := r.lookAt
+	if e := w.waiting.top(); e != nil {
+		wall = min(wall, e.wait)
+	}
+	if w.after.At != store.Never && w.room() > windowMost/4 {
+		wall = min(wall, w.after.At.Add(-ahead/2)+1)
+	}
+	return wall
+}
+
+// pokeLocked wakes the loop if what was just noted is for it.
+func (r *run) pokeLocked() {
+	if r.window.ready.len() > 0 || len(r.refetch) > 0 || len(r.behind) > 0 || r.hinted != store.Never || r.nextLocked() < r.armedAt {
+		r.poke()
+	}
+}
+
+// armLocked sets the alarms for what is next.
+func (r *run) armLocked() {
+	r.disarm()
+	wall, boot := store.Never, time.Duration(math.MaxInt64)
+	if el := r.c.eng.Elapsed(); el < r.notUntil {
+		boot = r.notUntil
+	} else {
+		wall = r.nextLocked()
+		if e := r.window.leases.top(); e != nil && e.lease != store.Never {
+			boot = time.Duration(e.lease-r.monoOff) * time.Microsecond
+		}
+		for _, k := range r.c.kinds {
+			if k.bucket.rate > 0 && k.gate.waiting.len() > 0 && k.gate.free() {
+				if ok, at := k.bucket.has(el); !ok {
+					boot = min(boot, at)
+				}
+			}
+		}
+		if r.hinted != store.Never {
+			boot = min(boot, r.resting)
+		}
+	}
+	r.armedAt = wall
+	if wall != store.Never { // a closed engine: the loop is being ended
+		r.armed[0], _ = r.c.eng.ExpireAt((wall - store.Instant(r.c.offset.Load())).Time(), r)
+	}
+	if boot != math.MaxInt64 {
+		r.armed[1], _ = r.c.eng.Expire(boot, r)
+	}
+}
+
+func (r *run) disarm() {
+	for i := range r.armed {
+		r.armed[i].Stop()
+		r.armed[i] = timer.Expiry{}
+	}
+}
+
+// do reads and writes what a look has found.
+func (r *run) do(ctx context.Context, l *look) error {
+	if len(l.picks) > 0 {
+		if err := r.write(ctx, l.picks); err != nil {
+			return err
+		}
+	}
+	if len(l.keys) > 0 {
+		if err := r.fetch(ctx, l.keys); err != nil {
+			return err
+		}
+	}
+	if l.scan != nil {
+		return r.scan(ctx, l)
+	}
+	return nil
+}
