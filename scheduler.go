@@ -222,13 +222,14 @@ const exact = 1000
 
 // tune looks at the store's clock and notes how far it is ahead. That of a store in this process is the same.
 func (c *core) tune(ctx context.Context) (mono store.Instant, err error) {
+	before := c.clk.Read().Wall / 1000
 	clk, err := c.store.Clock(ctx)
 	if err != nil {
 		return 0, err
 	}
-	r := c.clk.Read()
-	ahead := int64(clk.Now) - r.Wall/1000
-	if clk.Uncertainty == 0 && ahead > -exact && ahead < exact {
+	after := c.clk.Read().Wall / 1000
+	ahead := int64(clk.Now) - after
+	if clk.Uncertainty == 0 && ahead < exact && int64(clk.Now)-before > -exact { // one clock, however long it took, or the machine slept
 		ahead = 0
 	}
 	c.offset.Store(ahead)

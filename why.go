@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -124,7 +125,12 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 	case g[2] != nil && !g[2].free():
 		return Why{Code: WhyKindLimit, Text: fmt.Sprintf("%s, and %d of the kind %s run, as many as may", since, g[2].running, t.Kind)}
 	case g[2] != nil && g[2].waiting.len() > 0:
-		return Why{Code: WhyKindLimit, Text: since + ", and the kind " + t.Kind + " has used up its rate"}
+		w := Why{Code: WhyKindLimit, Text: since + ", and the kind " + t.Kind + " has used up its rate"}
+		el := c.eng.Elapsed()
+		if ok, at := c.kinds[t.Kind].bucket.has(el); !ok && at != math.MaxInt64 {
+			w.Until = c.now().Add(at - el).Time()
+		}
+		return w
 	case r.inUse >= c.opts.Workers:
 		return Why{Code: WhyWorkers, Text: fmt.Sprintf("%s, and all %d workers are taken", since, c.opts.Workers)}
 	}
