@@ -21,6 +21,7 @@ var Table = []Room{
 	{Path: "store/pebble", Floor: 5, Own: true, For: "the embedded store, in a directory"},
 	{Path: ".", Floor: 6, For: "durable named tasks: putting them, and running them: claim, attempt, settle"},
 	{Path: "internal/proof", Floor: 8, Own: true, Tests: true, For: "duly on the embedded store: its contract, kills and power cuts"},
+	{Path: "dulytest", Floor: 7, Tests: true, For: "tests of programs that schedule tasks, which own the time"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},
 	{Path: "examples", Floor: 10, Tree: true, Waits: true, For: "programs a reader can run; they wait as a user's own program would"},
 	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},
