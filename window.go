@@ -133,8 +133,8 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 	if e == nil {
 		pos := t.Position()
 		switch {
-		case pos == store.Never || behind(store.Cursor{At: pos, Key: k}, w.after):
-			return
+		case pos == store.Never || !w.scanning && behind(store.Cursor{At: pos, Key: k}, w.after):
+			return // while a scan is under way it is noted here: that will pass it by, because it was touched
 		case pos > r.c.now().Add(ahead) || w.room() <= 0:
 			w.pull(pos)
 			return
