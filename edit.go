@@ -147,6 +147,9 @@ func (s *Scheduler) Move(ctx context.Context, name string, to schedule.Schedule)
 	t, err := s.edit(ctx, "move", name, func(t *store.Task) (store.Edit, error) {
 		x := store.Edit{Verb: store.VerbMove, Reason: "moved"}
 		x.When, _ = s.core.when(k, to)
+		if now := s.core.now(); t.Recurring && x.When.Resolve(now).Due < now { // it is nothing that was missed
+			x.When = store.In(0, 0)
+		}
 		if !t.Recurring {
 			x.Schedule = to.String()
 		}
@@ -243,7 +246,7 @@ func (c *core) resume(t *store.Task) store.Edit {
 	}
 	ch := choice{planner: &planner{t: t, p: p, s: sc, now: now}, rule: sc.Bind(t.String(), t.AcceptedAt.Time()), at: now.Time()}
 	through := ch.newest()
-	next := occurrence(ch.rule, ch.rule.Next(through))
+	next := ch.nextAfter(store.At(through))
 	if next.None() { // it was the last; it is caught up rather than lost
 		return x
 	}

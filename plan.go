@@ -179,7 +179,7 @@ func (x *planner) exhausted(more int64) bool {
 
 func (x *planner) nextAfter(at store.Instant) store.Occurrence {
 	r := x.rule()
-	return occurrence(r, r.Next(at.Time()))
+	return occurrence(r, r.Next(max(at, x.t.Last).Time()))
 }
 
 // fixedDelay is the next occurrence of a schedule that counts from the end of a run, should the run end now.
@@ -298,19 +298,22 @@ func (x *choice) choose(st step) step {
 	return x.catchUp(st)
 }
 
+// known is the newest nominal instant that is accounted for once the next one is: that, or if it was moved to before it the last one
+// that was recorded, because nothing up to that comes again (contract H3).
+func (x *planner) known() time.Time { return max(x.t.Next.For, x.t.Last).Time() }
+
 // count is how many occurrences are due, from the next one on.
 func (x *choice) count() int64 {
-	n := x.rule.Count(x.t.Next.For.Time(), x.at.Add(-x.rule.Offset()))
+	n := x.rule.Count(x.known(), x.at.Add(-x.rule.Offset()))
 	return max(n+1, n)
 }
 
 // newest is the newest occurrence that is due.
 func (x *choice) newest() time.Time {
-	next := x.t.Next.For.Time()
-	if t := x.rule.Prev(x.at.Add(-x.rule.Offset()).Add(1)); t.After(next) {
+	if t := x.rule.Prev(x.at.Add(-x.rule.Offset()).Add(1)); t.After(x.known()) {
 		return t
 	}
-	return next
+	return x.t.Next.For.Time()
 }
 
 // back is the n-th newest occurrence that is due, from 1.
@@ -329,7 +332,7 @@ func (x *choice) run(st step, as store.Occurrence, folded int64, last store.Inst
 	}
 	st.claim.Missed = folded
 	if !x.exhausted(1) {
-		st.claim.Next = occurrence(x.rule, x.rule.Next(last.Time()))
+		st.claim.Next = x.nextAfter(last)
 	}
 	return st
 }
@@ -339,7 +342,7 @@ func (x *choice) pass(st step, n int64, to time.Time, why string) step {
 	var through time.Time
 	if to.IsZero() {
 		through = x.newest()
-		to = x.rule.Next(through)
+		to = x.rule.Next(max(store.At(through), x.t.Last).Time())
 	} else {
 		through = x.rule.Prev(to)
 	}
@@ -368,8 +371,8 @@ func (x *choice) catchUp(st step) step {
 	}
 	oldest := x.rule.Next(x.at.Add(-x.window() - x.rule.Offset()).Add(-1)) // that may be caught up
 	old := int64(0)
-	if next := x.t.Next.For.Time(); oldest.After(next) {
-		old = x.rule.Count(next, oldest.Add(-1)) + 1
+	if known := x.known(); oldest.After(known) {
+		old = x.rule.Count(known, oldest.Add(-1)) + 1
 	}
 	switch mode := x.p.CatchUp.mode; {
 	case mode == None.mode:

@@ -415,7 +415,7 @@ func (x *simulation) add(t *store.Task) {
 		if n := sc.Limit(); n > 0 {
 			f.left = max(int64(n)-t.Starts, 0)
 		}
-		if p := f.rule.Prev(x.from.Add(-f.rule.Offset()).Time().Add(1)); f.occ.Due < x.from && store.At(p) > f.occ.For {
+		if p := f.rule.Prev(x.from.Add(-f.rule.Offset()).Time().Add(1)); f.occ.Due < x.from && store.At(p) > max(f.occ.For, t.Last) {
 			f.occ = occurrence(f.rule, p) // what is missed is folded
 		}
 	}
@@ -433,7 +433,7 @@ func (x *simulation) step() {
 		f.left--
 	}
 	if f.t.Recurring && f.left != 0 && f.rule != (schedule.Rule{}) {
-		n = occurrence(f.rule, f.rule.Next(f.occ.For.Time()))
+		n = occurrence(f.rule, f.rule.Next(max(f.occ.For, f.t.Last).Time()))
 	}
 	if n.None() || n.Due >= x.to {
 		heap.Pop(&x.later)

@@ -1,0 +1,75 @@
+package duly_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+)
+
+// What the simulation has found, one test each.
+
+// bench is a scheduler at work in a bubble, whose one kind notes what is run.
+type bench struct {
+	*duly.Scheduler
+	kind *duly.Kind[string]
+	runs []string // seconds since the beginning, in order
+}
+
+func newBench(t *testing.T, handler func(ctx context.Context, a *duly.Attempt[string]) error) *bench {
+	t.Helper()
+	s, err := duly.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{Scheduler: s}
+	begun := time.Now()
+	b.kind = duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+		b.runs = append(b.runs, a.ScheduledFor.Sub(begun).String())
+		return handler(ctx, a)
+	})
+	ended := make(chan error)
+	go func() { ended <- s.Run(t.Context()) }()
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(context.Background()), <-ended); err != nil { //nolint:usetesting // the test's own has ended
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// A recurring task whose next occurrence is moved to before its last one does not have what was recorded again: it runs once more,
+// at once, and goes on with the grid. contract: E5, G1, H3.
+func TestRegress_MoveBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(context.Context, *duly.Attempt[string]) error { return nil })
+		if _, err := b.kind.Put(t.Context(), "a", "", schedule.Every(10*time.Second), duly.CatchUp(duly.All(10))); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		time.Sleep(35 * time.Second)
+		if _, err := b.Move(t.Context(), "a", schedule.At(begun.Add(5*time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		var seen []string
+		for f, err := range b.Simulate(t.Context(), time.Now(), begun.Add(55*time.Second)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen = append(seen, f.ScheduledFor.Sub(begun).String())
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if want := []string{"10s", "20s", "30s", "35s", "40s", "50s"}; !slices.Equal(b.runs, want) {
+			t.Errorf("ran for %v, want %v", b.runs, want)
+		}
+		if want := []string{"35s", "40s", "50s"}; !slices.Equal(seen, want) {
+			t.Errorf("Simulate foresaw %v, want %v", seen, want)
+		}
+	})
+}
