@@ -21,6 +21,7 @@ var Table = []Room{
 	{Path: "store/pebble", Floor: 5, Own: true, For: "the embedded store, in a directory"},
 	{Path: ".", Floor: 6, For: "durable named tasks: putting them, and running them: claim, attempt, settle"},
 	{Path: "internal/contract", Floor: 7, Tests: true, For: "the contract of duly as a suite, on any store"},
+	{Path: "internal/sim", Floor: 7, Tests: true, For: "a seeded simulation of package duly: a world of tasks and faults, in virtual time"},
 	{Path: "internal/proof", Floor: 8, Own: true, Tests: true, For: "duly on the embedded store: its contract, kills and power cuts"},
 	{Path: "dulytest", Floor: 7, Tests: true, For: "tests of programs that schedule tasks, which own the time"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},

@@ -1,0 +1,260 @@
+package sim_test
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+)
+
+func (r *recorder) put(n *name, p *store.Put, res *store.PutResult) (*store.Task, bool) {
+	if res.Err != nil {
+		r.w.log("put %v: %v", p.Key, res.Err)
+		return nil, false
+	}
+	id, _, _ := strings.Cut(string(p.Payload), " ")
+	r.w.log("put %v %s: %v, %s", p.Key, id, res.Outcome, showTask(res.Task))
+	if res.Outcome != store.Created && res.Outcome != store.Replaced {
+		return nil, false
+	}
+	if n.line != nil && !n.line.begun && n.line.over == "" {
+		n.line.over = "replaced"
+	}
+	n.line = &line{id: id, key: p.Key, recurring: p.Recurring, moved: map[store.Instant]bool{}}
+	if p.OnConflict == store.KeepTime || p.OnConflict == store.Earliest || p.OnConflict == store.Debounce {
+		n.line.moved[res.Task.Next.For] = true
+	}
+	r.puts[res.Task.Generation] = id
+	r.lines = append(r.lines, n.line)
+	return res.Task, true
+}
+
+func (r *recorder) cancel(n *name, x *store.Cancel, res *store.CancelResult) (*store.Task, bool) {
+	r.w.log("cancel %v: %v %v", x.Key, res.Outcome, res.Err)
+	if res.Err != nil || res.Outcome != store.CancelCancelled && res.Outcome != store.CancelRunning {
+		return nil, false
+	}
+	n.barred = r.greatest
+	if n.line != nil {
+		n.line.over = "cancelled"
+	}
+	return res.Task, true
+}
+
+func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.Task, bool) {
+	old := n.task
+	r.w.log("%v %v for %v fence %d, %s: %v, %s", x.Verb, x.Key, show(x.For), x.Fence, x.Reason, res.Err, showTask(res.Task))
+	if res.Err != nil {
+		return nil, false
+	}
+	l := n.line
+	switch x.Verb {
+	case store.VerbMove, store.VerbRun:
+		if l != nil && res.Task != nil && (x.Verb == store.VerbMove || !old.Recurring) {
+			l.moved[res.Task.Next.For] = true
+			l.begun, l.over = false, ""
+		}
+	case store.VerbSkip:
+		if x.State == store.Expired {
+			l.over = "expired"
+			break
+		}
+		r.passed(old, x.For, x.Through, x.When, x.Missed, "skipped, "+x.Reason)
+		l.high = max(l.high, x.For, x.Through)
+		l.skipped = true
+	case store.VerbResume:
+		if x.Missed > 0 && old.Recurring && res.Task.Next.For != old.Next.For {
+			r.passed(old, old.Next.For, x.Through, x.When, x.Missed, "passed by a pause")
+			l.high = max(l.high, x.Through)
+			l.skipped = true
+		}
+	case store.VerbRescue:
+		r.rescue(x)
+	case store.VerbBury:
+		if old.Run(x.Generation, x.For) == nil {
+			l.over = "buried"
+			l.high = max(l.high, x.For)
+		}
+	case store.VerbRedrive:
+		id := store.RunID{Key: x.Key, Generation: x.Generation, For: x.For}
+		*r.runOf(id) = runOf{redriven: true}
+	default:
+	}
+	return res.Task, true
+}
+
+// rescue judges the taking of a run from its holder.
+func (r *recorder) rescue(x *store.Edit) {
+	a := r.attempts[x.Fence]
+	if a == nil {
+		r.w.bad("%v fence %d is rescued and was never claimed", x.Key, x.Fence)
+		return
+	}
+	a.rescued = true
+	r.runOf(a.id).lost++
+	if a.p.gone() || r.w.troubleUntil() >= a.claimed {
+		return
+	}
+	r.w.bad("%v fence %d is rescued from %s, which is well: handler ended %t", a.id, a.fence, a.p.owner, a.ended)
+}
+
+// passed holds what is skipped, from one nominal instant through another, to the schedule: as many as it says, and none that
+// are left out.
+func (r *recorder) passed(t *store.Task, from, through store.Instant, next store.When, n int64, how string) {
+	if through == 0 {
+		through = from
+	}
+	to := through + 1
+	if !next.None() {
+		to = next.Resolve(0).For
+	}
+	r.grid(t, from, to, max(n, 1), how)
+}
+
+// gridMost is how many instants are counted one by one.
+const gridMost = 3000
+
+// grid compares how many nominal instants there are from one up to but not with another, and how many were accounted for.
+func (r *recorder) grid(t *store.Task, from, to store.Instant, n int64, how string) {
+	s, err := schedule.Parse(t.Schedule)
+	if err != nil {
+		r.w.bad("%v: schedule %q: %v", t.Key, t.Schedule, err)
+		return
+	}
+	if k := s.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart || n > gridMost {
+		return
+	}
+	rule := s.Bind(t.String(), t.AcceptedAt.Time())
+	have := int64(1)
+	for x := rule.Next(max(from, t.Last).Time()); !x.IsZero() && store.At(x) < to && have <= gridMost; x = rule.Next(x) {
+		have++
+	}
+	if have != n {
+		r.w.bad("%v: %d occurrences from %v up to %v, but %d are accounted for (%s)", t.Key, have, show(from), show(to), n, how)
+	}
+}
+
+func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*store.Task, bool) {
+	if res.Err != nil {
+		r.w.log("claim %v for %v by %s: %v", x.Key, show(x.For), x.Owner, res.Err)
+		return nil, false
+	}
+	old, t, l := n.task, res.Task, n.line
+	run := t.Run(res.RunID.Generation, res.RunID.For)
+	r.w.log("claim %v for %v missed %d by %s: %s", x.Key, show(run.For), x.Missed, x.Owner, showTask(t))
+	wish := r.w.wishOf(t)
+	a := &attempt{
+		id: res.RunID, fence: res.Fence, p: r.w.processOf(x.Owner), kind: t.Kind, allow: wish.allow, claimed: r.w.now(),
+	}
+	r.attempts[a.fence] = a
+	rn := r.runOf(a.id)
+	rn.claims++
+	if wall := r.w.clk.Now().Wall / 1000; int64(run.Due) > wall || res.At < run.Due {
+		r.w.bad("%v is claimed early: due %v, at %v", a.id, show(run.Due), show(res.At))
+	}
+	if a.fence <= n.fence {
+		r.w.bad("%v has fence %d after %d", a.id, a.fence, n.fence)
+	}
+	n.fence = a.fence
+	if t.Running() > 1 && !wish.allow {
+		r.w.bad("%v overlaps: %s", a.id, showTask(t))
+	}
+	if run.Generation <= n.barred && !rn.redriven {
+		r.w.bad("%v begins after it was cancelled", a.id)
+	}
+	if counted := int(run.Attempt - run.Snoozed - run.Lost); counted > wish.attempts || wish.once && run.Attempt-run.Snoozed > 1 {
+		r.w.bad("%v has attempt %d (%d snoozed, %d lost): attempts %d, at most once %t", a.id, run.Attempt, run.Snoozed, run.Lost, wish.attempts, wish.once)
+	}
+	if run.Lost >= duly.MaxLost {
+		r.w.bad("%v begins after it was lost %d times", a.id, run.Lost)
+	}
+	if wish.times > 0 && t.Starts > int64(wish.times) {
+		r.w.bad("%v: %d starts of %d", a.id, t.Starts, wish.times)
+	}
+	l.begun = true
+	if old.Run(x.Generation, x.For) == nil {
+		r.begins(l, old, t, x, run)
+	}
+	return t, true
+}
+
+// begins judges the first attempt at an occurrence.
+func (r *recorder) begins(l *line, old, t *store.Task, x *store.Claim, run *store.Run) {
+	if quiet := r.w.quietSince(); quiet > 0 && !run.Extra && int64(run.Due) > quiet && x.Missed == 0 && !r.w.held(t) {
+		if late := t.Runs[0].StartedAt.Sub(run.Due); len(t.Runs) == 1 && late > 5*time.Millisecond {
+			r.w.bad("%v began %v late, and nothing was amiss", run.ID(t.Key), late)
+		}
+	}
+	if !t.Recurring {
+		return
+	}
+	if run.For <= l.high && !l.moved[run.For] {
+		r.w.bad("%v begins after %v", run.ID(t.Key), show(l.high))
+	}
+	l.high = max(l.high, run.For)
+	s, err := schedule.Parse(t.Schedule)
+	if err != nil || s.Limit() > 0 && t.Starts >= int64(s.Limit()) {
+		return
+	}
+	to := t.Next.For
+	if t.Next.None() {
+		to = store.Never
+	}
+	if k := s.Kind(); k != schedule.KindPace && k != schedule.KindPaceFromStart {
+		rule := s.Bind(t.String(), t.AcceptedAt.Time())
+		if store.At(rule.Next(run.For.Time().Add(-1))) != run.For && !l.moved[run.For] {
+			r.w.bad("%v is not on the grid of %s", run.ID(t.Key), t.Schedule)
+		}
+	}
+	r.grid(old, old.Next.For, to, 1+x.Missed, "claimed")
+}
+
+func (r *recorder) settle(_ *name, x *store.Settlement, res *store.SettleResult) (*store.Task, bool) {
+	a := r.attempts[x.Fence]
+	if res.Err != nil {
+		r.w.log("settle %v fence %d: %v", x.Key, x.Fence, res.Err)
+		return nil, false
+	}
+	r.w.log("settle %v fence %d, %v %v %s: %v, %s", x.Key, x.Fence, x.Verb, x.State, firstLine(x.Reason), res.State, showTask(res.Task))
+	rn := r.runOf(a.id)
+	if a.settled || a.rescued {
+		r.w.bad("%v fence %d is settled and was settled or rescued before", a.id, a.fence)
+	}
+	a.settled = true
+	outcome := "failed"
+	switch {
+	case x.Verb == store.VerbSettle && x.State == store.Done:
+		outcome = "done"
+	case x.Verb == store.VerbSnooze:
+		outcome = "snoozed"
+		rn.snoozed++
+	}
+	if !a.ended || a.outcome != outcome {
+		r.w.bad("%v fence %d is settled as %s, the handler has ended %t and said %q", a.id, a.fence, outcome, a.ended, a.outcome)
+	}
+	if res.State != store.Pending {
+		rn.ended = res.State
+	}
+	return res.Task, true
+}
+
+// begin notes that a handler was called, and judges it.
+func (r *recorder) begin(p *process, a *attempt, info *duly.AttemptInfo) {
+	switch {
+	case a.begun:
+		r.w.bad("%v fence %d begins twice", a.id, a.fence)
+	case a.p != p:
+		r.w.bad("%v fence %d was claimed by %s and begins at %s", a.id, a.fence, a.p.owner, p.owner)
+	}
+	a.begun = true
+	if info.Started.Before(info.Due) {
+		r.w.bad("%v fence %d: started %v, due %v", a.id, a.fence, info.Started, info.Due)
+	}
+	for _, o := range r.attempts {
+		if o.id.Key == a.id.Key && o != a && o.p == p && o.begun && !o.ended && !a.allow && !o.allow && o.ctx.Err() == nil {
+			r.w.bad("%v fence %d begins while the handler of fence %d goes on and was not told to stop", a.id, a.fence, o.fence)
+		}
+	}
+}

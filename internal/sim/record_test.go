@@ -1,0 +1,151 @@
+package sim_test
+
+import (
+	"context"
+	"sync"
+
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
+)
+
+// A recorder stands before the store and sees every write that takes place, in its order. What it sees is the truth that
+// processes, handlers and producers are compared with; what it thinks of it is in judge_test.go.
+type recorder struct {
+	*memory.Store
+	w *world
+
+	mu       sync.Mutex // over each write and the note of it
+	names    map[store.Key]*name
+	attempts map[int64]*attempt // by fence
+	runs     map[store.RunID]*runOf
+	greatest int64            // generation or fence
+	puts     map[int64]string // ids by generation
+	lines    []*line
+}
+
+// A name is what is known of one.
+type name struct {
+	task   *store.Task // as it is now, but for leases
+	line   *line       // what was put last
+	fence  int64       // the greatest
+	barred int64       // generations up to this were cancelled
+}
+
+// A line is what one Put has declared, with all that becomes of it.
+type line struct {
+	id        string // in the payload
+	key       store.Key
+	recurring bool
+	begun     bool
+	skipped   bool
+	over      string // why nothing has to begin
+	moved     map[store.Instant]bool
+	high      store.Instant // the greatest nominal instant that began or was passed by
+}
+
+// A runOf is what is known of a run.
+type runOf struct {
+	claims, lost, snoozed int
+	redriven              bool
+	ended                 store.State
+}
+
+// An attempt is one that was claimed.
+type attempt struct {
+	id       store.RunID
+	fence    int64
+	p        *process
+	kind     string
+	allow    bool
+	claimed  int64 // boot time
+	answered bool  // the process has heard of it
+	begun    bool
+	ended    bool
+	endedAt  int64
+	outcome  string // what the handler returned
+	settled  bool
+	rescued  bool
+	ctx      context.Context //nolint:containedctx // the handler's
+}
+
+func newRecorder(w *world, s *memory.Store) *recorder {
+	return &recorder{
+		Store: s, w: w, names: map[store.Key]*name{}, attempts: map[int64]*attempt{}, runs: map[store.RunID]*runOf{}, puts: map[int64]string{},
+	}
+}
+
+func (r *recorder) nameOf(k store.Key) *name {
+	n := r.names[k]
+	if n == nil {
+		n = &name{}
+		r.names[k] = n
+	}
+	return n
+}
+
+func (r *recorder) runOf(id store.RunID) *runOf {
+	x := r.runs[id]
+	if x == nil {
+		x = &runOf{}
+		r.runs[id] = x
+	}
+	return x
+}
+
+// record makes a write and has it noted, row by row. Each note sees the task before and returns it as it is then; ok is false if
+// nothing was written.
+func record[Row, Result any](
+	ctx context.Context, r *recorder, rows []Row, do func(context.Context, []Row) ([]Result, error),
+	key func(*Row) store.Key, note func(n *name, row *Row, res *Result) (now *store.Task, ok bool),
+) ([]Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	res, err := do(ctx, rows)
+	if err != nil {
+		return res, err
+	}
+	for i := range rows {
+		n := r.nameOf(key(&rows[i]))
+		if t, ok := note(n, &rows[i], &res[i]); ok {
+			n.task = t
+			if t != nil {
+				r.greatest = max(r.greatest, t.Generation)
+				for j := range t.Runs {
+					r.greatest = max(r.greatest, t.Runs[j].Generation, t.Runs[j].Fence)
+				}
+			}
+		}
+	}
+	return res, nil
+}
+
+func (r *recorder) Put(ctx context.Context, rows []store.Put) ([]store.PutResult, error) {
+	return record(ctx, r, rows, r.Store.Put, func(p *store.Put) store.Key { return p.Key }, r.put)
+}
+
+func (r *recorder) Cancel(ctx context.Context, rows []store.Cancel) ([]store.CancelResult, error) {
+	return record(ctx, r, rows, r.Store.Cancel, func(p *store.Cancel) store.Key { return p.Key }, r.cancel)
+}
+
+func (r *recorder) Edit(ctx context.Context, rows []store.Edit) ([]store.EditResult, error) {
+	return record(ctx, r, rows, r.Store.Edit, func(p *store.Edit) store.Key { return p.Key }, r.edit)
+}
+
+func (r *recorder) Claim(ctx context.Context, rows []store.Claim) ([]store.ClaimResult, error) {
+	return record(ctx, r, rows, r.Store.Claim, func(p *store.Claim) store.Key { return p.Key }, r.claim)
+}
+
+func (r *recorder) Settle(ctx context.Context, rows []store.Settlement) ([]store.SettleResult, error) {
+	return record(ctx, r, rows, r.Store.Settle, func(p *store.Settlement) store.Key { return p.Key }, r.settle)
+}
+
+// claimAnswered notes that a process has heard of its claims.
+func (r *recorder) claimAnswered(res []store.ClaimResult) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range res {
+		if a := r.attempts[res[i].Fence]; res[i].Err == nil && a != nil {
+			a.answered = true
+		}
+	}
+}
