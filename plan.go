@@ -32,6 +32,8 @@ type memo struct {
 	busy   store.Instant // when the last run ended: what was due by then overlapped with it
 	caught store.Instant // up to this nominal instant occurrences run one by one, as they were found
 	first  store.Instant // the first of those; one before it has still to be folded into it
+	buried store.Instant // nobody handled its kind, and this occurrence is dead
+	over   store.Instant // and what was due by then is skipped
 }
 
 // A planner works out steps. It is pure: all it knows is in its fields.
@@ -230,17 +232,17 @@ func (x *planner) start(st step) step {
 
 // abandon is for a task that nobody here can run: after a time its occurrence is dead, and what came due meanwhile is skipped.
 func (x *planner) abandon(st step) step {
-	if x.now.Sub(x.t.Next.Due) < unresolved {
-		st.kind, st.at = stepWait, x.t.Next.Due.Add(unresolved)
+	next := x.t.Next
+	if x.m.buried != 0 && x.m.buried < next.For && next.Due <= x.m.over && x.t.Recurring && x.onGrid() {
+		c := choice{planner: x, rule: x.rule(), at: x.m.over.Time()}
+		return c.pass(st, c.count(), time.Time{}, "nobody handles the kind "+x.t.Kind)
+	}
+	if x.now.Sub(next.Due) < unresolved {
+		st.kind, st.at = stepWait, next.Due.Add(unresolved)
 		return st
 	}
-	if x.t.Recurring {
-		c := choice{planner: x, rule: x.rule(), at: x.now.Time()}
-		if n := c.count(); n > 1 && x.onGrid() {
-			return c.pass(st, n-1, c.newest(), "nobody handles the kind "+x.t.Kind)
-		}
-	}
-	st.kind, st.edit = stepEdit, x.bury(x.id(x.t.Next.For))
+	x.m.buried, x.m.over = next.For, x.now
+	st.kind, st.edit = stepEdit, x.bury(x.id(next.For))
 	return st
 }
 
