@@ -13,6 +13,7 @@ type gate struct {
 	running int
 	waiting pile
 	low     store.Cursor // where the first of those stands that wait and are not in memory; At is 0 if there is none
+	reading bool         // they are being read: low does not tell of them meanwhile
 }
 
 func (g *gate) free() bool { return g.limit == 0 || g.running < g.limit }
@@ -166,7 +167,7 @@ func (r *run) leaveLocked(gs [3]*gate, key string) {
 
 // tidyLocked drops the gate of a key if nobody has passed it or waits for it.
 func (r *run) tidyLocked(key string) {
-	if g := r.keys[key]; g != nil && g.running == 0 && g.waiting.len() == 0 && g.low.At == 0 {
+	if g := r.keys[key]; g != nil && g.running == 0 && g.waiting.len() == 0 && g.low.At == 0 && !g.reading {
 		delete(r.keys, key)
 	}
 }

@@ -17,7 +17,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 		}
 		l.gate = g
 		l.scan = &store.DueQuery{After: g.low, Until: until, Limit: pageMost}
-		g.low = store.Cursor{}
+		g.low, g.reading = store.Cursor{}, true
 		return
 	}
 	if r.lookAt <= now {
@@ -99,6 +99,9 @@ func (r *run) scan(ctx context.Context, l *look) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer w.end()
+	if l.gate != nil {
+		l.gate.reading = false
+	}
 	if err != nil {
 		if l.gate != nil {
 			l.gate.low = l.scan.After
