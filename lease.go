@@ -123,7 +123,6 @@ func (n *renewer) lostLocked(a *attempt) {
 	n.line.Remove(a.place)
 	a.place, a.lost = nil, true
 	a.cancel(ErrLeaseLost)
-	n.r.c.stats.lost(a.info.Kind)
 	n.r.refetch[a.id.Key] = struct{}{} // the lease's end is watched from now on
 	n.r.pokeLocked()
 }

@@ -61,7 +61,7 @@ type KindStats struct {
 	Snoozed   uint64
 	Dead      uint64 // runs
 	Cancelled uint64 // runs that were asked to stop, or not to be tried again, and have ended
-	Lost      uint64 // leases
+	Lost      uint64 // leases of dead or hanging processes that were found here to be over
 	Fenced    uint64 // attempts whose outcome came after their lease was lost
 	Skipped   uint64 // occurrences that were passed by
 	Expired   uint64
@@ -139,8 +139,6 @@ func (s *stats) fenced(kind string) {
 		k.Fenced++
 	})
 }
-
-func (s *stats) lost(kind string) { s.count(kind, func(k *KindStats) { k.Lost++ }) }
 
 func (s *stats) edited(kind string, e *store.Edit) {
 	s.count(kind, func(k *KindStats) {
