@@ -83,7 +83,7 @@ test-store-long: ## kill a store 300 times, cut its power 10,000 times, fail eac
 
 .PHONY: test-durable-long
 test-durable-long: ## kill a scheduler 300 times, cut its power 3,000 times, run 100 tasks that kill their process beside 1,000 others
-	cd internal/proof && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestKill$$|TestPowerCuts|TestPoison' .
+	cd internal/proof && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestKill$$|TestPowerCuts|TestPoison|TestSaturatedKey' .
 
 .PHONY: diff-cron
 diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too; needs node and npm

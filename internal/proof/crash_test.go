@@ -147,7 +147,7 @@ func (j *journal) open(seed uint64, fault func(error)) (*pebble.Store, *load, er
 func (j *journal) live(ctx context.Context, seed uint64) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	st, l, err := j.open(seed, func(err error) { stop(err) })
+	st, l, err := j.open(seed, func(err error) { stop(err) }) //nolint:contextcheck // a store outlives the call that opens it
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type load struct {
 	again *duly.Kind[work]
 	seed  uint64
 	fault func(err error) // called with the first; it may be called again
+	first func()          // called by each attempt when it has begun
 
 	serial atomic.Int64
 	mu     sync.Mutex
@@ -56,7 +57,7 @@ func newLoad(st store.Store, book logbook, seed uint64, fault func(error)) (*loa
 	if err != nil {
 		return nil, err
 	}
-	l := &load{book: book, s: s, seed: seed, fault: fault, begun: map[string]int64{}}
+	l := &load{book: book, s: s, seed: seed, fault: fault, first: func() {}, begun: map[string]int64{}}
 	retry := duly.Defaults(duly.Retry(duly.RetryPolicy{Attempts: 1000, Backoff: 5 * time.Millisecond, MaxBackoff: 50 * time.Millisecond}))
 	l.once = duly.Handle(s, "once", l.handle, retry)
 	l.again = duly.Handle(s, "again", l.handle, retry)
@@ -70,6 +71,7 @@ func (l *load) handle(ctx context.Context, a *duly.Attempt[work]) error {
 		Run: verdict.Run{Name: a.Name, Generation: a.Generation, ScheduledFor: a.ScheduledFor.UnixMicro()},
 	}
 	l.note(r)
+	l.first()
 	l.mu.Lock()
 	l.begun[a.Name] = max(l.begun[a.Name], a.Generation)
 	l.mu.Unlock()

@@ -64,18 +64,14 @@ func startChild(t *testing.T, test string, env ...string) *child {
 	return c
 }
 
-// hear waits for a line, and returns false if the process ended instead.
-func (c *child) hear(t *testing.T, want string) bool {
-	t.Helper()
-	got, err := c.stdout.ReadString('\n')
-	if err != nil {
-		return false
+// hear waits until the process says something, and returns false if it ended instead.
+func (c *child) hear(want string) bool {
+	for {
+		got, err := c.stdout.ReadString('\n')
+		if err != nil || got == want+"\n" {
+			return err == nil
+		}
 	}
-	if got != want+"\n" {
-		rest, _ := io.ReadAll(c.stdout) // it is said below what is wrong
-		t.Fatalf("the process says %q, want %q\n%s%s", got, want, rest, c.stderr.Bytes())
-	}
-	return true
 }
 
 // end waits for the process, and returns whether it was killed. One that ended by itself has to be well.
@@ -89,6 +85,9 @@ func (c *child) end(t *testing.T) (killed bool) {
 	}
 	return killed
 }
+
+// say tells the parent. If it does not listen any more, this process ends soon.
+func say(what string) { _, _ = os.Stdout.WriteString(what + "\n") }
 
 // orphan ends this process when its parent is gone.
 func orphan() {
@@ -135,15 +134,16 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.first = sync.OnceFunc(func() { say("begun") })
 	ended := make(chan error, 1)
 	go func() { ended <- l.s.Run(context.WithoutCancel(t.Context())) }()
 	following, stop := context.WithCancel(t.Context())
-	defer stop()
 	var all sync.WaitGroup
 	all.Go(func() { l.follow(following) })
-	_, _ = os.Stdout.WriteString("ready\n") // who does not listen is gone
+	say("ready")
 	if os.Getenv(killLast) == "" {
-		l.produce(t.Context(), killProducers)
+		l.produce(t.Context(), killProducers) // for ever
+		stop()
 		return
 	}
 	err = l.heal(t.Context(), 30*time.Second)
@@ -216,10 +216,17 @@ func (k *killing) life(t *testing.T) {
 	t.Helper()
 	k.boot++
 	c := startChild(t, "TestKilled", k.env()...)
-	pause := time.Duration(50+k.rng.IntN(350)) * time.Millisecond
-	if k.rng.IntN(8) == 0 {
+	pause, heard := time.Duration(50+k.rng.IntN(350))*time.Millisecond, true
+	switch k.rng.IntN(8) {
+	case 0:
 		pause = time.Duration(k.rng.IntN(100)) * time.Millisecond
-	} else if !c.hear(t, "ready") {
+	case 1:
+		pause = time.Duration(k.rng.IntN(50)) * time.Millisecond
+		heard = c.hear("ready")
+	default:
+		heard = c.hear("begun")
+	}
+	if !heard {
 		c.end(t)
 		t.Fatalf("life %d ended by itself\n%s", k.boot, c.stderr.Bytes())
 	}
