@@ -26,6 +26,7 @@ var Table = []Room{
 	{Path: "dulytest", Floor: 7, Tests: true, For: "tests of programs that schedule tasks, which own the time"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},
 	{Path: "examples", Floor: 10, Tree: true, Waits: true, For: "programs a reader can run; they wait as a user's own program would"},
+	{Path: "examples/durable", Floor: 10, Tree: true, Own: true, Waits: true, For: "programs whose tasks outlive them, in a directory"},
 	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},
 	{Path: "internal/floors", Floor: Apart, For: "this table and its check"},
 	{Path: "internal/readme", Floor: Apart, For: "the check that the README is true"},
