@@ -39,6 +39,7 @@ type env struct {
 	log   *logged
 
 	rec         record
+	deaths      []duly.Death                                  // under rec.mu
 	noHistory   bool                                          // the case forgets history
 	grids       map[store.Key]map[store.Instant]schedule.Rule // what was put that recurs, by when it was accepted
 	strange     map[store.Key]bool                            // names whose grid is not to be walked
@@ -83,6 +84,14 @@ func (e *env) boot() {
 	for name, tell := range e.tells {
 		e.kinds[name] = tell(e.d)
 	}
+}
+
+// with makes the scheduler anew, with other options.
+func (e *env) with(change func(o *duly.Options)) {
+	e.Helper()
+	e.rest()
+	change(&e.opts)
+	e.boot()
 }
 
 // another makes a scheduler whose attempts are recorded, as of another process.
@@ -416,6 +425,15 @@ func (e *env) wantInvalid(what string, err error, field string) {
 		}
 	default:
 		e.Errorf("%s: error %v names no field, want %q", what, err, field)
+	}
+}
+
+// wantSame compares texts, in any order.
+func wantSame(e *env, what string, got, want []string) {
+	e.Helper()
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if diff := cmp.Diff(want, got); diff != "" {
+		e.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 

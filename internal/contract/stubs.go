@@ -1,4 +1,3 @@
 package contract
 
-var fireCases, waitCases, leaseCases, crashCases, cancelCases, moveCases, failCases, deadCases,
-	clockCases, zoneCases, loadCases, rateCases, endCases, whyCases, historyCases, lookCases, brokenCases []Case
+var loadCases, rateCases, endCases, whyCases, historyCases, lookCases, brokenCases []Case
