@@ -33,7 +33,7 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(home) //nolint:errcheck // a temporary directory
+	defer os.RemoveAll(home)                                               //nolint:errcheck // a temporary directory
 	st, err := pebble.Open(filepath.Join(home, "tasks"), pebble.Options{}) //nolint:contextcheck // the store ends with Close
 	if err != nil {
 		return err

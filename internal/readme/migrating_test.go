@@ -1,0 +1,41 @@
+package readme_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dulyhq/duly/internal/readme"
+)
+
+// TestDocs_MigratingCompiles finds what the pages of docs/migrating show of duly again in programs that are built and tested. What they
+// show of others is text: their modules are none of ours.
+func TestDocs_MigratingCompiles(t *testing.T) {
+	root := clone(t)
+	sources := sourcesOf(t, root)
+	pages := walk(t, filepath.Join(root, "docs", "migrating"), ".md")
+	if len(pages) < 5 {
+		t.Errorf("%d pages, want one for each of the five that people come from", len(pages))
+	}
+	for _, name := range pages {
+		blocks, err := readme.Blocks(readFile(t, filepath.Join(root, "docs", "migrating", name)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		shown := 0
+		for _, b := range blocks {
+			if b.Lang != "go" {
+				continue
+			}
+			shown++
+			if where, _, err := readme.Origin(b.Text, sources); err != nil {
+				t.Errorf("%s:%d: %v", name, b.Line, err)
+			} else if !strings.HasPrefix(where, "examples/") {
+				t.Errorf("%s:%d: from %s, want a program below examples", name, b.Line, where)
+			}
+		}
+		if shown == 0 {
+			t.Errorf("%s shows nothing of duly", name)
+		}
+	}
+}
