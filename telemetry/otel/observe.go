@@ -15,6 +15,10 @@ import (
 // nothing but the scheduler; Unregister of what is returned takes them away. An error says that the provider refuses an instrument,
 // and then there are none.
 func Observe(s *duly.Scheduler, opts ...Option) (metric.Registration, error) {
+	return observe(s.Stats, opts)
+}
+
+func observe(stats func(context.Context) (duly.Stats, error), opts []Option) (metric.Registration, error) {
 	set := settingsOf(opts)
 	in := &instruments{meter: set.meters.Meter(scope), attrs: set.attrs}
 	in.byKind()
@@ -23,7 +27,7 @@ func Observe(s *duly.Scheduler, opts ...Option) (metric.Registration, error) {
 	if err := errors.Join(in.errs...); err != nil {
 		return nil, err
 	}
-	asker := &scrape.Asker{Stats: s.Stats, Timeout: set.timeout, Logger: set.log}
+	asker := &scrape.Asker{Stats: stats, Timeout: set.timeout, Logger: set.log}
 	return in.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		a := asker.Ask() //nolint:contextcheck // all who ask share the call; it has a time of its own
 		for _, tell := range in.tell {
