@@ -111,6 +111,14 @@ bench-store: ## measure the embedded store beside its peers, with 1 M tasks, int
 bench-store-large: ## the same with MILLIONS (10) of tasks, 100 take 50 GB of DIR, into docs/bench/store-10m.md
 	cd bench && GOWORK=off go run ./store $(if $(DIR),-dir $(DIR)) -lines batch,start-clean,start-killed -n $(MILLIONS)000000 -out ../docs/bench/store-$(MILLIONS)m.md
 
+.PHONY: bench-durable
+bench-durable: ## measure the lateness of durable tasks beside River and asynq, whose servers it starts, into docs/bench/durable.md
+	cd bench && GOWORK=off go run ./durable $(if $(DIR),-dir $(DIR)) -out ../docs/bench/durable.md
+
+.PHONY: bench-endurance
+bench-endurance: ## run for HOURS (1), or MINUTES, with 10 M tasks pending and a kill, into the same file; takes 10 GB of DIR
+	cd bench && GOWORK=off go run ./durable $(if $(DIR),-dir $(DIR)) -endure $(if $(MINUTES),$(MINUTES)m,$(or $(HOURS),1)h) -out ../docs/bench/durable.md
+
 .PHONY: bench-check
 bench-check: ## build the benchmarks and check that their engines do what they measure
 	cd bench && GOWORK=off go test ./...

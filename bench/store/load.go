@@ -91,7 +91,7 @@ type cost struct {
 	cpu time.Duration
 }
 
-func readCost() cost { return cost{at: time.Now(), cpu: processCPU()} }
+func readCost() cost { return cost{at: time.Now(), cpu: figures.ProcessCPU()} }
 
 func (c cost) since(b cost) spent { return spent{wall: c.at.Sub(b.at), cpu: c.cpu - b.cpu} }
 

@@ -63,10 +63,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
 	rep := report{opts: opts, started: time.Now(), args: args}
-	if rep.disk, err = measureDisk(root, opts.quick); err != nil {
+	syncs := 1000
+	if opts.quick {
+		syncs = 20
+	}
+	if rep.disk, err = figures.MeasureDisk(root, syncs); err != nil {
 		return err
 	}
-	rep.machine, rep.mount = figures.DescribeMachine(ctx), mountOf(root)
+	rep.machine, rep.mount = figures.DescribeMachine(ctx), figures.MountOf(root)
 	if rep.results, err = measureAll(ctx, root, opts, progress{stderr}); err != nil {
 		return err
 	}

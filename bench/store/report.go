@@ -14,7 +14,7 @@ import (
 type report struct {
 	machine figures.Machine
 	mount   string // the file system that is measured on
-	disk    disk
+	disk    figures.Disk
 	opts    options
 	args    []string
 	started time.Time
@@ -56,14 +56,12 @@ func (r report) markdown() string {
 
 func (r report) settingsTo(w *strings.Builder) {
 	m := r.machine
-	us := func(d time.Duration) string { return figures.Number(float64(d)/float64(time.Microsecond), 0) }
 	fmt.Fprint(w, "## Machine and settings\n\n| what | value |\n|---|---|\n")
 	for _, kv := range [][2]string{
 		{"CPU", fmt.Sprintf("%s, %d cores, shared", cmp.Or(m.CPU, runtime.GOARCH), m.Cores)},
 		{"system", m.System + ", kernel " + figures.OrUnknown(m.Kernel)},
 		{"file system", r.mount},
-		{"a sync of the disk", fmt.Sprintf("p50 %s us, p99 %s us, most %s us: fdatasync of %d appends of 4 KiB, before the run",
-			us(r.disk.p50), us(r.disk.p99), us(r.disk.max), r.disk.syncs)},
+		{"a sync of the disk", r.disk.String()},
 		{"load average at the start", figures.OrUnknown(m.Load)},
 		{"Go", fmt.Sprintf("%s, GOMAXPROCS %s, GOGC default", m.GoVersion, m.GOMAXPROCS)},
 		{"samples", fmt.Sprintf("%d, of a peer that has to be filled %d, of 10 M tasks 1; medians, in brackets the least and the most", r.opts.count, r.opts.peers)},

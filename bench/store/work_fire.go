@@ -34,13 +34,13 @@ func workFire(c *cell) values {
 	filled := fill.run().tasks
 	v := values{keyTasks: float64(filled)}
 
-	wrote, _ := writtenBytes()
+	wrote, _ := figures.WrittenBytes()
 	before := readCost()
 	alone := fire(eng, now-hour-1, (filled+2)/3, c.end(2), nil)
 	spent := readCost().since(before)
 	v[keyFires] = float64(alone) / spent.wall.Seconds()
 	v[keyFireCPU] = float64(spent.cpu.Nanoseconds()) / 1e3 / float64(max(alone, 1))
-	if now, ok := writtenBytes(); ok {
+	if now, ok := figures.WrittenBytes(); ok {
 		v[keyWritten] = float64(now-wrote) / float64(max(alone, 1))
 	}
 

@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // Rows 14, 15, 17 and 18b: scheduling.
@@ -19,17 +21,17 @@ func workPuts(c *cell, o openOptions, batch int) values {
 	eng := c.open(o)
 	l := load{eng: eng, callers: o.callers, batch: batch, to: int64(c.spec.N), end: c.end(1), make: farItem(nowMicros())}
 	v := l.run().values()
-	if resident, most, ok := residentBytes(); ok {
+	if resident, most, ok := figures.Resident(os.Getpid()); ok {
 		v[keyRSS], v[keyPeak] = mib(resident), mib(most)
 	}
 	pending, err := eng.pending()
 	must("count", err)
 	v[keyPending], v[keyWant] = float64(pending), v[keyTasks]
 	must("close", eng.close())
-	if written, ok := writtenBytes(); ok {
+	if written, ok := figures.WrittenBytes(); ok {
 		v[keyWritten] = float64(written) / max(v[keyTasks], 1)
 	}
-	disk, err := diskBytes(os.DirFS(c.spec.Dir))
+	disk, err := figures.TreeBytes(os.DirFS(c.spec.Dir))
 	must("measure disk", err)
 	v[keyDisk] = float64(disk) / max(v[keyTasks], 1)
 	return v

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/dulyhq/duly/bench/figures"
 )
 
 // Row 18: starting.
@@ -55,7 +58,7 @@ func (c *cell) first(eng engine, opened time.Time) values {
 	v := values{keyTasks: float64(c.spec.N), keyFire: fired.Sub(started).Seconds(), keyOpened: opened.Sub(started).Seconds()}
 	if !c.spec.Kill {
 		time.Sleep(c.length(3 * time.Second))
-		if resident, _, ok := residentBytes(); ok {
+		if resident, _, ok := figures.Resident(os.Getpid()); ok {
 			v[keyRSS] = mib(resident)
 		}
 	}

@@ -1,0 +1,10 @@
+//go:build !unix
+
+package main
+
+import (
+	"os/exec"
+)
+
+// asNobody does nothing: there is no root.
+func asNobody(*exec.Cmd, string) error { return nil }
