@@ -136,7 +136,7 @@ func (e *env) work() {
 func (e *env) rest() {
 	e.Helper()
 	synctest.Wait()
-	if err := e.d.Close(e.ctx); err != nil {
+	if err := e.shut(e.d.Close); err != nil {
 		e.Errorf("Close: %v", err)
 	}
 	if e.works == nil {
@@ -146,6 +146,30 @@ func (e *env) rest() {
 		e.Errorf("Run: %v", err)
 	}
 	e.works = nil
+}
+
+// shut calls Close or Drain, and lets the time pass that handlers need.
+func (e *env) shut(how func(context.Context) error) error {
+	e.Helper()
+	got := make(chan error, 1)
+	go func() { got <- how(e.ctx) }()
+	for range 10 {
+		synctest.Wait()
+		select {
+		case err := <-got:
+			return err
+		default:
+		}
+		e.pass(10 * time.Second)
+	}
+	synctest.Wait()
+	select {
+	case err := <-got:
+		return err
+	default:
+	}
+	e.Fatalf("it has not returned in %v; what still runs: %v", 100*time.Second, e.rec.running())
+	return nil
 }
 
 // down ends the scheduler and the store in good order, lets time pass, and has another work on what is kept.
@@ -169,7 +193,7 @@ func (e *env) die() {
 	e.store.Plant(storetest.Fault{Kind: storetest.Fail, Always: true, Err: store.ErrClosed})
 	e.rec.die()
 	e.home.Kill()
-	if err := e.d.Close(e.ctx); err != nil {
+	if err := e.shut(e.d.Close); err != nil {
 		e.Errorf("Close of what is dead: %v", err)
 	}
 	if e.works != nil {

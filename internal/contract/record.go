@@ -123,6 +123,16 @@ func (r *record) ran(name string) (all []string) {
 	return all
 }
 
+// running returns the run ids of attempts that have not ended.
+func (r *record) running() (all []string) {
+	for _, s := range r.of("") {
+		if !s.ended {
+			all = append(all, s.RunID)
+		}
+	}
+	return all
+}
+
 // order returns the names in the order in which their attempts began.
 func (r *record) order() (all []string) {
 	for _, s := range r.of("") {

@@ -1,3 +1,3 @@
 package contract
 
-var loadCases, rateCases, endCases, whyCases, historyCases, lookCases, brokenCases []Case
+var endCases, whyCases, historyCases, lookCases, brokenCases []Case
