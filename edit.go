@@ -62,7 +62,7 @@ func (c *core) stopName(k store.Key) {
 }
 
 // Await returns when no attempt of a name runs any more, or with the cause of ctx when that ends. Of attempts in other processes it
-// hears within a second.
+// hears within a second. ErrClosed is a scheduler's that was closed meanwhile.
 func (s *Scheduler) Await(ctx context.Context, name string) error {
 	c := s.core
 	k := s.key(name)
@@ -82,8 +82,11 @@ func (s *Scheduler) Await(ctx context.Context, name string) error {
 		case <-ctx.Done():
 		}
 		a.stop()
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case a.closed:
+			return ErrClosed
 		}
 	}
 }

@@ -249,6 +249,10 @@ func (c *core) keep(ctx context.Context) (done <-chan struct{}) {
 				}
 			}
 			a := newAlarm(c.eng, k.every())
+			if a.closed { // given up, while a call to the store has not returned
+				<-ctx.Done()
+				return
+			}
 			select {
 			case <-a.rung:
 			case <-ctx.Done():

@@ -220,8 +220,9 @@ func (r *run) list() (left []AttemptInfo) {
 
 // An alarm is a time limit by the scheduler's clock.
 type alarm struct {
-	rung chan struct{}
-	x    timer.Expiry
+	closed bool // the engine is: it rings at once, and so would the next one
+	rung   chan struct{}
+	x      timer.Expiry
 }
 
 func newAlarm(e *timer.Engine, d time.Duration) *alarm {
@@ -232,6 +233,7 @@ func newAlarm(e *timer.Engine, d time.Duration) *alarm {
 	}
 	var err error
 	if a.x, err = e.Expire(at, a); err != nil {
+		a.closed = true
 		close(a.rung)
 	}
 	return a
