@@ -14,6 +14,11 @@ func (w *world) live() {
 	if w.shared {
 		w.start()
 	}
+	if newDice(w.seed, "idle").one(2) {
+		p := w.prepare(true)
+		p.stop = func() {}
+		close(p.ran)
+	}
 	w.producers()
 	w.strikes()
 	w.advance(w.busy)
@@ -34,16 +39,25 @@ func (w *world) live() {
 	w.mu.Unlock()
 	w.log("from now on everything is on time")
 	rest := time.Duration(w.lastOnce()-store.At(w.wall())) * time.Microsecond
-	w.advance(max(min(rest+time.Second, 15*time.Minute), 2*time.Minute))
+	w.lateProducers()
+	w.advance(max(min(rest+time.Second, 15*time.Minute), 3*time.Minute))
 	w.atRest()
 	w.close()
 	w.afterwards()
 }
 
+// lateProducers plans what they do when everything works, and what they put is to be on time.
+func (w *world) lateProducers() {
+	for i := range 12 {
+		d := newDice(w.seed, "late op", int64(i))
+		w.in(d.upTo(time.Minute), func() { w.produce(d, w.op) })
+	}
+}
+
 // handleAll has every kind handled by somebody.
 func (w *world) handleAll() {
 	for _, p := range w.procs {
-		if !p.gone() && !p.rare {
+		if !p.gone() && !p.rare && !p.idle {
 			p.rare = true
 			p.kinds["rare"] = duly.Handle(p.s, "rare", p.handle)
 		}
@@ -223,8 +237,7 @@ func (w *world) history() {
 	for id, x := range w.rec.runs {
 		n := w.rec.names[id.Key]
 		there := n.task != nil && n.task.Run(id.Generation, id.For) != nil
-		moved := n.line != nil && len(n.line.moved) > 0
-		if got := len(ends[id]); got > 1 || got == 1 && there || got == 0 && !there && x.claims > 0 && !moved {
+		if got := len(ends[id]); got > 1 || got == 1 && there || got == 0 && !there && x.claims > 0 && !x.moved {
 			w.bad("%v: it is there %t, and the history has %d ends of it: %v", id, there, got, ends[id])
 		}
 	}

@@ -54,7 +54,12 @@ func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.T
 	case store.VerbMove, store.VerbRun:
 		if l != nil && res.Task != nil && (x.Verb == store.VerbMove || !old.Recurring) {
 			l.moved[res.Task.Next.For] = true
-			l.begun, l.over = false, ""
+			l.begun = l.begun && old.Recurring
+			for i := range old.Runs {
+				if id := old.Runs[i].ID(x.Key); res.Task.Run(id.Generation, id.For) == nil {
+					r.runOf(id).moved = true
+				}
+			}
 		}
 	case store.VerbSkip:
 		if x.State == store.Expired {
@@ -65,6 +70,7 @@ func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.T
 		l.high = max(l.high, x.For, x.Through)
 		l.skipped = true
 	case store.VerbResume:
+		n.freed = store.At(r.w.wall())
 		if x.Missed > 0 && old.Recurring && res.Task.Next.For != old.Next.For {
 			r.passed(old, old.Next.For, x.Through, x.When, x.Missed, "passed by a pause")
 			l.high = max(l.high, x.Through)
@@ -175,15 +181,16 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 	}
 	l.begun = true
 	if old.Run(x.Generation, x.For) == nil {
-		r.begins(l, old, t, x, run)
+		r.begins(n, old, t, x, run)
 	}
 	return t, true
 }
 
 // begins judges the first attempt at an occurrence.
-func (r *recorder) begins(l *line, old, t *store.Task, x *store.Claim, run *store.Run) {
+func (r *recorder) begins(n *name, old, t *store.Task, x *store.Claim, run *store.Run) {
+	l := n.line
 	if quiet := r.w.quietSince(); quiet > 0 && !run.Extra && int64(run.Due) > quiet && x.Missed == 0 && !r.w.held(t) {
-		if late := t.Runs[0].StartedAt.Sub(run.Due); len(t.Runs) == 1 && late > 5*time.Millisecond {
+		if late := run.StartedAt.Sub(max(run.Due, n.freed)); len(t.Runs) == 1 && late > 5*time.Millisecond && int64(old.AcceptedAt) < int64(run.Due) {
 			r.w.bad("%v began %v late, and nothing was amiss", run.ID(t.Key), late)
 		}
 	}
@@ -211,7 +218,7 @@ func (r *recorder) begins(l *line, old, t *store.Task, x *store.Claim, run *stor
 	r.grid(old, old.Next.For, to, 1+x.Missed, "claimed")
 }
 
-func (r *recorder) settle(_ *name, x *store.Settlement, res *store.SettleResult) (*store.Task, bool) {
+func (r *recorder) settle(n *name, x *store.Settlement, res *store.SettleResult) (*store.Task, bool) {
 	a := r.attempts[x.Fence]
 	if res.Err != nil {
 		r.w.log("settle %v fence %d: %v", x.Key, x.Fence, res.Err)
@@ -223,6 +230,9 @@ func (r *recorder) settle(_ *name, x *store.Settlement, res *store.SettleResult)
 		r.w.bad("%v fence %d is settled and was settled or rescued before", a.id, a.fence)
 	}
 	a.settled = true
+	if x.End {
+		n.line.over = "ended by an attempt"
+	}
 	outcome := "failed"
 	switch {
 	case x.Verb == store.VerbSettle && x.State == store.Done:
@@ -240,6 +250,15 @@ func (r *recorder) settle(_ *name, x *store.Settlement, res *store.SettleResult)
 	return res.Task, true
 }
 
+// toldToStop judges an attempt whose lease was over when another of its name began.
+func (r *recorder) toldToStop(o, next *attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !o.ended && o.ctx.Err() == nil && !o.p.gone() && !o.p.isPaused() {
+		r.w.bad("%v fence %d began while the handler of fence %d went on and was not told to stop", next.id, next.fence, o.fence)
+	}
+}
+
 // begin notes that a handler was called, and judges it.
 func (r *recorder) begin(p *process, a *attempt, info *duly.AttemptInfo) {
 	switch {
@@ -254,7 +273,7 @@ func (r *recorder) begin(p *process, a *attempt, info *duly.AttemptInfo) {
 	}
 	for _, o := range r.attempts {
 		if o.id.Key == a.id.Key && o != a && o.p == p && o.begun && !o.ended && !a.allow && !o.allow && o.ctx.Err() == nil {
-			r.w.bad("%v fence %d begins while the handler of fence %d goes on and was not told to stop", a.id, a.fence, o.fence)
+			r.w.in(time.Millisecond, func() { r.toldToStop(o, a) }) // after a suspend all wakes at once, in any order
 		}
 	}
 }

@@ -31,13 +31,16 @@ func (w *world) held(t *store.Task) bool {
 
 func (d dice) name(w *world) string { return fmt.Sprintf("n%d", d.IntN(w.names)) }
 
-// alive returns a process that is, or nil.
-func (w *world) alive(d dice) *process {
+// alive returns a process that works, or nil.
+func (w *world) alive(d dice) *process { return w.some(d, false) }
+
+// some returns a process that is not gone, or nil; idle may be one that only puts.
+func (w *world) some(d dice, idle bool) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var some []*process
 	for _, p := range w.procs {
-		if !p.gone() {
+		if !p.gone() && (idle || !p.idle) {
 			some = append(some, p)
 		}
 	}
@@ -49,30 +52,32 @@ func (w *world) alive(d dice) *process {
 
 // producers plans what they do.
 func (w *world) producers() {
-	d := newDice(w.seed, "producers")
 	for i := range w.ops {
-		w.awake(d.upTo(w.busy), func() {
-			d := newDice(w.seed, "op", int64(i))
-			p := w.alive(d)
-			if p == nil {
-				return
-			}
-			ctx, cancel := context.WithCancel(w.ctx)
-			if d.one(10) {
-				w.in(d.span(0, 2*time.Second), cancel)
-			}
-			w.mu.Lock()
-			w.busyOps++
-			w.mu.Unlock()
-			go func() {
-				w.op(ctx, d, p)
-				cancel()
-				w.mu.Lock()
-				w.busyOps--
-				w.mu.Unlock()
-			}()
-		})
+		d := newDice(w.seed, "op", int64(i))
+		w.awake(d.upTo(w.busy), func() { w.produce(d, w.op) })
 	}
+}
+
+// produce has something done by somebody.
+func (w *world) produce(d dice, do func(context.Context, dice, *process)) {
+	p := w.some(d, true)
+	if p == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	if d.one(10) && !w.healthy() {
+		w.in(d.span(0, 2*time.Second), cancel)
+	}
+	w.mu.Lock()
+	w.busyOps++
+	w.mu.Unlock()
+	go func() {
+		do(ctx, d, p)
+		cancel()
+		w.mu.Lock()
+		w.busyOps--
+		w.mu.Unlock()
+	}()
 }
 
 // putAs puts a task that is drawn.

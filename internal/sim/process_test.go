@@ -23,6 +23,7 @@ type process struct {
 	s     *duly.Scheduler
 	kinds map[string]*duly.Kind[[]byte]
 	rare  bool // handles the rare kind
+	idle  bool // only puts
 	dead  chan struct{}
 	ran   chan struct{} // closed when Run has returned
 	err   error         // of Run
@@ -64,6 +65,12 @@ func (p *process) hold() {
 	}
 }
 
+func (p *process) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused != nil
+}
+
 func (p *process) pause() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,8 +101,22 @@ func (p *process) NewAlarm(wake func()) clock.Alarm {
 
 // start makes a process and has it work.
 func (w *world) start() *process {
+	p := w.prepare(false)
+	ctx, stop := context.WithCancel(w.ctx)
+	p.stop = stop
+	w.log("%s begins, rare %t", p.owner, p.rare)
+	go func() {
+		defer close(p.ran)
+		p.err = p.s.Run(ctx)
+		w.log("%s: Run has returned %v", p.owner, p.err)
+	}()
+	return p
+}
+
+// prepare makes a process.
+func (w *world) prepare(idle bool) *process {
 	p := &process{
-		w: w, owner: fmt.Sprintf("p%d", len(w.procs)+1), kinds: map[string]*duly.Kind[[]byte]{}, dead: make(chan struct{}), ran: make(chan struct{}),
+		w: w, idle: idle, owner: fmt.Sprintf("p%d", len(w.procs)+1), kinds: map[string]*duly.Kind[[]byte]{}, dead: make(chan struct{}), ran: make(chan struct{}),
 		running: map[string]int{}, begun: map[string]uint64{},
 	}
 	d := newDice(w.seed, "process", p.owner)
@@ -120,14 +141,6 @@ func (w *world) start() *process {
 	w.mu.Lock()
 	w.procs = append(w.procs, p)
 	w.mu.Unlock()
-	ctx, stop := context.WithCancel(w.ctx)
-	p.stop = stop
-	w.log("%s begins, rare %t", p.owner, p.rare)
-	go func() {
-		defer close(p.ran)
-		p.err = s.Run(ctx)
-		w.log("%s: Run has returned %v", p.owner, p.err)
-	}()
 	return p
 }
 

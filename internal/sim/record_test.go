@@ -25,10 +25,11 @@ type recorder struct {
 
 // A name is what is known of one.
 type name struct {
-	task   *store.Task // as it is now, but for leases
-	line   *line       // what was put last
-	fence  int64       // the greatest
-	barred int64       // generations up to this were cancelled
+	task   *store.Task   // as it is now, but for leases
+	line   *line         // what was put last
+	fence  int64         // the greatest
+	freed  store.Instant // when it was resumed last
+	barred int64         // generations up to this were cancelled
 }
 
 // A line is what one Put has declared, with all that becomes of it.
@@ -46,7 +47,7 @@ type line struct {
 // A runOf is what is known of a run.
 type runOf struct {
 	claims, lost, snoozed int
-	redriven              bool
+	redriven, moved       bool
 	ended                 store.State
 }
 
