@@ -39,7 +39,7 @@ func (r *run) loop(ctx context.Context) error {
 			return nil
 		}
 	}
-	r.worked()
+	r.worked("read the clock")
 	for {
 		select {
 		case h, ok := <-hints:

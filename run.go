@@ -39,7 +39,7 @@ type run struct {
 	reading  bool          // the window was pulled back to look into a hint, and has not caught up
 	cost     time.Duration // what that has taken so far
 	resting  time.Duration // until then, by eng.Elapsed, no hint is looked into: what they cost is bounded
-	failing  bool
+	failing  string        // what the store fails to do, "" for nothing
 	backoff  time.Duration
 	notUntil time.Duration // by eng.Elapsed: the store fails
 	armed    [2]timer.Expiry
@@ -305,25 +305,27 @@ func (r *run) failedLocked(err error, doing string) error {
 	if errors.Is(err, store.ErrClosed) {
 		return err
 	}
-	if !r.failing {
+	if r.failing == "" {
 		r.c.log.Error("the store fails, nothing new starts", "doing", doing, "error", err)
 	}
-	r.failing = true
+	r.failing = doing
 	r.backoff = min(max(2*r.backoff, 10*time.Millisecond), 2*time.Second)
 	r.notUntil = r.c.eng.Elapsed() + r.backoff
 	r.c.stats.storeErrors.Add(1)
 	return nil
 }
 
-func (r *run) worked() {
+func (r *run) worked(doing string) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	r.workedLocked()
+	r.workedLocked(doing)
 }
 
-func (r *run) workedLocked() {
-	if r.failing {
-		r.c.log.Info("the store works again")
+// workedLocked notes that the store works again, if it does what it failed to do: one that can be read may still take no writes.
+func (r *run) workedLocked(doing string) {
+	if r.failing == "" || r.failing != doing && r.c.eng.Elapsed() < r.notUntil+time.Minute {
+		return
 	}
-	r.failing, r.backoff = false, 0
+	r.c.log.Info("the store works again")
+	r.failing, r.backoff = "", 0
 }

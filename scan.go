@@ -80,7 +80,7 @@ func (r *run) fetch(ctx context.Context, keys []store.Key) error {
 	if err != nil {
 		return r.failed(err, "read tasks")
 	}
-	r.worked()
+	r.worked("read tasks")
 	return nil
 }
 
@@ -109,7 +109,7 @@ func (r *run) scan(ctx context.Context, l *look) error {
 		}
 		return r.failedLocked(err, "read what is due")
 	}
-	r.workedLocked()
+	r.workedLocked("read what is due")
 	if l.gate == nil {
 		r.moveLocked(&page)
 	}

@@ -130,6 +130,9 @@ func (s *settler) write(ctx context.Context, batch []*settling) (again []*settli
 		}
 		c.endLocked(w.s.Key, res[i].Task, res[i].Err == nil)
 	}
+	if err == nil {
+		s.r.workedLocked("write how attempts ended")
+	}
 	s.r.pokeLocked()
 	c.mu.Unlock()
 	if err != nil {

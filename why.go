@@ -111,7 +111,7 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 	if r == nil {
 		return Why{Code: WhyNotAtWork, Text: since + ", and this scheduler does not run"}
 	}
-	if r.failing {
+	if r.failing != "" {
 		return Why{Code: WhyStore, Text: since + ", and the store fails"}
 	}
 	p, _ := c.policies.of(t.Policy)

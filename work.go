@@ -168,7 +168,7 @@ func (r *run) write(ctx context.Context, picks []pick) error {
 	if first != nil {
 		return r.failed(first, "claim what is due")
 	}
-	r.worked()
+	r.worked("claim what is due")
 	return nil
 }
 
