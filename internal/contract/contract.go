@@ -85,6 +85,7 @@ var start = time.Date(2031, time.March, 14, 15, 9, 26, 535_897_000, time.UTC)
 // runCase runs a case to its end, the invariants included. That nothing of it is left the end of the bubble shows.
 func runCase(t *testing.T, o *Options, c *Case) {
 	e := newEnv(t, o)
+	defer e.giveUp()
 	c.run(e)
 	e.end()
 }

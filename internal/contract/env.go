@@ -38,6 +38,7 @@ type env struct {
 	tells map[string]func(d *duly.Scheduler) handle // how to make them again for the next one
 	log   *logged
 
+	ended       bool
 	rec         record
 	deaths      []duly.Death                                  // under rec.mu
 	noHistory   bool                                          // the case forgets history
@@ -114,6 +115,11 @@ func (e *env) handle(name string, h func(ctx context.Context, a *duly.Attempt[[]
 	e.tells[name] = func(d *duly.Scheduler) handle { return duly.Handle(d, name, h, opts...) }
 	e.kinds[name] = e.tells[name](e.d)
 	return e.kinds[name]
+}
+
+// next says how the usual kind is run by the schedulers to come.
+func (e *env) next(h func(ctx context.Context, a *duly.Attempt[[]byte]) error) {
+	e.tells[kind] = func(d *duly.Scheduler) handle { return duly.Handle(d, kind, h) }
 }
 
 // mail handles the kind that tasks are of.
@@ -210,9 +216,22 @@ func (e *env) kill() {
 	e.work()
 }
 
+// giveUp ends what runs, if the case was left before its end.
+func (e *env) giveUp() {
+	if e.ended {
+		return
+	}
+	e.store.Heal()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = e.d.Close(ctx) // it has failed already
+	e.pass(100 * time.Hour)
+}
+
 // end is the end of a case.
 func (e *env) end() {
 	e.Helper()
+	defer func() { e.ended = true }()
 	e.store.Heal()
 	if e.works != nil {
 		e.pass(0)
@@ -505,8 +524,10 @@ func (l *logged) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func (l *logged) has(s string) bool {
+func (l *logged) has(s string) bool { return l.count(s) > 0 }
+
+func (l *logged) count(s string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Contains(l.b.String(), s)
+	return strings.Count(l.b.String(), s)
 }

@@ -1,3 +1,0 @@
-package contract
-
-var endCases, whyCases, historyCases, lookCases, brokenCases []Case
