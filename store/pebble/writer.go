@@ -51,9 +51,13 @@ func (w *writer) look() {
 func (w *writer) empty() bool { return len(w.calls) == 0 && w.batch.Empty() }
 func (w *writer) full() bool  { return w.batch.Len() >= batchMost }
 
+// keysKept is how many keys a batch may have whose map the next one uses again. To go over a map and to clear it takes the time of the
+// most that was ever in it: after one batch of thousands of rows every batch of one would pay for them.
+const keysKept = 128
+
 // reset makes the writer ready for the next batch, after this one was published.
 func (w *writer) reset() {
-	if len(w.keys) > 4096 {
+	if len(w.keys) > keysKept {
 		w.keys = map[store.Key]entry{}
 	} else {
 		clear(w.keys)
