@@ -114,6 +114,9 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 	if r.failing != "" {
 		return Why{Code: WhyStore, Text: since + ", and the store fails"}
 	}
+	if c.writing[t.Key] != nil {
+		return Why{Code: WhyStarting, Text: since + ", and is about to start"}
+	}
 	p, _ := c.policies.of(t.Policy)
 	defer r.tidyLocked(t.LimitKey)
 	suspect := waits != nil && waits.Lost > 0
@@ -128,7 +131,7 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 		w := Why{Code: WhyKindLimit, Text: since + ", and the kind " + t.Kind + " has used up its rate"}
 		el := c.eng.Elapsed()
 		if ok, at := c.kinds[t.Kind].bucket.has(el); !ok && at != math.MaxInt64 {
-			w.Until = c.now().Add(at - el).Time()
+			w.Until = store.At(time.Unix(0, c.clk.Read().Wall+int64(at-el))).Add(time.Duration(c.offset.Load()) * time.Microsecond).Time()
 		}
 		return w
 	case r.inUse >= c.opts.Workers:

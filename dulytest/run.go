@@ -147,6 +147,7 @@ const pause = 100 * time.Microsecond
 
 // settle waits until nothing happens any more without the passing of time, and returns when something is to happen next.
 func (x *driver) settle(ctx context.Context) (next store.Instant, err error) {
+	before := store.Over // what the look before has found; one alone may have seen a task just before, and its limits just after, it started
 	for {
 		if park.Bubbled() {
 			synctest.Wait()
@@ -155,9 +156,14 @@ func (x *driver) settle(ctx context.Context) (next store.Instant, err error) {
 			return 0, err
 		}
 		busy, next, err := x.look(ctx)
-		if err != nil || len(busy) == 0 || park.Bubbled() {
+		switch {
+		case err != nil, park.Bubbled(), len(busy) == 0 && next == before:
 			return next, err
+		case len(busy) == 0:
+			before = next
+			continue
 		}
+		before = store.Over
 		if err := wait.Sleep(ctx, pause); err != nil {
 			return 0, fmt.Errorf("%s: %w", strings.Join(busy, "; "), err)
 		}
