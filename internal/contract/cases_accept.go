@@ -160,8 +160,16 @@ var acceptCases = []Case{
 			every := schedule.Every(10 * time.Second)
 			g := e.put("a", every).Generation
 			for i, opts := range [][]duly.PutOption{
-				{duly.Tags("x")}, {duly.Priority(1)}, {duly.Key("k", 1)}, {duly.Retry(duly.RetryPolicy{Attempts: 3})}, {duly.Overlap(duly.Allow)},
-				{duly.CatchUp(duly.None)}, {duly.Timeout(time.Second)}, {duly.AtMostOnce()}, {duly.OnError(duly.Stop)}, {duly.Window(time.Hour)},
+				{duly.Tags("x")},
+				{duly.Priority(1)},
+				{duly.Key("k", 1)},
+				{duly.Retry(duly.RetryPolicy{Attempts: 3})},
+				{duly.Overlap(duly.Allow)},
+				{duly.CatchUp(duly.None)},
+				{duly.Timeout(time.Second)},
+				{duly.AtMostOnce()},
+				{duly.OnError(duly.Stop)},
+				{duly.Window(time.Hour)},
 			} {
 				entry := e.put("a", every, opts...)
 				if entry.Outcome != duly.Replaced || entry.Generation <= g {

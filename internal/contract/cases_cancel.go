@@ -155,7 +155,7 @@ var cancelCases = []Case{
 				<-ctx.Done()
 				return context.Cause(ctx)
 			}
-			_, end := e.beside(duly.Options{}, h)
+			end := e.beside(h)
 			defer end()
 			e.put("a", schedule.After(0))
 			e.pass(time.Second)

@@ -107,8 +107,8 @@ var clockCases = []Case{
 		func(e *env) {
 			e.put("every", schedule.Every(7*time.Second), duly.CatchUp(duly.All(1000)), duly.Window(time.Hour))
 			e.work()
-			for i, d := range []time.Duration{-3, 40, -20, 1, -1, 100, -130, 30, 0, -5} {
-				e.step(d * time.Second)
+			for i, d := range []int{-3, 40, -20, 1, -1, 100, -130, 30, 0, -5} {
+				e.step(time.Duration(d) * time.Second)
 				e.pass(time.Duration(5+i) * time.Second)
 				if i == 5 {
 					e.kill()

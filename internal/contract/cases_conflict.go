@@ -62,7 +62,6 @@ var conflictCases = []Case{
 					want := map[string][]string{"bounded": {"25s for 25s", "34s for 34s"}, "free": {"42s for 42s"}}[name]
 					e.wantRan(name, want...)
 				}()
-				_ = k
 				_, err := e.tryWith(k, name, "", schedule.After(10*time.Second), duly.OnConflict(duly.Debounce(wait)))
 				e.wantErr("Put", err, nil)
 			}
@@ -112,7 +111,6 @@ var conflictCases = []Case{
 					e.wantRan(name, c.ran...)
 					e.wantMoves(name, c.moves...)
 				}()
-				_ = k
 			}
 			e.pass(3 * time.Second)
 			for name, o := range map[string][]duly.PutOption{"replaced": nil, "fails": nil, "kept": opts(duly.OnConflict(duly.Keep))} {

@@ -212,7 +212,7 @@ var deadCases = []Case{
 				case "panic with an error":
 					panic(errOops)
 				case "nil":
-					panic(nil) //nolint:govet // a user's handler may
+					panic(nil)
 				case "goexit":
 					runtime.Goexit()
 				}
@@ -313,7 +313,8 @@ var deadCases = []Case{
 			e.pass(100 * 24 * time.Hour)
 			e.noHistory = true
 			left := 0
-			for range e.d.List(e.ctx, duly.Query{State: duly.Dead}) {
+			for _, err := range e.d.List(e.ctx, duly.Query{State: duly.Dead}) {
+				e.wantErr("List", err, nil)
 				left++
 			}
 			is(e, "dead after 90 days", left, 0)

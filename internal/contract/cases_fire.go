@@ -19,7 +19,7 @@ var fireCases = []Case{
 		"NeverEarly", "C1", "a reminder comes before the hour that was asked for",
 		func(e *env) {
 			e.work()
-			rng := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // it is to be the same each time
+			rng := rand.New(rand.NewPCG(3, 4))
 			want := map[string]time.Duration{}
 			for i := range 300 {
 				d := time.Duration(rng.Int64N(int64(3 * time.Minute)))
@@ -48,7 +48,7 @@ var fireCases = []Case{
 			var wg sync.WaitGroup
 			for g := range 16 {
 				wg.Go(func() {
-					rng := rand.New(rand.NewPCG(uint64(g), 5)) //nolint:gosec // it is to be the same each time
+					rng := rand.New(rand.NewPCG(uint64(g), 5))
 					for i := range 25 {
 						d := e.since() + time.Duration(rng.Int64N(int64(20*time.Second)))
 						if i%3 == 0 {
@@ -103,13 +103,21 @@ var fireCases = []Case{
 			e.put("first", schedule.After(0))
 			for _, c := range []struct {
 				name string
-				at   time.Duration
+				at   int // in milliseconds
 				prio int
 			}{
-				{"c", 300, 0}, {"b", 200, 0}, {"a", 100, 0}, {"tie 1", 400, 0}, {"tie 2", 400, 0}, {"tie 3", 400, 0},
-				{"urgent late", 500, 2}, {"urgent early", 150, 2}, {"least", 1, -1}, {"most", 600, 9},
+				{"c", 300, 0},
+				{"b", 200, 0},
+				{"a", 100, 0},
+				{"tie 1", 400, 0},
+				{"tie 2", 400, 0},
+				{"tie 3", 400, 0},
+				{"urgent late", 500, 2},
+				{"urgent early", 150, 2},
+				{"least", 1, -1},
+				{"most", 600, 9},
 			} {
-				e.put(c.name, once(c.at*time.Millisecond), duly.Priority(c.prio))
+				e.put(c.name, once(time.Duration(c.at)*time.Millisecond), duly.Priority(c.prio))
 			}
 			e.pass(20 * time.Second)
 			is(e, "order", strings.Join(e.rec.order(), ", "), "first, most, urgent early, urgent late, a, b, c, tie 1, tie 2, tie 3, least")

@@ -14,16 +14,15 @@ import (
 	"github.com/dulyhq/duly/store/storetest"
 )
 
-// beside makes a second scheduler on the same store work, as another process's, and returns it and what ends it.
-func (e *env) beside(o duly.Options, h func(ctx context.Context, a *duly.Attempt[[]byte]) error) (d *duly.Scheduler, end func()) {
+// beside makes a second scheduler on the same store work, as another process's, and returns what ends it.
+func (e *env) beside(h func(ctx context.Context, a *duly.Attempt[[]byte]) error) (end func()) {
 	e.Helper()
-	o.Owner, o.Logger = "you", e.opts.Logger
-	d = e.another(e.raw, o)
+	d := e.another(e.raw, duly.Options{Owner: "you", Logger: e.opts.Logger})
 	duly.Handle(d, kind, h)
 	works := make(chan error, 1)
 	go func() { works <- d.Run(context.WithoutCancel(e.ctx)) }()
 	synctest.Wait()
-	return d, func() {
+	return func() {
 		e.Helper()
 		e.wantErr("Close of the second", d.Close(e.ctx), nil)
 		e.wantErr("Run of the second", <-works, nil)
@@ -43,7 +42,7 @@ var leaseCases = []Case{
 				e.put(fmt.Sprint("every", i), schedule.Every(10*time.Second))
 			}
 			e.work()
-			_, end := e.beside(duly.Options{}, h)
+			end := e.beside(h)
 			e.pass(55 * time.Second)
 			end()
 			is(e, "attempts", len(e.rec.of("")), 100+10*5)
@@ -72,7 +71,7 @@ var leaseCases = []Case{
 			})
 			e.work()
 			e.put("a", schedule.After(0))
-			_, end := e.beside(duly.Options{}, e.takes(0)) // it would take what is lost
+			end := e.beside(e.takes(0)) // it would take what is lost
 			defer end()
 			e.pass(10 * time.Minute)
 			e.wantRan("a", "0s for 0s")

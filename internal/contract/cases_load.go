@@ -172,7 +172,7 @@ var loadCases = []Case{
 				is(e, "runs", len(s), 1)
 				is(e, "lateness", s[0].Started.Sub(s[0].Due), 0)
 			}
-			e.pass(5 * time.Minute)
+			e.pass(time.Minute)
 			is(e, "attempts", len(e.rec.of("")), 2000)
 			close(free)
 		},

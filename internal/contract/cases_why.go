@@ -145,7 +145,8 @@ var lookCases = []Case{
 				}
 			}
 			is(e, "on all pages", seen, 252)
-			for range e.d.List(e.ctx, duly.Query{}) {
+			for _, err := range e.d.List(e.ctx, duly.Query{}) {
+				e.wantErr("List", err, nil)
 				break // it can be left
 			}
 			for _, name := range []string{"runs"} {
@@ -196,7 +197,8 @@ var lookCases = []Case{
 				e.Errorf("%d attempts, want more", len(got))
 			}
 			n := 0
-			for range e.d.Simulate(e.ctx, at(12*time.Hour), at(24*time.Hour)) {
+			for _, err := range e.d.Simulate(e.ctx, at(12*time.Hour), at(24*time.Hour)) {
+				e.wantErr("Simulate", err, nil)
 				if n++; n == 5 {
 					break // it can be left
 				}

@@ -59,7 +59,7 @@ func newEnv(t *testing.T, o *Options) *env {
 		grids: map[store.Key]map[store.Instant]schedule.Rule{}, strange: map[store.Key]bool{}, overlapping: map[string]bool{},
 	}
 	e.opts = duly.Options{Owner: "me", Logger: slog.New(slog.NewTextHandler(e.log, nil))}
-	e.rec.e = e
+	e.rec.e, e.rec.named = e, map[string][]*seen{}
 	e.home = o.New(t, e.clk)
 	e.open()
 	return e
@@ -203,7 +203,7 @@ func (e *env) die() {
 		e.Errorf("Close of what is dead: %v", err)
 	}
 	if e.works != nil {
-		<-e.works // mostly it is that the store is closed
+		e.Logf("Run of what is dead: %v", <-e.works) // mostly that the store is closed
 		e.works = nil
 	}
 }
@@ -281,6 +281,9 @@ func once(d time.Duration) schedule.Schedule { return schedule.At(at(d)) }
 
 // sleep passes time within a handler.
 func (e *env) sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	rang := make(chan struct{}, 1)
 	a := e.clk.NewAlarm(func() {
 		select {

@@ -19,6 +19,7 @@ type record struct {
 	mu     sync.Mutex
 	n      int // moments that were noted
 	all    []*seen
+	named  map[string][]*seen
 	cancel []cancelled
 }
 
@@ -48,6 +49,7 @@ func (r *record) middleware(next duly.HandlerFunc) duly.HandlerFunc {
 		r.n++
 		s := &seen{AttemptInfo: *a, at: r.e.since(), began: r.n}
 		r.all = append(r.all, s)
+		r.named[s.Name] = append(r.named[s.Name], s)
 		r.mu.Unlock()
 		stop := context.AfterFunc(ctx, func() {
 			r.mu.Lock()
@@ -65,6 +67,7 @@ func (r *record) middleware(next duly.HandlerFunc) duly.HandlerFunc {
 			defer r.mu.Unlock()
 			r.n++
 			s.ended, s.err, s.until = true, err, r.e.since()
+			s.cause = context.Cause(ctx)
 			if s.over == 0 {
 				s.over = r.n
 			}
@@ -96,10 +99,12 @@ func (r *record) cancelled(name string, generation int64) {
 func (r *record) of(name string) (all []seen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.all {
-		if name == "" || s.Name == name {
-			all = append(all, *s)
-		}
+	from := r.all
+	if name != "" {
+		from = r.named[name]
+	}
+	for _, s := range from {
+		all = append(all, *s)
 	}
 	return all
 }
