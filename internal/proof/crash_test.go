@@ -167,6 +167,9 @@ func (j *journal) live(ctx context.Context, seed uint64) error {
 	stop(nil)
 	err = l.s.Close(context.WithoutCancel(ctx))
 	all.Wait()
+	if errors.Is(ran, duly.ErrClosed) { // the power went before it had begun
+		ran = nil
+	}
 	return errors.Join(fault, err, ran, st.Close())
 }
 
