@@ -86,8 +86,17 @@ func (f *fuse) file(name string, open func() (vfs.File, error)) (vfs.File, error
 	return f.mem.Create(f.base(name), vfs.WriteCategoryUnspecified)
 }
 
+// Create makes what the directory holds safe before a marker says that it is there: the database syncs the directory only after it has
+// made the marker, and a loss of power between the two may leave a marker of a manifest that is gone.
 func (f *fuse) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.file(name, func() (vfs.File, error) { return f.FS.Create(name, category) })
+	return f.file(name, func() (vfs.File, error) {
+		if f.inside(name) && strings.HasPrefix(f.PathBase(name), "marker.") {
+			if err := syncDir(f.FS, f.dir); err != nil {
+				return nil, err
+			}
+		}
+		return f.FS.Create(name, category)
+	})
 }
 
 func (f *fuse) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
