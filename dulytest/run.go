@@ -157,17 +157,39 @@ func (x *driver) settle(ctx context.Context) (next store.Instant, err error) {
 		}
 		busy, next, err := x.look(ctx)
 		switch {
-		case err != nil, park.Bubbled(), len(busy) == 0 && next == before:
+		case err != nil, park.Bubbled(), len(busy) == 0 && next == before && (next > x.until || x.armed() <= next):
 			return next, err
-		case len(busy) == 0:
+		case len(busy) == 0 && next != before:
 			before = next
 			continue
+		case len(busy) == 0: // the scheduler has not set its alarm yet
+		case x.armed() <= x.reading().Add(tick):
+			if err := x.d.Clock.Advance(tick).Wait(ctx); err != nil {
+				return 0, err
+			}
 		}
-		before = store.Over
 		if err := wait.Sleep(ctx, pause); err != nil {
 			return 0, fmt.Errorf("%s: %w", strings.Join(busy, "; "), err)
 		}
 	}
+}
+
+// tick is more than what the engine rounds an alarm up by that is set for an instant which has passed.
+const tick = 100 * time.Microsecond
+
+func (x *driver) reading() store.Instant { return store.At(time.Unix(0, x.d.Clock.Now().Wall)) }
+
+// armed is when the next alarm rings by the clock that is moved by hand.
+func (x *driver) armed() store.Instant {
+	boot, wall := x.d.Clock.Armed()
+	now := x.d.Clock.Now()
+	if left := boot - now.Boot; boot != clock.Never && now.Wall+left < wall {
+		wall = now.Wall + left
+	}
+	if wall == clock.Never {
+		return store.Never
+	}
+	return store.At(time.Unix(0, wall))
 }
 
 // listen hears whether Run has returned.
