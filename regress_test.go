@@ -43,6 +43,31 @@ func newBench(t *testing.T, handler func(ctx context.Context, a *duly.Attempt[st
 	return b
 }
 
+// What counts from its runs and is handled by nobody is dead once in 14 days, and not once a period of them. contract: C5.
+func TestRegress_UnresolvedPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(context.Context, *duly.Attempt[string]) error { return nil })
+		other := duly.Declare[string](b.Scheduler, "other")
+		for name, s := range map[string]schedule.Schedule{"pace": schedule.Pace(time.Hour), "start": schedule.PaceFromStart(time.Hour)} {
+			if _, err := other.Put(t.Context(), name, "", s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(15 * 24 * time.Hour)
+		synctest.Wait()
+		dead := 0
+		for _, err := range b.List(t.Context(), duly.Query{State: duly.Dead}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			dead++
+		}
+		if dead != 2 {
+			t.Errorf("%d runs are dead, want one of each task", dead)
+		}
+	})
+}
+
 // A recurring task whose next occurrence is moved to before its last one does not have what was recorded again: it runs once more,
 // at once, and goes on with the grid. contract: E5, G1, H3.
 func TestRegress_MoveBack(t *testing.T) {
