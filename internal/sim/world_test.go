@@ -65,9 +65,16 @@ func (w *world) log(format string, args ...any) {
 	r := w.clk.Now()
 	line := fmt.Sprintf("%12v %s  ", time.Duration(r.Boot), time.Unix(0, r.Wall).UTC().Format("02T15:04:05.000000")) + fmt.Sprintf(format, args...)
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.lines = append(w.lines, line)
+	over := len(w.lines) == linesMost
+	w.mu.Unlock()
+	if over { // the world goes round in a circle, and may not let the test come to its end
+		panic(fmt.Sprintf("more than %d lines\n%s", linesMost, w.story(100)))
+	}
 }
+
+// linesMost is how much may happen in a world.
+const linesMost = 100_000
 
 // bad is log for what must not be.
 func (w *world) bad(format string, args ...any) {
