@@ -2,6 +2,7 @@ package duly
 
 import (
 	"context"
+	"time"
 
 	"github.com/dulyhq/duly/store"
 )
@@ -33,7 +34,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 		return
 	}
 	if r.reading {
-		r.reading, r.resting, r.cost = false, r.c.eng.Elapsed()+restRatio*r.cost, 0
+		r.reading, r.resting, r.cost = false, r.c.eng.Elapsed()+min(restRatio*r.cost, restMost), 0
 	}
 }
 
@@ -84,8 +85,12 @@ func (r *run) fetch(ctx context.Context, keys []store.Key) error {
 	return nil
 }
 
-// restRatio bounds what looking into hints costs: when one was looked into there is a rest of this many times as long as it took.
-const restRatio = 50
+// What looking into hints costs is bounded: when one was looked into there is a rest of restRatio times as long as it took, but no more
+// than restMost, because a scan during which the machine was suspended took no work.
+const (
+	restRatio = 50
+	restMost  = 5 * time.Second
+)
 
 // scan reads a page of what is due soon.
 func (r *run) scan(ctx context.Context, l *look) error {
