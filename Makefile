@@ -85,6 +85,10 @@ test-store-long: ## kill a store 300 times, cut its power 10,000 times, fail eac
 test-durable-long: ## kill a scheduler 300 times, cut its power 3,000 times, run 100 tasks that kill their process beside 1,000 others
 	cd internal/proof && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestKill$$|TestPowerCuts|TestPoison|TestSaturatedKey' .
 
+.PHONY: sim
+sim: ## run package duly in SEEDS (2000) worlds with faults and crashes, each drawn from a seed
+	go test -count=1 -timeout 20m ./internal/sim -run TestSim -sim.seeds=$(or $(SEEDS),2000)
+
 .PHONY: diff-cron
 diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too; needs node and npm
 	cd internal/diffcron && npm ci --ignore-scripts --no-audit --no-fund
@@ -116,8 +120,8 @@ bench-durable: ## measure the lateness of durable tasks beside River and asynq, 
 	cd bench && GOWORK=off go run ./durable $(if $(DIR),-dir $(DIR)) -out ../docs/bench/durable.md
 
 .PHONY: bench-endurance
-bench-endurance: ## run for HOURS (1), or MINUTES, with 10 M tasks pending and a kill, into the same file; takes 10 GB of DIR
-	cd bench && GOWORK=off go run ./durable $(if $(DIR),-dir $(DIR)) -endure $(if $(MINUTES),$(MINUTES)m,$(or $(HOURS),1)h) -out ../docs/bench/durable.md
+bench-endurance: ## run for HOURS (1), or MINUTES, with N (10 M) tasks pending and a kill in the middle, into the same file
+	cd bench && GOWORK=off go run ./durable $(if $(DIR),-dir $(DIR)) $(if $(N),-n $(N)) -endure $(if $(MINUTES),$(MINUTES)m,$(or $(HOURS),1)h) -out ../docs/bench/durable.md
 
 .PHONY: bench-check
 bench-check: ## build the benchmarks and check that their engines do what they measure

@@ -24,7 +24,7 @@ const (
 	pendingTasks  = 10_000_000
 	quickPending  = 20_000
 	enduranceGoal = 20 * time.Millisecond // of the 99.9th percentile
-	fillLeast     = 30_000                // tasks a second, for which time is left
+	fillLeast     = 50_000                // tasks a second, for which time is left
 )
 
 // An hour is what an endurance run gave.
@@ -125,16 +125,25 @@ func (b *bench) twoParts(ctx context.Context, dir string, spec endureSpec, h *ho
 		<-seen
 	}()
 	middle := h.from.Add(b.o.endure/2 + minute(b.o.endure)/2)
+	killed := make(chan time.Time, 1)
 	_, err := b.part(ctx, dir, spec, func(cmd *exec.Cmd, _ endureReply) {
 		pids <- cmd.Process.Pid
 		go func() {
 			pause(ctx, time.Until(middle))
-			h.killed = time.Now()
+			killed <- time.Now()
 			_ = cmd.Process.Kill() // SIGKILL; that it ended so is checked below
 		}()
 	})
-	if errors.Is(err, errEnded) || err == nil || h.killed.IsZero() {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case h.killed = <-killed:
+	default:
 		return fmt.Errorf("the first part ended before it was killed: %w", err)
+	}
+	if errors.Is(err, errEnded) || err == nil {
+		return fmt.Errorf("the first part ended by itself: %w", err)
 	}
 	last, err := b.part(ctx, dir, spec, func(cmd *exec.Cmd, r endureReply) {
 		h.opened = r.Open

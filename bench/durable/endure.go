@@ -93,9 +93,10 @@ func (s *endureSpec) feed(eng engine, j *journal) int64 {
 	return put
 }
 
-// wait gives what was due by the end some time to be done: until the tasks that are left are those that are not due yet.
+// wait gives what was due by the end some time to be done: until the tasks that are left are those that are not due yet, or nearly.
 func (s *endureSpec) wait(eng engine, put int64) error {
-	const patience, pause = 30 * time.Second, 100 * time.Millisecond
+	const least, patience, pause = 2 * time.Second, 30 * time.Second, 100 * time.Millisecond
+	time.Sleep(time.Until(time.Unix(0, s.Until).Add(least)))
 	for end := time.Now().Add(patience); ; time.Sleep(pause) {
 		left, err := eng.left(context.Background())
 		if err != nil {
