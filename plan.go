@@ -121,7 +121,7 @@ func (x *planner) id(at store.Instant) store.RunID {
 func (x *planner) rescue(r *store.Run) store.Edit {
 	e := store.Edit{
 		Verb: store.VerbRescue, Key: x.t.Key, Generation: r.Generation, For: r.For, Fence: r.Fence, State: store.Pending, Reason: "lost",
-		When: store.In(0, 0), Next: x.fixedDelay(),
+		When: store.In(0, 0), Next: x.fixedDelay(), End: x.p.StopOnError,
 	}
 	if x.p.AtMostOnce || r.Lost+1 >= MaxLost {
 		e.State = store.Dead
@@ -147,7 +147,7 @@ func (x *planner) again(st step, r *store.Run) step {
 func (x *planner) bury(id store.RunID) store.Edit {
 	e := store.Edit{
 		Verb: store.VerbBury, Key: x.t.Key, Generation: id.Generation, For: id.For,
-		Reason: "nobody has handled the kind " + x.t.Kind + " for 14 days", Next: x.fixedDelay(),
+		Reason: "nobody has handled the kind " + x.t.Kind + " for 14 days", Next: x.fixedDelay(), End: x.p.StopOnError,
 	}
 	if x.t.Recurring && x.t.Next.For == id.For && x.t.Generation == id.Generation {
 		at := id.For

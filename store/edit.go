@@ -219,11 +219,18 @@ func (x *Edit) rescue(t *Task, m *Moment) (c Change, err error) {
 	return c, nil
 }
 
-// end takes a run out of its task, and sets the next occurrence of a fixed delay, which the run's settling would have set.
+// end takes a run out of its task, and sets the next occurrence of a fixed delay, or ends the schedule, as the run's settling would have.
 func (x *Edit) end(c *Change, n *Task, r *Run, to State, why string, now Instant) {
 	final := r.Final
 	c.end(n, r, to, why)
-	if !final && !n.Ended && n.Recurring && n.Next.None() && !x.Next.None() {
+	switch {
+	case final || n.Ended:
+	case x.End && to == Dead:
+		if !n.Next.None() {
+			c.occurrence(n, n.Next, VerbSettle, Cancelled, now, "ended by a run that is dead")
+		}
+		n.Next = Occurrence{}
+	case n.Recurring && n.Next.None() && !x.Next.None():
 		n.follow(x.Next, now)
 	}
 }

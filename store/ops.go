@@ -110,7 +110,8 @@ type CancelResult struct {
 //   - VerbRedrive makes a dead run pending again, due at When, with all its attempts. It is ErrExists if the name has been given
 //     to another task.
 //
-// Where VerbRescue, VerbBury or VerbStop ends a run of a fixed delay, Next is what comes after it: as a settlement's.
+// Where VerbRescue, VerbBury or VerbStop ends a run of a fixed delay, Next is what comes after it; where one ends a run as Dead, End
+// ends the schedule: both as a settlement's.
 type Edit struct {
 	Verb Verb
 	Key
@@ -125,6 +126,7 @@ type Edit struct {
 	Missed       int64
 	Through      Instant
 	Next         When
+	End          bool
 }
 
 // An EditResult is the answer to one Edit. Task is the task as it is now, nil if that was its end. Err is ErrInvalid, ErrCondition,

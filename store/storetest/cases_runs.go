@@ -20,6 +20,7 @@ var buryCases = []Case{
 	{"RescueWaitsForTheLease", "D1", "a run is taken from a process that still works on it", rescueWaitsForTheLease},
 	{"RescueIsFenced", "D3", "two rescuers both make an attempt", rescueIsFenced},
 	{"RescueCanBury", "D5", "a task that kills its process kills one after another", rescueCanBury},
+	{"DeathCanEndTheSchedule", "F3", "a schedule that was to stop at its first failure goes on when that was a crash", deathCanEndTheSchedule},
 	{"RescueAfterCancel", "E2", "a cancelled task comes back because its process died", rescueAfterCancel},
 	{"LeasesIgnoreTheWallClock", "H3", "setting the clock ends leases, and everything runs twice", leasesIgnoreTheWallClock},
 	{"BuryEndsARun", "VerbBury", "what nobody may try any more is lost instead of kept", buryEndsARun},
@@ -194,6 +195,29 @@ func rescueCanBury(e *env) {
 		e.Errorf("dead: %q; want the run, lost", names(dead))
 	}
 	e.wantMoves("a", "running>dead rescue")
+}
+
+func deathCanEndTheSchedule(e *env) {
+	now := e.now()
+	for _, name := range []string{"rescued", "buried", "only rescued"} {
+		t := e.put(every(name, at(now)))
+		x := store.Edit{Verb: store.VerbBury, Key: t.Key, Generation: t.Generation, For: t.Next.For, When: at(now.Add(time.Hour)), End: true}
+		want := []string{"pending>dead bury", "pending>cancelled settle"}
+		if name != "buried" {
+			c := e.claim(next(t, now.Add(time.Hour)))
+			x = store.Edit{Verb: store.VerbRescue, Key: t.Key, Generation: t.Generation, For: t.Next.For, Fence: c.Fence, State: store.Dead, End: true}
+			want[0] = "running>dead rescue"
+			if name == "only rescued" { // it is tried again, and the schedule goes on
+				x.State, want = store.Pending, []string{"running>pending rescue"}
+			}
+			e.advance(lease + time.Second)
+		}
+		e.edited(x)
+		e.wantMoves(name, want...)
+		if is, wanted := e.get(name) != nil, name == "only rescued"; is != wanted {
+			e.Errorf("%s is there afterwards: %v, want %v", name, is, wanted)
+		}
+	}
 }
 
 func rescueAfterCancel(e *env) {
