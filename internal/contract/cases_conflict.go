@@ -8,6 +8,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
 )
 
 var conflictCases = []Case{
@@ -77,6 +78,46 @@ var conflictCases = []Case{
 				}
 			}
 			e.pass(30 * time.Second)
+		},
+	},
+	{
+		"DebounceWhileItRuns", "B1 B2", "a change that comes while the index is built is not in it, and nothing builds it again",
+		func(e *env) {
+			e.mail(e.takes(20 * time.Second))
+			e.work()
+			put := func() { e.put("a", schedule.After(5*time.Second), duly.OnConflict(duly.Debounce(time.Minute))) }
+			put()
+			e.pass(10 * time.Second) // runs since 5 s
+			put()
+			e.pass(2 * time.Second)
+			put() // for 17 s, and it waits until 25 s
+			e.pass(time.Minute)
+			e.wantRan("a", "5s for 5s", "25s for 17s")
+		},
+	},
+	{
+		"SameRecurringNameAgain", "B1 G1", "changing a schedule loses its phase where it was to be kept, or keeps it where not",
+		func(e *env) {
+			e.work()
+			for name, c := range map[string]struct {
+				c   duly.Conflict
+				ran []string
+			}{
+				"replace":   {duly.Replace, []string{"9s for 9s", "14s for 14s", "19s for 19s"}},
+				"keep":      {duly.Keep, []string{"10s for 10s", "20s for 20s"}},
+				"keep time": {duly.KeepTime, []string{"10s for 10s", "14s for 14s", "19s for 19s"}},
+				"earliest":  {duly.Earliest, []string{"9s for 9s", "14s for 14s", "19s for 19s"}},
+			} {
+				e.strange[store.Key{Name: name}] = true // its first occurrence may be another schedule's
+				e.put(name, schedule.Every(10*time.Second))
+				defer e.wantRan(name, c.ran...)
+			}
+			e.pass(4 * time.Second)
+			for name, c := range map[string]duly.Conflict{"replace": duly.Replace, "keep": duly.Keep, "keep time": duly.KeepTime, "earliest": duly.Earliest} {
+				_, err := e.try(name, schedule.Every(5*time.Second), duly.OnConflict(c))
+				e.wantErr("Put", err, nil)
+			}
+			e.pass(17 * time.Second)
 		},
 	},
 	{

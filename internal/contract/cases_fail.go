@@ -265,6 +265,19 @@ var deadCases = []Case{
 		},
 	},
 	{
+		"OnErrorStopWhenLost", "F3 D5", "a schedule that was to stop at its first failure goes on when that was a crash",
+		func(e *env) {
+			e.mail(e.takes(time.Hour))
+			e.put("a", schedule.Every(10*time.Second), duly.OnError(duly.Stop), duly.AtMostOnce())
+			e.work()
+			e.pass(12 * time.Second)
+			e.kill()
+			e.pass(time.Minute)
+			e.wantRan("a", "10s for 10s")
+			e.gone("a", duly.ErrFinished)
+		},
+	},
+	{
 		"DeadIsKeptAndRedriven", "F3 K2", "what has failed for good is gone, or cannot be tried again once the cause is mended",
 		func(e *env) {
 			mended := false

@@ -351,6 +351,34 @@ var waitCases = []Case{
 		},
 	},
 	{
+		"AStoreWithoutHints", "C6 A1", "without hints from the store a task that is put while nothing is near is never seen",
+		func(e *env) {
+			type plain struct{ store.Store }
+			d := e.another(plain{e.raw}, e.opts)
+			k := duly.Handle(d, kind, e.takes(0))
+			run := later(func() error { return d.Run(e.ctx) })
+			put := func(name string, s schedule.Schedule) {
+				_, err := k.Put(e.ctx, name, nil, s)
+				e.wantErr("Put", err, nil)
+				synctest.Wait()
+			}
+			put("now", schedule.After(0))
+			put("far", once(time.Hour))
+			e.pass(time.Minute)
+			put("near", once(2*time.Minute))
+			put("moved", once(3*time.Hour))
+			_, err := d.Move(e.ctx, "moved", once(90*time.Second))
+			e.wantErr("Move", err, nil)
+			e.pass(2 * time.Hour)
+			e.wantRan("now", "0s for 0s")
+			e.wantRan("near", "2m0s for 2m0s")
+			e.wantRan("moved", "1m30s for 1m30s")
+			e.wantRan("far", "1h0m0s for 1h0m0s")
+			e.wantErr("Close", d.Close(e.ctx), nil)
+			e.wantErr("Run", <-run, nil)
+		},
+	},
+	{
 		"AThousandAtOnce", "C1 C3 C4", "what is more than the window holds is forgotten",
 		func(e *env) {
 			e.mail(e.takes(0), duly.Limit(50))

@@ -315,6 +315,65 @@ var crashCases = []Case{
 		},
 	},
 	{
+		"LostAndFailedHaveTheirOwnBudgets", "D5 F1", "two crashes use up the attempts that were for failures",
+		func(e *env) {
+			e.mail(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
+				switch a.Number {
+				case 1, 3:
+					return duly.RetryAfter(time.Second, errOops)
+				case 2, 4:
+					return e.sleep(ctx, time.Hour)
+				}
+				is(e, "failed before", a.Failed, 2)
+				is(e, "lost before", a.Lost, 2)
+				return nil
+			})
+			e.work()
+			e.put("a", schedule.After(0), duly.Retry(duly.RetryPolicy{Attempts: 3}))
+			for range 2 {
+				e.pass(2 * time.Second)
+				e.kill()
+			}
+			e.pass(2 * time.Second)
+			e.wantMoves("a", "running>pending retry", "running>pending rescue", "running>pending retry", "running>pending rescue", "running>done settle")
+		},
+	},
+	{
+		"AtMostOnceThatRecurs", "C4 D5 F3", "a schedule whose runs must not be repeated ends with the first that is lost",
+		func(e *env) {
+			e.mail(e.takes(5 * time.Second))
+			e.put("a", schedule.Every(10*time.Second), duly.AtMostOnce())
+			e.put("pace", schedule.Pace(10*time.Second), duly.AtMostOnce())
+			e.work()
+			e.pass(12 * time.Second)
+			e.kill()
+			e.pass(21 * time.Second)
+			e.wantRan("a", "10s for 10s", "20s for 20s", "30s for 30s")
+			e.wantRan("pace", "10s for 10s", "22s for 22s")
+			e.wantMoves("a", "running>dead rescue", "running>done settle")
+		},
+	},
+	{
+		"HeartbeatTellsOfAStop", "E3 D2", "a handler that asks before its last step is not told that it was cancelled",
+		func(e *env) {
+			var before, after error
+			e.mail(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
+				before = a.Heartbeat(ctx)
+				_ = e.sleep(context.Background(), 5*time.Second)
+				after = a.Heartbeat(context.WithoutCancel(ctx))
+				return nil
+			})
+			e.work()
+			e.put("a", schedule.After(0))
+			e.pass(time.Second)
+			is(e, "cancel", e.cancelBy("a", e.d.CancelRunning), duly.Running)
+			e.pass(10 * time.Second)
+			e.wantErr("heartbeat before", before, nil)
+			e.wantErr("heartbeat after", after, duly.ErrStopped)
+			e.wantMoves("a", "running>running cancel", "running>done settle")
+		},
+	},
+	{
 		"KilledAgainAndAgain", "A1 C4 D5", "something is lost when a process dies at an unlucky moment",
 		func(e *env) {
 			var mu sync.Mutex

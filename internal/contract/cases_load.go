@@ -152,6 +152,24 @@ var loadCases = []Case{
 		},
 	},
 	{
+		"DifferentLimitsOfOneKey", "J2", "a task that wants to be alone runs beside others of its key",
+		func(e *env) {
+			e.mail(e.takes(10 * time.Second))
+			e.work()
+			e.put("a", once(time.Second), duly.Key("k", 3))
+			e.put("b", once(2*time.Second), duly.Key("k", 3))
+			e.put("alone", once(3*time.Second), duly.Key("k", 1))
+			e.put("c", once(20*time.Second), duly.Key("k", 2))
+			e.put("d", once(21*time.Second), duly.Key("k", 2))
+			e.pass(time.Minute)
+			e.wantRan("a", "1s for 1s")
+			e.wantRan("b", "2s for 2s")
+			e.wantRan("alone", "12s for 3s")
+			e.wantRan("c", "20s for 20s")
+			e.wantRan("d", "22s for 21s")
+		},
+	},
+	{
 		"HangingHandlersOfOneKey", "J2 C2", "a thousand handlers that hang make all other tasks late",
 		func(e *env) {
 			free := make(chan struct{})

@@ -457,6 +457,31 @@ var missedCases = []Case{
 		},
 	},
 	{
+		"StartWithinIsForTheStart", "G4 F2", "a retry is refused because the start was to be earlier, or a task waits for a place and starts too late",
+		func(e *env) {
+			e.with(func(o *duly.Options) { o.Workers = 1 })
+			e.mail(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
+				if a.Name == "retried" && a.Number == 1 {
+					return duly.RetryAfter(time.Minute, errOops)
+				}
+				if a.Name == "blocks" {
+					return e.sleep(ctx, 10*time.Second)
+				}
+				return nil
+			})
+			e.work()
+			e.put("retried", schedule.After(0), duly.StartWithin(time.Second))
+			e.put("blocks", once(5*time.Second))
+			e.put("waits", once(6*time.Second), duly.StartWithin(5*time.Second))
+			e.put("waits longer", once(6*time.Second), duly.StartWithin(10*time.Second))
+			e.pass(2 * time.Minute)
+			e.wantRan("retried", "0s for 0s", "1m0s for 0s #2")
+			e.wantRan("waits")
+			e.wantWhy("waits", duly.WhyExpired)
+			e.wantRan("waits longer", "15s for 6s")
+		},
+	},
+	{
 		"YearsLate", "G4", "a one-off is forgotten after a long time",
 		func(e *env) {
 			e.noHistory = true
