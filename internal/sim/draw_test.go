@@ -31,8 +31,6 @@ func newDice(seed uint64, of ...any) dice {
 // one says yes once in n times.
 func (d dice) one(n int) bool { return d.IntN(n) == 0 }
 
-func (d dice) percent(p float64) bool { return d.Float64()*100 < p }
-
 // span is between least and most, more often near least.
 func (d dice) span(least, most time.Duration) time.Duration {
 	f := d.Float64()
@@ -122,7 +120,6 @@ type wish struct {
 	s        schedule.Schedule
 	opts     []duly.PutOption
 	text     string // of the options
-	conflict duly.Conflict
 	allow    bool
 	once     bool // AtMostOnce
 	attempts int

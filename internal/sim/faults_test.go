@@ -108,7 +108,7 @@ func (w *world) deploy(d dice, p *process) {
 			err = p.err
 		}
 		w.log("%s: its end is answered %v", p.owner, err)
-		w.in(d.span(0, time.Second), func() { w.start() })
+		w.in(d.span(0, time.Second), func() { w.start() }) //nolint:contextcheck // it outlives the one before
 	}()
 }
 

@@ -189,7 +189,8 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 // begins judges the first attempt at an occurrence.
 func (r *recorder) begins(n *name, old, t *store.Task, x *store.Claim, run *store.Run) {
 	l := n.line
-	if quiet := r.w.quietSince(); quiet > 0 && !run.Extra && int64(run.Due) > quiet && x.Missed == 0 && !r.w.held(t) {
+	offGrid := t.Recurring && len(l.moved) > 0 // an instant that was kept or moved to may be due after the one that follows it
+	if quiet := r.w.quietSince(); !offGrid && quiet > 0 && !run.Extra && int64(run.Due) > quiet && x.Missed == 0 && !r.w.held(t) {
 		if late := run.StartedAt.Sub(max(run.Due, n.freed)); len(t.Runs) == 1 && late > 5*time.Millisecond && int64(old.AcceptedAt) < int64(run.Due) {
 			r.w.bad("%v began %v late, and nothing was amiss", run.ID(t.Key), late)
 		}

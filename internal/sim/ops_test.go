@@ -121,7 +121,8 @@ func (w *world) expected(op string, err error) {
 func (w *world) op(ctx context.Context, d dice, p *process) {
 	name := d.name(w)
 	q := pick(d, duly.Query{Names: []string{name}}, duly.Query{Names: []string{name}}, duly.Query{Tag: "t"}, duly.Query{Prefix: "n1"})
-	what, answer := "", any(nil)
+	var what string
+	var answer any
 	var err error
 	switch x := d.IntN(100); {
 	case x < 45:

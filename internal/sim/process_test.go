@@ -37,7 +37,6 @@ type process struct {
 	begun   map[string]uint64 // by kind
 	done    uint64            // settlements that were answered so
 	unclear bool              // it is not known what the process has heard
-	snoozes uint64
 }
 
 // gone says that nothing of the process's can be relied on any more: it is dead, or was closed.
@@ -253,8 +252,10 @@ func (p *process) leave(a *attempt, at *duly.Attempt[[]byte], outcome string) {
 	}
 }
 
-var errFailed = errors.New("failed as drawn")
-var errSnooze = errors.New("a snooze")
+var (
+	errFailed = errors.New("failed as drawn")
+	errSnooze = errors.New("a snooze")
+)
 
 // act is what a handler does.
 func (p *process) act(ctx context.Context, at *duly.Attempt[[]byte]) error {

@@ -47,6 +47,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, p *plan) *world {
+	t.Helper()
 	w := &world{
 		plan: p, t: t, clk: clock.NewManual(epoch), ctx: t.Context(), hits: map[string]int{}, healed: make(chan struct{}), calls: map[string]int{}, wishes: map[string]*wish{},
 	}
@@ -121,7 +122,7 @@ func (w *world) healthy() bool {
 }
 
 // An agenda is what is to happen, by boot time.
-type agenda []*item
+type agenda []*item //nolint:recvcheck // container/heap wants it so
 
 type item struct {
 	at int64
