@@ -249,7 +249,7 @@ var acceptCases = []Case{
 				{s, "All's n", opts(duly.CatchUp(duly.All(-1)))},
 				{s, "key", opts(duly.Key("", 1))},
 				{s, "key's k", opts(duly.Key("k", 0))},
-				{s, "priority", opts(duly.Priority(math.MaxInt64))},
+				{s, "priority", opts(duly.Priority(math.MaxInt))},
 				{s, "generation", opts(duly.IfGeneration(0))},
 				{s, "debounce", opts(duly.OnConflict(duly.Debounce(-1)))},
 				{s, "on error", opts(duly.OnError(9))},
