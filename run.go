@@ -119,7 +119,7 @@ func (r *run) work(ctx context.Context) error {
 	go r.renewer.work(life)
 	stop := context.AfterFunc(ctx, func() { r.drain() })
 	keeper := c.keep(life)
-	err := r.loop(r.calls)
+	err := r.loop(r.calls) //nolint:contextcheck // they outlive ctx, for a drain
 	stop()
 	r.drain()
 	c.mu.Lock()

@@ -67,7 +67,7 @@ func TestYear(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if err := d.Close(context.Background()); err != nil {
+		if err := d.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
 		for name, want := range map[string]int{"quarter": 365*96 + 5, "pace": 365*24 + 1, "night": 365, "once": 12} {
