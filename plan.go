@@ -47,6 +47,7 @@ type planner struct {
 	mine   map[attemptID]*attempt // those of this process
 	lease  time.Duration
 	owner  string
+	crash  crash
 	giveUp bool // nobody here handles the kind: what is long overdue is dead
 }
 
@@ -63,9 +64,13 @@ func (x *planner) plan() step {
 			if a := x.mine[attemptID{r.ID(x.t.Key), r.Fence}]; a != nil && !a.lost {
 				continue
 			}
-			if r.Lease <= x.mono {
+			if r.Lease <= x.mono && !x.doubtful(r) {
 				st.kind, st.edit = stepEdit, x.rescue(r)
 				return st
+			}
+			if r.Lease <= x.mono {
+				st.lease = min(st.lease, x.mono+doubt)
+				continue
 			}
 			st.lease = min(st.lease, r.Lease)
 		case x.t.Paused():
@@ -123,10 +128,25 @@ func (x *planner) rescue(r *store.Run) store.Edit {
 		Verb: store.VerbRescue, Key: x.t.Key, Generation: r.Generation, For: r.For, Fence: r.Fence, State: store.Pending, Reason: "lost",
 		When: store.In(0, 0), Next: x.fixedDelay(), End: x.p.StopOnError,
 	}
-	if x.p.AtMostOnce || r.Lost+1 >= MaxLost {
+	switch lost := r.Lost + 1; {
+	case x.p.AtMostOnce, lost >= mostLost, lost >= MaxLost && !(x.crash.fresh && r.Lease == store.Over):
 		e.State = store.Dead
 	}
 	return e
+}
+
+// A crash is what is known of the end of the process before this one.
+type crash struct {
+	surveyed bool // all that ran then was seen
+	fresh    bool // a run was among it that had never been lost: it may be to blame as well
+}
+
+// doubt is how long to wait, in microseconds, before it is looked again whether all was seen.
+const doubt = 100_000
+
+// doubtful says that a run would be dead now, unless one that is not seen yet may have ended its process.
+func (x *planner) doubtful(r *store.Run) bool {
+	return r.Lease == store.Over && !x.crash.surveyed && !x.p.AtMostOnce && r.Lost+1 >= MaxLost
 }
 
 // again tries a run again.

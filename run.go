@@ -20,6 +20,7 @@ type run struct {
 	window   window
 	keys     map[string]*gate
 	suspects gate
+	crash    crash
 	behind   map[*gate]struct{}     // those that have to be read again
 	refetch  map[store.Key]struct{} // tasks of which it is not known what they are
 	fetching map[store.Key]struct{} // of these, those that are being read and were not written since

@@ -155,6 +155,12 @@ func (r *run) seeLocked(t *store.Task, g *gate) {
 // moveLocked moves the window's end to where a page ends.
 func (r *run) moveLocked(page *store.DuePage) {
 	w := &r.window
+	if !r.crash.surveyed {
+		for _, t := range page.Tasks {
+			r.surveyLocked(t)
+		}
+		r.crash.surveyed = !page.More
+	}
 	switch {
 	case page.More:
 		w.after = page.Cursor

@@ -49,8 +49,12 @@ type Options struct {
 	Clock clock.Clock
 }
 
-// MaxLost is how many attempts at a run may end with their process before the run is dead.
+// MaxLost is how many attempts at a run may end with their process before the run is dead. What was lost runs one at a time, so that
+// a run that ends its process is known by that. But if another ran that had never been lost, it may have been that one as well; then
+// the loss makes the run dead only if it is the tenth.
 const MaxLost = 3
+
+const mostLost = 10
 
 const (
 	defaultWorkers = 10_000

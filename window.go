@@ -119,6 +119,15 @@ func light(t *store.Task) *store.Task {
 	return &n
 }
 
+// surveyLocked looks for what ran when the process before this one ended.
+func (r *run) surveyLocked(t *store.Task) {
+	for i := range t.Runs {
+		if rn := &t.Runs[i]; rn.State == store.Running && rn.Lease == store.Over && rn.Lost == 0 {
+			r.crash.fresh = true
+		}
+	}
+}
+
 // setLocked notes what a name points to now.
 func (r *run) setLocked(k store.Key, t *store.Task) {
 	w := &r.window
@@ -231,7 +240,7 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 	}
 	x := planner{
 		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.attempts, lease: c.opts.Lease, owner: c.opts.Owner,
-		giveUp: c.kinds[t.Kind] == nil,
+		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,
 	}
 	if t.Recurring {
 		if x.s, err = c.schedules.of(t.Schedule); err != nil {

@@ -296,6 +296,31 @@ var crashCases = []Case{
 		},
 	},
 	{
+		"NeighboursOutliveManyPoisons", "D5", "a long run beside which one task after another kills the process ends as dead for what it never did",
+		func(e *env) {
+			e.mail(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
+				switch {
+				case a.Name == "long":
+					return e.sleep(ctx, 3*time.Second)
+				case a.Number == 1:
+					return e.sleep(ctx, time.Hour)
+				}
+				return nil
+			})
+			e.work()
+			e.put("long", schedule.After(0))
+			var want []string
+			for i := range duly.MaxLost + 1 {
+				e.put(fmt.Sprint("poison", i), schedule.After(500*time.Millisecond))
+				e.pass(time.Second)
+				e.kill()
+				want = append(want, "running>pending rescue")
+			}
+			e.pass(time.Minute)
+			e.wantMoves("long", append(want, "running>done settle")...)
+		},
+	},
+	{
 		"CancelledRunsAreNotRescued", "D5 E2", "a task that was cancelled while it ran is started again after a crash",
 		func(e *env) {
 			e.mail(e.takes(time.Hour))
