@@ -173,7 +173,7 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 	if counted := int(run.Attempt - run.Snoozed - run.Lost); counted > wish.attempts || wish.once && run.Attempt-run.Snoozed > 1 {
 		r.w.bad("%v has attempt %d (%d snoozed, %d lost): attempts %d, at most once %t", a.id, run.Attempt, run.Snoozed, run.Lost, wish.attempts, wish.once)
 	}
-	if run.Lost >= duly.MaxLost {
+	if run.Lost >= mostLost { // from duly.MaxLost on only beside what had never been lost
 		r.w.bad("%v begins after it was lost %d times", a.id, run.Lost)
 	}
 	if wish.times > 0 && t.Starts > int64(wish.times) {
@@ -185,6 +185,9 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 	}
 	return t, true
 }
+
+// mostLost is how many losses make a run dead whatever ran beside it.
+const mostLost = 10
 
 // begins judges the first attempt at an occurrence.
 func (r *recorder) begins(n *name, old, t *store.Task, x *store.Claim, run *store.Run) {
