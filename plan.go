@@ -129,7 +129,7 @@ func (x *planner) rescue(r *store.Run) store.Edit {
 		When: store.In(0, 0), Next: x.fixedDelay(), End: x.p.StopOnError,
 	}
 	switch lost := r.Lost + 1; {
-	case x.p.AtMostOnce, lost >= mostLost, lost >= MaxLost && !(x.crash.fresh && r.Lease == store.Over):
+	case x.p.AtMostOnce, lost >= mostLost, lost >= MaxLost && (!x.crash.fresh || r.Lease != store.Over):
 		e.State = store.Dead
 	}
 	return e
