@@ -126,7 +126,7 @@ func (x *planner) id(at store.Instant) store.RunID {
 func (x *planner) rescue(r *store.Run) store.Edit {
 	e := store.Edit{
 		Verb: store.VerbRescue, Key: x.t.Key, Generation: r.Generation, For: r.For, Fence: r.Fence, State: store.Pending, Reason: "lost",
-		When: store.In(0, 0), Next: x.fixedDelay(), End: x.p.StopOnError,
+		When: store.In(0, 0), Next: x.fixedDelay(r), End: x.p.StopOnError,
 	}
 	switch lost := r.Lost + 1; {
 	case x.p.AtMostOnce, lost >= mostLost, lost >= MaxLost && (!x.crash.fresh || r.Lease != store.Over):
@@ -167,7 +167,7 @@ func (x *planner) again(st step, r *store.Run) step {
 func (x *planner) bury(id store.RunID) store.Edit {
 	e := store.Edit{
 		Verb: store.VerbBury, Key: x.t.Key, Generation: id.Generation, For: id.For,
-		Reason: "nobody has handled the kind " + x.t.Kind + " for 14 days", Next: x.fixedDelay(), End: x.p.StopOnError,
+		Reason: "nobody has handled the kind " + x.t.Kind + " for 14 days", Next: x.fixedDelay(x.t.Run(id.Generation, id.For)), End: x.p.StopOnError,
 	}
 	if x.t.Recurring && x.t.Next.For == id.For && x.t.Generation == id.Generation {
 		at := id.For
@@ -187,7 +187,7 @@ func (x *planner) cancelOther(st step) step {
 		if r := &x.t.Runs[i]; !r.Stop {
 			st.kind, st.stop = stepEdit, true
 			st.edit = store.Edit{
-				Verb: store.VerbStop, Key: x.t.Key, Generation: r.Generation, For: r.For, Reason: "the next occurrence takes over", Next: x.fixedDelay(),
+				Verb: store.VerbStop, Key: x.t.Key, Generation: r.Generation, For: r.For, Reason: "the next occurrence takes over", Next: x.fixedDelay(r),
 			}
 			return st
 		}
@@ -208,11 +208,15 @@ func (x *planner) nextAfter(at store.Instant) store.Occurrence {
 	return occurrence(r, r.Next(max(at, x.t.Last).Time()))
 }
 
-// fixedDelay is the next occurrence of a schedule that counts from the end of a run, should the run end now.
-func (x *planner) fixedDelay() store.When { return fixedDelay(x.t, x.s, x.now) }
+// fixedDelay is the next occurrence of a schedule that counts from the end of a run, should that run end now; a nil run is the one that
+// is next.
+func (x *planner) fixedDelay(r *store.Run) store.When {
+	return fixedDelay(x.t, x.s, x.now, r != nil && r.Extra)
+}
 
-func fixedDelay(t *store.Task, s schedule.Schedule, now store.Instant) store.When {
-	if s.Kind() != schedule.KindPace || !t.Next.None() {
+// An extra run is beside the schedule, which may have ended: what was cancelled does not go on because a dead run of it is redriven.
+func fixedDelay(t *store.Task, s schedule.Schedule, now store.Instant, extra bool) store.When {
+	if extra || s.Kind() != schedule.KindPace || !t.Next.None() {
 		return store.When{}
 	}
 	if n := s.Limit(); n > 0 && t.Starts >= int64(n) {

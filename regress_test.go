@@ -43,6 +43,34 @@ func newBench(t *testing.T, handler func(ctx context.Context, a *duly.Attempt[st
 	return b
 }
 
+// A dead run that is tried again does not bring the schedule back that was cancelled since. contract: E4.
+func TestRegress_RedriveOfWhatWasCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := true
+		b := newBench(t, func(context.Context, *duly.Attempt[string]) error {
+			if fail {
+				return duly.Permanent(errors.New("no"))
+			}
+			return nil
+		})
+		if _, err := b.kind.Put(t.Context(), "pace", "", schedule.Pace(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(90 * time.Second)
+		if _, err := b.Cancel(t.Context(), "pace"); err != nil {
+			t.Fatal(err)
+		}
+		fail = false
+		if n, err := b.Redrive(t.Context(), duly.Query{}); n != 1 || err != nil {
+			t.Fatalf("Redrive: %d, %v; want 1", n, err)
+		}
+		time.Sleep(time.Hour)
+		if want := []string{"1m0s", "1m0s"}; !slices.Equal(b.runs, want) {
+			t.Errorf("runs for %q, want %q", b.runs, want)
+		}
+	})
+}
+
 // What counts from its runs and is handled by nobody is dead once in 14 days, and not once a period of them. contract: C5.
 func TestRegress_UnresolvedPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -460,5 +460,5 @@ func (c *core) after(a *attempt) store.When {
 	if err != nil {
 		return store.When{}
 	}
-	return fixedDelay(a.task, s, c.now())
+	return fixedDelay(a.task, s, c.now(), a.info.Extra)
 }
