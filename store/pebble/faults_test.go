@@ -148,7 +148,7 @@ func TestFaults(t *testing.T) {
 	}
 	t.Logf("%d runs; calls: %s", runs, strings.Join(seen, ", "))
 	for _, k := range reached {
-		if kinds[k] == 0 {
+		if kinds[k] == 0 && !raceEnabled {
 			t.Errorf("no scenario reaches the storage call %q", kindNames[k])
 		}
 	}
@@ -156,7 +156,12 @@ func TestFaults(t *testing.T) {
 
 // chosen says whether call n of a scenario is failed in the ordinary test, in one of the modes: all of the first scenarios, and every
 // other one of the rest, of which all begin alike.
+//
+// With the race detector it is every third of these: which calls are reached, the tests without it show.
 func chosen(scenario, n, mode, opening int64) bool {
+	if raceEnabled && n%3 != scenario%3 {
+		return false
+	}
 	if scenario > 3 && ((n/4+scenario)%2 == 0 || n <= opening && n%7 != scenario%7) {
 		return false
 	}
