@@ -57,6 +57,7 @@ func TestRegress_RedriveOfWhatWasCancelled(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(90 * time.Second)
+		synctest.Wait()
 		if _, err := b.Cancel(t.Context(), "pace"); err != nil {
 			t.Fatal(err)
 		}
@@ -65,6 +66,7 @@ func TestRegress_RedriveOfWhatWasCancelled(t *testing.T) {
 			t.Fatalf("Redrive: %d, %v; want 1", n, err)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if want := []string{"1m0s", "1m0s"}; !slices.Equal(b.runs, want) {
 			t.Errorf("runs for %q, want %q", b.runs, want)
 		}
