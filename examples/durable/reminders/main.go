@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"os"
@@ -28,6 +29,9 @@ func main() {
 }
 
 func run(ctx context.Context, w io.Writer, dir string, args []string, po pebble.Options, o duly.Options) error {
+	if len(args) != 0 && len(args) != 2 {
+		return fmt.Errorf("arguments are %q, want none, or a name and a delay such as: tea 20s", args)
+	}
 	out := log.New(w, "", 0)
 	st, err := pebble.Open(dir, po) //nolint:contextcheck // the store ends with Close
 	if err != nil {
