@@ -68,6 +68,11 @@ func (b *bucket) give() {
 	}
 }
 
+// rated says that somebody waits for a token of the kind's bucket, and for nothing else.
+func (k *kind) rated() bool {
+	return k.bucket.rate > 0 && k.gate.waiting.len() > 0 && k.gate.free()
+}
+
 // gatesOf returns the gates that an attempt has to pass, in order. That of the key is made if it is not there.
 func (r *run) gatesOf(t *store.Task, p *policy, suspect bool) (gs [3]*gate) {
 	if suspect {

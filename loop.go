@@ -155,7 +155,7 @@ func (r *run) wakeDueLocked(now store.Instant) {
 	}
 	el := r.c.eng.Elapsed()
 	for _, k := range r.c.kinds {
-		if k.bucket.rate > 0 && k.gate.waiting.len() > 0 && k.gate.free() {
+		if k.rated() {
 			if ok, _ := k.bucket.has(el); ok {
 				r.admitLocked(&k.gate, max(int(k.bucket.tokens), 1))
 			}
@@ -237,7 +237,7 @@ func (r *run) armLocked() {
 			boot = time.Duration(e.lease-r.monoOff) * time.Microsecond
 		}
 		for _, k := range r.c.kinds {
-			if k.bucket.rate > 0 && k.gate.waiting.len() > 0 && k.gate.free() {
+			if k.rated() {
 				if ok, at := k.bucket.has(el); !ok {
 					boot = min(boot, at)
 				}
