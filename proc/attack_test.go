@@ -54,11 +54,11 @@ func TestReasonWhileOutputIsHeld(t *testing.T) {
 			end: func(p *proc.Process, _ context.CancelCauseFunc) { p.Stop() },
 		},
 		"Kill": {
-			script: "echo out; (trap '' TERM; sleep 65) & exit 0", want: proc.ErrStopped, killed: true,
+			script: "(trap '' TERM; echo out; sleep 65) & exit 0", want: proc.ErrStopped, killed: true,
 			end: func(p *proc.Process, _ context.CancelCauseFunc) { p.Kill() },
 		},
 		"Stop of one that ignores it": {
-			script: "echo out; (trap '' TERM; sleep 66) & exit 0", want: proc.ErrStopped, killed: true,
+			script: "(trap '' TERM; echo out; sleep 66) & exit 0", want: proc.ErrStopped, killed: true,
 			end: func(p *proc.Process, _ context.CancelCauseFunc) { p.Stop() },
 		},
 	} {
@@ -75,7 +75,8 @@ func TestReasonWhileOutputIsHeld(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.end != nil {
-				for p.Signal(syscall.Signal(0)) == nil { // until it has ended
+				// Until it has ended, and what holds the output has set its trap.
+				for p.Signal(syscall.Signal(0)) == nil || out.String() == "" {
 					time.Sleep(time.Millisecond)
 				}
 				c.end(p, cancel)
