@@ -25,6 +25,7 @@ var Table = []Room{
 	{Path: "internal/proof", Floor: 8, Own: true, Tests: true, For: "duly on the embedded store: its contract, kills and power cuts"},
 	{Path: "dulytest", Floor: 7, Tests: true, For: "tests of programs that schedule tasks, which own the time"},
 	{Path: "internal/scrape", Floor: 7, For: "asking a scheduler for its counters without being held up by its store"},
+	{Path: "target", Floor: 7, For: "what the daemon can run for a task: a command, an HTTP callback"},
 	{Path: "telemetry/otel", Floor: 8, Own: true, For: "spans of attempts and instruments over the counters, for OpenTelemetry"},
 	{Path: "telemetry/prometheus", Floor: 8, Own: true, For: "the counters for Prometheus, with a board and alert rules"},
 	{Path: "cmd/duly", Floor: 9, Own: true, For: "the command line"},
