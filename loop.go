@@ -179,7 +179,7 @@ func (r *run) pickLocked(now store.Instant) []pick {
 			continue
 		}
 		st := r.planLocked(e, now)
-		if st.kind != stepClaim && st.kind != stepEdit {
+		if st.kind == stepIdle || st.kind == stepWait {
 			r.placeLocked(e)
 			continue
 		}

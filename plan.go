@@ -14,6 +14,7 @@ type step struct {
 	lease store.Instant // when the first lease of somebody else's ends, on Clock.Mono; Never if there is none
 	claim store.Claim
 	edit  store.Edit
+	back  store.Settlement
 	run   *store.Run // that is claimed again, nil for the next occurrence
 	stop  bool       // edit is for an attempt that may be ours: end its context too
 }
@@ -25,6 +26,7 @@ const (
 	stepWait                  // nothing before an instant
 	stepClaim                 // an attempt can start
 	stepEdit                  // something is passed by, rescued or asked to stop
+	stepBack                  // a lease that nobody uses is given back
 )
 
 // A memo is what is remembered of a task that the store need not keep: a crash turns what overlapped into what was missed.
@@ -45,6 +47,7 @@ type planner struct {
 	mono   store.Instant
 	m      *memo
 	mine   map[attemptID]*attempt // those of this process
+	unsure unsure                 // claims of ours of which it is not known whether they were granted
 	lease  time.Duration
 	owner  string
 	crash  crash
@@ -63,6 +66,9 @@ func (x *planner) plan() step {
 		case r.State == store.Running:
 			if a := x.mine[attemptID{r.ID(x.t.Key), r.Fence}]; a != nil && !a.lost {
 				continue
+			} else if a == nil && x.unsure.has(r.ID(x.t.Key)) && r.Owner == x.owner {
+				st.kind, st.back = stepBack, x.giveBack(r)
+				return st
 			}
 			if r.Lease <= x.mono && !x.doubtful(r) {
 				st.kind, st.edit = stepEdit, x.rescue(r)
@@ -133,6 +139,13 @@ func (x *planner) rescue(r *store.Run) store.Edit {
 		e.State = store.Dead
 	}
 	return e
+}
+
+// giveBack gives a lease back that was granted without our hearing of it, so that no handler has begun.
+func (x *planner) giveBack(r *store.Run) store.Settlement {
+	return store.Settlement{
+		RunID: r.ID(x.t.Key), Fence: r.Fence, Verb: store.VerbRelease, When: store.In(0, 0), Next: x.fixedDelay(r), Reason: "the answer to the claim was lost",
+	}
 }
 
 // A crash is what is known of the end of the process before this one.

@@ -26,6 +26,7 @@ type run struct {
 	fetching map[store.Key]struct{} // of these, those that are being read and were not written since
 	inUse    int
 	attempts map[attemptID]*attempt
+	unsure   unsure
 	draining bool
 	over     bool            // the loop has ended: nothing starts any more
 	ended    chan struct{}   // closed when the loop has ended and no attempt is left
@@ -71,7 +72,7 @@ func (r *run) poke() {
 func (c *core) newRun(ctx context.Context) *run {
 	r := &run{
 		c: c, wake: make(chan struct{}, 1), keys: map[string]*gate{}, suspects: gate{limit: 1}, behind: map[*gate]struct{}{},
-		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never,
+		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never,
 	}
 	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
 	r.window.init()
@@ -123,6 +124,7 @@ func (r *run) work(ctx context.Context) error {
 	err := r.loop(r.calls) //nolint:contextcheck // they outlive ctx, for a drain
 	stop()
 	r.drain()
+	r.giveBackAll(r.calls) //nolint:contextcheck // as the loop's
 	c.mu.Lock()
 	r.limit.Stop()
 	if r.over = true; len(r.attempts) == 0 {

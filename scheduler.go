@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -36,7 +37,8 @@ type Options struct {
 	DrainTimeout time.Duration
 	// Retention is what is kept of what has ended.
 	Retention Retention
-	// Owner tells processes apart in what the store keeps of attempts; "" is the host's name and the process id.
+	// Owner tells schedulers apart in what the store keeps of attempts: no two that run at a time on one store may have the same. "" is
+	// the host's name, the process id and a random number.
 	Owner string
 	// Middleware wraps every handler; the first is outermost.
 	Middleware []Middleware
@@ -168,7 +170,7 @@ func (o *Options) check() error {
 		if err != nil {
 			host = "unknown"
 		}
-		o.Owner = fmt.Sprintf("%.200s:%d", host, os.Getpid())
+		o.Owner = fmt.Sprintf("%.200s:%d:%08x", host, os.Getpid(), rand.Uint32())
 	}
 	return nil
 }

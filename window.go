@@ -169,7 +169,7 @@ func (r *run) placeLocked(e *entry) {
 		w.leases.put(e)
 	}
 	switch st.kind {
-	case stepClaim, stepEdit:
+	case stepClaim, stepEdit, stepBack:
 		if e.not > now {
 			e.wait = e.not
 			w.waiting.put(e)
@@ -239,7 +239,7 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		c.log.Error("a task's policy is not readable, the default is used", "task", t.String(), "error", err)
 	}
 	x := planner{
-		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.attempts, lease: c.opts.Lease, owner: c.opts.Owner,
+		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,
 	}
 	if t.Recurring {

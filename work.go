@@ -133,10 +133,13 @@ type attempt struct {
 func (r *run) write(ctx context.Context, picks []pick) error {
 	var claims, firsts []store.Claim
 	var edits []store.Edit
+	var backs []store.Settlement
 	for i := range picks {
 		switch st := &picks[i].st; {
 		case st.kind == stepEdit:
 			edits = append(edits, st.edit)
+		case st.kind == stepBack:
+			backs = append(backs, st.back)
 		case st.claim.FirstStart:
 			firsts = append(firsts, st.claim)
 		default:
@@ -164,6 +167,11 @@ func (r *run) write(ctx context.Context, picks []pick) error {
 		note(err)
 		r.edited(picks, res, err) //nolint:contextcheck // hooks outlive the call
 	}
+	if len(backs) > 0 {
+		res, err := r.c.store.Settle(ctx, backs)
+		note(err)
+		r.givenBack(picks, res, err)
+	}
 	r.c.news.tell()
 	if first != nil {
 		return r.failed(first, "claim what is due")
@@ -178,6 +186,7 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 	var start []*attempt
 	tune := false
 	c.mu.Lock()
+	r.unsure.forget(sent, c.opts.Lease)
 	n := 0
 	for i := range picks {
 		pk := &picks[i]
@@ -193,8 +202,11 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 		n++
 		pk.e.busy = false
 		if x.Err != nil {
-			if err == nil {
+			switch {
+			case err == nil:
 				r.againLocked(pk.e)
+			case errors.Is(err, store.ErrUnknown):
+				r.unsure[pk.claimed()] = c.eng.Elapsed()
 			}
 			tune = r.refusedLocked(pk, x.Err) || tune
 			continue

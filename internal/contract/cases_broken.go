@@ -212,16 +212,67 @@ var brokenCases = []Case{
 		},
 	},
 	{
-		"AClaimWhoseAnswerIsLost", "D5 D1", "a lease that nobody knows of blocks its task for ever",
+		"AClaimWhoseAnswerIsLost", "D5 D1 C4", "a lease that nobody uses blocks its task for its whole time, and counts as a death of the process",
+		func(e *env) {
+			e.mail(fails(0))
+			e.work()
+			for name, o := range map[string][]duly.PutOption{"a": nil, "once": opts(duly.AtMostOnce())} {
+				e.store.Plant(storetest.Fault{Kind: storetest.Tear, Method: "Claim", N: 1})
+				e.put(name, schedule.After(0), o...)
+				e.pass(time.Second)
+				e.wantMoves(name, "running>pending release", "running>done settle")
+				is(e, "attempts", len(e.rec.of(name)), 1)
+				at := e.rec.of(name)[0]
+				is(e, "lost before", at.Lost, 0)
+				is(e, "failed before", at.Failed, 0)
+			}
+			is(e, "lost", e.stats().Lost, 0)
+		},
+	},
+	{
+		"AClaimOfARetryWhoseAnswerIsLost", "D5 D1", "the next attempt at what has failed comes 30 s late",
+		func(e *env) {
+			e.mail(func(_ context.Context, a *duly.Attempt[[]byte]) error {
+				if a.Failed == 0 {
+					return duly.RetryAfter(time.Second, errOops)
+				}
+				return nil
+			})
+			e.work()
+			e.put("a", schedule.Every(time.Hour))
+			e.pass(time.Hour)
+			e.store.Plant(storetest.Fault{Kind: storetest.Tear, Method: "Claim", N: 1})
+			e.pass(3 * time.Second)
+			e.wantMoves("a", "running>pending retry", "running>pending release", "running>done settle")
+		},
+	},
+	{
+		"AClaimIsGivenBackAtTheEnd", "D5 K1", "what a scheduler was claiming when it ended is blocked for the time of a lease",
 		func(e *env) {
 			e.work()
 			e.store.Plant(storetest.Fault{Kind: storetest.Tear, Method: "Claim", N: 1})
 			e.put("a", schedule.After(0))
-			e.pass(29 * time.Second)
-			e.wantRan("a")
-			e.pass(2 * time.Second)
-			e.wantMoves("a", "running>pending rescue", "running>done settle")
-			is(e, "lost before", e.rec.of("a")[0].Lost, 1)
+			e.rest() // before it has looked
+			is(e, "running", e.find("a").Running(), 0)
+			e.boot()
+			e.work()
+			e.wantMoves("a", "running>pending release", "running>done settle")
+		},
+	},
+	{
+		"AnothersLeaseIsNotGivenBack", "D1 D5", "a scheduler whose claim failed takes the run from another one that has it",
+		func(e *env) {
+			e.mail(e.takes(20 * time.Second))
+			e.work()
+			e.put("a", once(10*time.Second))
+			e.pass(9 * time.Second)
+			e.store.Plant(storetest.Fault{Kind: storetest.Fail, Method: "Claim", N: 1, Err: store.ErrUnknown})
+			e.store.Plant(storetest.Fault{Kind: storetest.Fail, Method: "Get", N: 1})
+			end := e.beside(e.takes(20 * time.Second))
+			e.pass(time.Minute)
+			e.wantMoves("a", "running>done settle")
+			is(e, "attempts", len(e.rec.of("a")), 1)
+			end()
 		},
 	},
 }
