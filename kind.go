@@ -85,7 +85,12 @@ func Defaults(opts ...PutOption) KindOption {
 
 // WithCodec replaces JSON. A Kind[[]byte] stores its bytes as they are.
 func WithCodec[T any](c Codec[T]) KindOption {
-	return func(k *kindSettings) { k.codec = c }
+	return func(k *kindSettings) {
+		if c == nil && k.err == nil {
+			k.err = invalid("handle", store.Key{}, "codec", "nil", fmt.Sprintf("one for %T, or none, which is JSON", *new(T)))
+		}
+		k.codec = c
+	}
 }
 
 // Use wraps the kind's handler; the first is outermost, and inside of Options.Middleware.

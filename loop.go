@@ -2,7 +2,6 @@ package duly
 
 import (
 	"context"
-	"errors"
 	"math"
 	"time"
 
@@ -29,8 +28,8 @@ type pick struct {
 
 // loop looks for work and does it, until nothing is to start any more.
 func (r *run) loop(ctx context.Context) error {
-	hints, stop := r.listen()
-	defer func() { stop() }()
+	ear := r.listen()
+	defer func() { ear.stop() }()
 	for err := r.tune(ctx); err != nil; err = r.tune(ctx) {
 		if gone := r.failed(err, "read the clock"); gone != nil {
 			return gone
@@ -42,11 +41,18 @@ func (r *run) loop(ctx context.Context) error {
 	r.worked("read the clock")
 	for {
 		select {
-		case h, ok := <-hints:
+		case h, ok := <-ear.hints:
 			if ok {
 				r.hint(h)
+				break
+			}
+			if err := r.deaf(ctx, &ear); err != nil {
+				return err
 			}
 		default:
+		}
+		if ear.due(r) {
+			r.listenAgain(&ear)
 		}
 		l, done := r.look()
 		if done {
@@ -60,17 +66,12 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		select {
 		case <-r.wake:
-		case h, ok := <-hints:
+		case h, ok := <-ear.hints:
 			if ok {
 				r.hint(h)
-				continue
-			}
-			if err := r.tune(ctx); errors.Is(err, store.ErrClosed) {
+			} else if err := r.deaf(ctx, &ear); err != nil {
 				return err
 			}
-			stop()
-			hints, stop = r.listen()
-			r.hint(store.Hint{At: store.Over})
 		}
 	}
 }
@@ -246,6 +247,7 @@ func (r *run) armLocked() {
 		if r.hinted != store.Never {
 			boot = min(boot, r.resting)
 		}
+		boot = min(boot, r.listenAt)
 	}
 	r.armedAt = wall
 	if wall != store.Never { // a closed engine: the loop is being ended

@@ -41,6 +41,7 @@ type run struct {
 	reading  bool          // the window was pulled back to look into a hint, and has not caught up
 	cost     time.Duration // what that has taken so far
 	resting  time.Duration // until then, by eng.Elapsed, no hint is looked into: what they cost is bounded
+	listenAt time.Duration // by eng.Elapsed: when hints are listened to again
 	failing  string        // what the store fails to do, "" for nothing
 	backoff  time.Duration
 	notUntil time.Duration // by eng.Elapsed: the store fails
@@ -72,7 +73,7 @@ func (r *run) poke() {
 func (c *core) newRun(ctx context.Context) *run {
 	r := &run{
 		c: c, wake: make(chan struct{}, 1), keys: map[string]*gate{}, suspects: gate{limit: 1}, behind: map[*gate]struct{}{},
-		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never,
+		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never, listenAt: math.MaxInt64,
 	}
 	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
 	r.window.init()
@@ -145,13 +146,6 @@ func (r *run) work(ctx context.Context) error {
 	c.mu.Unlock()
 	c.news.tell()
 	return err
-}
-
-func (r *run) listen() (hints <-chan store.Hint, stop func()) {
-	if h, ok := r.c.store.(store.Hinter); ok {
-		return h.Hints()
-	}
-	return nil, func() {}
 }
 
 // drain lets nothing start any more.

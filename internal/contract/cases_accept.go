@@ -276,13 +276,15 @@ var acceptCases = []Case{
 			_, err := duly.New(duly.Options{}, duly.Options{})
 			e.wantInvalid("New", err, "options")
 			nop := e.takes(0)
-			for field, opt := range map[string]duly.KindOption{
+			for what, opt := range map[string]duly.KindOption{
 				"limit": duly.Limit(0), "rate": duly.Rate(math.NaN(), 1), "burst": duly.Rate(1, 0), "codec": duly.WithCodec[string](words{}),
+				"codec of nil": duly.WithCodec[[]byte](nil),
 			} {
+				field, _, _ := strings.Cut(what, " ")
 				d := e.another(e.store, e.opts)
 				k := duly.Handle(d, "k", nop, opt)
 				_, err := k.Put(e.ctx, "a", nil, schedule.After(0))
-				e.wantInvalid("Put of a kind with a wrong "+field, err, field)
+				e.wantInvalid("Put of a kind with a wrong "+what, err, field)
 				e.wantInvalid("Run", d.Run(e.ctx), field)
 				e.wantErr("Close", d.Close(e.ctx), nil)
 			}

@@ -40,6 +40,7 @@ type Fault struct {
 // are safe for concurrent use.
 type Faulty struct {
 	inner store.Store
+	mute  store.Listeners // who listens to a store that gives no hints
 
 	mu      sync.Mutex
 	calls   map[string]int
@@ -239,14 +240,15 @@ func (f *Faulty) Stats(ctx context.Context) (store.Stats, error) {
 }
 
 // Close implements store.Store.
-func (f *Faulty) Close() error { return f.inner.Close() }
+func (f *Faulty) Close() error {
+	f.mute.Close()
+	return f.inner.Close()
+}
 
-// Hints implements store.Hinter: those of the store in it. If that gives none the channel is closed.
+// Hints implements store.Hinter: those of the store in it. If that gives none, nothing comes before the channel is closed.
 func (f *Faulty) Hints() (hints <-chan store.Hint, stop func()) {
 	if h, ok := f.inner.(store.Hinter); ok {
 		return h.Hints()
 	}
-	none := make(chan store.Hint)
-	close(none)
-	return none, func() {}
+	return f.mute.Hints()
 }

@@ -190,3 +190,35 @@ func TestFaulty_ReachesEveryMethod(t *testing.T) {
 		}
 	}
 }
+
+// mute hides that a store gives hints.
+type mute struct{ store.Store }
+
+// TestFaulty_HintsOfAMuteStore: nothing is told, and the channel ends with the store, or by stop, and not before.
+func TestFaulty_HintsOfAMuteStore(t *testing.T) {
+	f := NewFaulty(mute{memory.New(memory.Options{Clock: clock.NewManual(start)})})
+	left, _ := f.Hints()
+	stopped, stop := f.Hints()
+	wantOpen := func(what string, ch <-chan store.Hint, want bool) {
+		t.Helper()
+		is := true
+		select {
+		case _, is = <-ch:
+			if is {
+				t.Errorf("%s: a hint", what)
+			}
+		default:
+		}
+		if is != want {
+			t.Errorf("%s: open %t, want %t", what, is, want)
+		}
+	}
+	wantOpen("at first", left, true)
+	stop()
+	wantOpen("stopped", stopped, false)
+	wantOpen("beside one that is stopped", left, true)
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	wantOpen("of a closed store", left, false)
+}
