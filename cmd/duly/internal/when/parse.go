@@ -1,0 +1,361 @@
+package when
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var weekdays = map[string]time.Weekday{
+	"sun": time.Sunday, "mon": time.Monday, "tue": time.Tuesday, "tues": time.Tuesday, "wed": time.Wednesday, "weds": time.Wednesday,
+	"thu": time.Thursday, "thur": time.Thursday, "thurs": time.Thursday, "fri": time.Friday, "sat": time.Saturday,
+	"sunday": time.Sunday, "monday": time.Monday, "tuesday": time.Tuesday, "wednesday": time.Wednesday, "thursday": time.Thursday,
+	"friday": time.Friday, "saturday": time.Saturday,
+}
+
+var months = map[string]int{
+	"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "sept": 9, "oct": 10, "nov": 11, "dec": 12,
+	"january": 1, "february": 2, "march": 3, "april": 4, "june": 6, "july": 7, "august": 8, "september": 9, "october": 10,
+	"november": 11, "december": 12,
+}
+
+// parse reads the text into what it says of the day and of the time of day.
+func (r *reader) parse() error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	text := strings.TrimSpace(r.text)
+	if full, ok := saysZone(text); ok {
+		local, err := r.absolute(full)
+		if err != nil || local == "" {
+			return err
+		}
+		text = local
+	}
+	words := strings.Fields(strings.ToLower(strings.ReplaceAll(text, ",", " ")))
+	if len(words) == 0 {
+		return r.unknown(text)
+	}
+	if len(words) == 1 && words[0] == "now" {
+		r.exact = r.now
+		return nil
+	}
+	if len(words) == 1 {
+		if date, clock, ok := strings.Cut(words[0], "t"); ok && len(date) == len("2026-12-24") && strings.Count(date, "-") == 2 {
+			words = []string{date, clock}
+		}
+	}
+	if delay(words) {
+		return r.fail("that is how long, not when; for once after it: duly in " + words[len(words)-1])
+	}
+	for len(words) > 0 {
+		n, err := r.take(words)
+		if err != nil {
+			return err
+		}
+		words = words[n:]
+	}
+	return nil
+}
+
+// saysZone says whether a text begins with a date and says where its clock stands, and returns it with a T between them.
+func saysZone(text string) (string, bool) {
+	const date = len("2026-12-24")
+	if len(text) <= date || text[4] != '-' || text[7] != '-' || text[date] != 'T' && text[date] != 't' && text[date] != ' ' {
+		return "", false
+	}
+	clock := text[date+1:]
+	if !strings.ContainsAny(clock, "Zz+-[") {
+		return "", false
+	}
+	return text[:date] + "T" + clock, true
+}
+
+// delay says whether the words are a length of time.
+func delay(words []string) bool {
+	if len(words) == 2 && words[0] == "in" {
+		words = words[1:]
+	}
+	_, err := time.ParseDuration(strings.TrimPrefix(words[0], "+"))
+	return len(words) == 1 && err == nil && words[0] != "0" && words[0] != "+0"
+}
+
+// take reads a part of the text from the first words, and returns how many they are.
+func (r *reader) take(words []string) (int, error) {
+	word := words[0]
+	if word == "at" || word == "on" {
+		if len(words) == 1 {
+			return 0, r.unknown(word)
+		}
+		return 1, nil
+	}
+	if n, c, ok := readClock(words); ok {
+		if r.clock.said {
+			return 0, r.fail("it has two times of day, " + r.clock.written + " and " + c.written)
+		}
+		if c.hour > 24 || c.hour == 24 && (c.min > 0 || c.sec > 0) || c.min > 59 || c.sec > 59 {
+			return 0, r.fail(c.written + " is no time of day; want 00:00 to 23:59")
+		}
+		r.clock = c
+		return n, nil
+	}
+	n, d, err := r.readDay(words)
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, r.bare(words)
+	case r.day.form != noDay:
+		return 0, r.fail("it has two days")
+	}
+	r.day = d
+	return n, nil
+}
+
+// bare is the error for a word that is nothing. A number that looks as if it were a time of day is shown as one.
+func (r *reader) bare(words []string) error {
+	word := words[0]
+	n, err := strconv.Atoi(word)
+	if len(words) > 1 || r.day.form != noDay || r.clock.said || err != nil || n < 0 || word[0] == '+' {
+		return r.unknown(word)
+	}
+	var at []time.Time
+	add := func(hour, minute int) {
+		at = append(at, r.next(hour, minute)...)
+	}
+	switch {
+	case len(word) == 4 && n/100 < 24 && n%100 < 60:
+		add(n/100, n%100)
+	case len(word) <= 2 && n >= 1 && n <= 12:
+		add(n%12, 0)
+		add(n%12+12, 0)
+	case len(word) <= 2 && n < 24:
+		add(n, 0)
+	default:
+		return r.unknown(word)
+	}
+	return r.fail("a number alone says neither a time of day nor a date", at...)
+}
+
+// next are the next instants at a time of day, today's or tomorrow's.
+func (r *reader) next(hour, minute int) []time.Time {
+	for days := range 2 {
+		y, m, d := addDays(r.now.In(r.loc), days)
+		at := instants(y, int(m), d, hour, minute, 0, r.loc)
+		if len(at) > 0 && at[len(at)-1].After(r.now) {
+			return at
+		}
+	}
+	return nil
+}
+
+func (r *reader) unknown(word string) error {
+	switch strings.TrimRight(word, ".") {
+	case "utc", "gmt", "cet", "cest", "est", "edt", "pst", "pdt", "z":
+		return r.fail(fmt.Sprintf("%q is no zone here; --zone takes one of the IANA database, and 2026-12-24T18:00:00+01:00 has an offset", word))
+	case "yesterday", "ago", "last":
+		return r.fail("that has passed")
+	case "every", "each", "daily", "hourly", "weekly":
+		return r.fail("that is more than once: duly every 1h, or duly cron '0 9 * * mon-fri'")
+	}
+	return r.fail(fmt.Sprintf("%q is neither a day nor a time of day; want %s", shorten(word), Examples))
+}
+
+// readClock reads a time of day: 17:00, 17:00:30, 5pm, 5:30 pm, noon, midnight.
+func readClock(words []string) (n int, c clock, ok bool) {
+	word := words[0]
+	c = clock{said: true, written: word}
+	switch word {
+	case "noon":
+		c.hour = 12
+		return 1, c, true
+	case "midnight":
+		c.midnight = true
+		return 1, c, true
+	}
+	n = 1
+	half, rest := cutHalf(word)
+	if half == "" && len(words) > 1 {
+		if h, left := cutHalf(words[1]); h != "" && left == "" {
+			half, n = h, 2
+			c.written += " " + words[1]
+		}
+	}
+	parts := strings.Split(rest, ":")
+	if len(parts) > 3 || len(parts) == 1 && half == "" || !digits(parts[0], 1, 2) {
+		return 0, c, false
+	}
+	for i, to := range []*int{&c.hour, &c.min, &c.sec}[:len(parts)] {
+		if i > 0 && !digits(parts[i], 2, 2) {
+			return 0, c, false
+		}
+		*to, _ = strconv.Atoi(parts[i]) // one or two digits
+	}
+	c.halved = half == "" && c.hour >= 1 && c.hour <= 12 && parts[0][0] != '0'
+	if half == "" {
+		return n, c, true
+	}
+	if c.hour < 1 || c.hour > 12 {
+		c.hour = 99 // such as 17pm, which is refused as no time of day
+		return n, c, true
+	}
+	c.hour %= 12
+	if half == "p" {
+		c.hour += 12
+	}
+	return n, c, true
+}
+
+// cutHalf takes am or pm off a word.
+func cutHalf(word string) (half, rest string) {
+	for _, end := range []string{"am", "pm", "a.m.", "p.m."} {
+		if rest, ok := strings.CutSuffix(word, end); ok {
+			return end[:1], rest
+		}
+	}
+	return "", word
+}
+
+func digits(text string, least, most int) bool {
+	return len(text) >= least && len(text) <= most && strings.Trim(text, "0123456789") == ""
+}
+
+// readDay reads a day from the first words. No words are read if they are none.
+func (r *reader) readDay(words []string) (n int, d day, err error) {
+	word := words[0]
+	switch word {
+	case "today":
+		return 1, day{form: relative}, nil
+	case "tomorrow":
+		return 1, day{form: relative, days: 1}, nil
+	case "next":
+		if len(words) > 1 {
+			if w, ok := weekdays[words[1]]; ok {
+				return 2, day{form: nextWeekday, weekday: w}, nil
+			}
+		}
+		return 0, d, r.fail("next is for days of the week, as in \"next monday 9:00\"")
+	}
+	if w, ok := weekdays[strings.TrimSuffix(word, ".")]; ok {
+		return 1, day{form: weekday, weekday: w}, nil
+	}
+	if n, d = monthFirst(words); n == 0 {
+		if n, d = dayFirst(words); n == 0 {
+			n, d = numeric(word)
+		}
+	}
+	if n == 0 {
+		return 0, d, nil
+	}
+	return n, d, r.checkDate(d)
+}
+
+// checkDate refuses dates that are in no calendar.
+func (r *reader) checkDate(d day) error {
+	if d.form == dated && d.year < 1000 {
+		return r.fail("want a year of four digits")
+	}
+	year := d.year
+	if d.form != dated {
+		year = 2024 // has a 29 February, as every date has some year
+	}
+	if d.month < 1 || d.month > 12 {
+		return r.fail(fmt.Sprintf("there is no month %d", d.month))
+	}
+	if last := time.Date(year, time.Month(d.month)+1, 0, 12, 0, 0, 0, time.UTC).Day(); d.date < 1 || d.date > last {
+		in := time.Month(d.month).String()
+		if d.form == dated {
+			in += " " + strconv.Itoa(year)
+		}
+		return r.fail(fmt.Sprintf("%s has %d days", in, last))
+	}
+	return nil
+}
+
+// monthFirst reads "dec 24" and "dec 24 2026".
+func monthFirst(words []string) (int, day) {
+	month, ok := months[strings.TrimSuffix(words[0], ".")]
+	if !ok || len(words) < 2 {
+		return 0, day{}
+	}
+	date, ok := ordinal(words[1])
+	if !ok {
+		return 0, day{}
+	}
+	return withYear(words, 2, day{form: yearly, month: month, date: date})
+}
+
+// dayFirst reads "24 dec" and "24 dec 2026".
+func dayFirst(words []string) (int, day) {
+	date, ok := ordinal(words[0])
+	if !ok || len(words) < 2 {
+		return 0, day{}
+	}
+	month, ok := months[strings.TrimSuffix(words[1], ".")]
+	if !ok {
+		return 0, day{}
+	}
+	return withYear(words, 2, day{form: yearly, month: month, date: date})
+}
+
+// withYear adds the year, if the next word is one.
+func withYear(words []string, n int, d day) (int, day) {
+	if len(words) > n && digits(words[n], 4, 4) {
+		d.form = dated
+		d.year, _ = strconv.Atoi(words[n]) // four digits
+		n++
+	}
+	return n, d
+}
+
+// ordinal reads a day of the month: 24, 24., 24th.
+func ordinal(word string) (int, bool) {
+	for _, end := range []string{"st", "nd", "rd", "th", "."} {
+		if rest, ok := strings.CutSuffix(word, end); ok {
+			word = rest
+			break
+		}
+	}
+	n, _ := strconv.Atoi(word) // digits are checked below
+	return n, digits(word, 1, 2)
+}
+
+// numeric reads 2026-12-24, 24.12.2026, 24.12., 12/24 and 12/24/2026. With slashes either may come first.
+func numeric(word string) (int, day) {
+	for _, sep := range []string{"-", ".", "/"} {
+		parts := strings.Split(word, sep)
+		if sep == "." && len(parts) == 3 && parts[2] == "" {
+			parts = parts[:2]
+		}
+		var n [3]int
+		switch {
+		case len(parts) == 3 && sep == "-" && digits(parts[0], 4, 4) && digits(parts[1], 1, 2) && digits(parts[2], 1, 2):
+			parts[0], parts[2] = parts[2], parts[0]
+		case len(parts) == 3 && sep != "-" && digits(parts[0], 1, 2) && digits(parts[1], 1, 2) && digits(parts[2], 1, 4):
+		case len(parts) == 2 && sep != "-" && digits(parts[0], 1, 2) && digits(parts[1], 1, 2):
+		default:
+			continue
+		}
+		for i := range parts {
+			n[i], _ = strconv.Atoi(parts[i]) // digits
+		}
+		d := day{form: yearly, date: n[0], month: n[1], year: n[2]}
+		if len(parts) == 3 {
+			d.form = dated
+		}
+		if sep == "/" {
+			switch {
+			case n[0] <= 12 && n[1] <= 12 && n[0] != n[1]:
+				d.form = twoDates
+			case n[1] > 12:
+				d.date, d.month = n[1], n[0]
+			}
+			if len(parts) == 3 && len(parts[2]) != 4 {
+				d.form, d.year = dated, 0 // which is refused
+			}
+		}
+		return 1, d
+	}
+	return 0, day{}
+}
