@@ -140,21 +140,64 @@ func (s *Scheduler) edit(ctx context.Context, op, name string, edit func(t *stor
 // the schedule goes on from there. The run begins with all its attempts anew. It is ErrRunning once the task has started, ErrFinished or
 // ErrNotFound if there is none.
 func (s *Scheduler) Move(ctx context.Context, name string, to schedule.Schedule) (Entry, error) {
-	k := s.key(name)
+	if err := s.once(name, to); err != nil {
+		return Entry{}, err
+	}
+	return s.change(ctx, name, &Change{To: to})
+}
+
+// once checks a schedule that something is moved to.
+func (s *Scheduler) once(name string, to schedule.Schedule) error {
 	if err := to.Err(); err != nil {
-		return Entry{}, &store.Error{Op: "move", Key: k, Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
+		return &store.Error{Op: "move", Key: s.key(name), Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
 	}
 	if to.Recurring() {
-		return Entry{}, invalid("move", k, "schedule", to.String(), "one that fires once; to change a recurring schedule put the task again")
+		return invalid("move", s.key(name), "schedule", to.String(), "one that fires once; to change a recurring schedule put the task again")
 	}
+	return nil
+}
+
+// A Change says what of a task is to be another. At least one of To and Payload must be given.
+type Change struct {
+	To           schedule.Schedule // another instant, as by Move; the zero Schedule leaves instants and attempts as they are
+	Payload      []byte            // another payload, as it is stored: attempts from now on get it; nil leaves it as it is
+	Kind         string            // only if the task is of this kind, else ErrKindMismatch; "" is any
+	IfGeneration int64             // only if the task is of this generation, else ErrCondition; 0 is any
+}
+
+// Change changes a task by one write. It is ErrRunning if it is a one-off that has started, ErrFinished or ErrNotFound if there is none.
+func (s *Scheduler) Change(ctx context.Context, name string, c Change) (Entry, error) {
+	moves := c.To != (schedule.Schedule{})
+	if !moves && c.Payload == nil {
+		return Entry{}, invalid("move", s.key(name), "change", "empty", "another instant, another payload, or both")
+	}
+	if moves {
+		if err := s.once(name, c.To); err != nil {
+			return Entry{}, err
+		}
+	}
+	return s.change(ctx, name, &c)
+}
+
+func (s *Scheduler) change(ctx context.Context, name string, ch *Change) (Entry, error) {
+	k := s.key(name)
 	t, err := s.edit(ctx, "move", name, func(t *store.Task) (store.Edit, error) {
-		x := store.Edit{Verb: store.VerbMove, Reason: "moved"}
-		x.When, _ = s.core.when(k, to)
+		x := store.Edit{Verb: store.VerbMove, Reason: "moved", Payload: ch.Payload}
+		switch {
+		case ch.IfGeneration != 0 && t.Generation != ch.IfGeneration:
+			return x, &store.Error{Op: "move", Key: k, Err: ErrCondition}
+		case ch.Kind != "" && t.Kind != ch.Kind:
+			return x, &store.Error{Op: "move", Key: k, Err: ErrKindMismatch}
+		case ch.To == (schedule.Schedule{}):
+			x.Reason = "changed"
+			return x, nil
+		}
+		x.When, _ = s.core.when(k, ch.To)
 		if now := s.core.now(); t.Recurring && x.When.Resolve(now).Due < now { // it is nothing that was missed
 			x.When = store.In(0, 0)
 		}
 		if !t.Recurring {
-			x.Schedule = to.String()
+			x.Schedule = ch.To.String()
 		}
 		return x, nil
 	})

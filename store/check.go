@@ -209,9 +209,10 @@ func (x *Edit) Check() error {
 	}
 	switch x.Verb {
 	case VerbMove:
-		if x.When.None() {
+		if x.When.None() && x.Payload == nil {
 			c.fail("when", "not set", "an occurrence or a delay")
 		}
+		c.size("payload", len(x.Payload), MaxPayload)
 	case VerbSkip:
 		if x.State != Skipped && x.State != Expired {
 			c.fail("state", x.State.String(), "skipped or expired")

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 )
@@ -94,12 +95,19 @@ func (x *Edit) soon(now Instant) Occurrence {
 }
 
 func (x *Edit) move(t *Task, m *Moment) (Change, error) {
+	payload := t.Payload
+	if x.Verb == VerbMove && x.Payload != nil {
+		payload = x.Payload
+	}
+	if x.Verb == VerbMove && x.When.None() {
+		return x.amend(t, m)
+	}
 	old, waits := t.pending()
 	if !waits || t.Recurring && t.Next.None() {
 		return Change{}, ErrRunning
 	}
 	next := x.soon(m.Now)
-	if next == t.Next && (x.Schedule == "" || x.Schedule == t.Schedule) {
+	if next == t.Next && (x.Schedule == "" || x.Schedule == t.Schedule) && bytes.Equal(payload, t.Payload) {
 		return Change{}, nil
 	}
 	var c Change
@@ -112,10 +120,26 @@ func (x *Edit) move(t *Task, m *Moment) (Change, error) {
 		i := t.waits()
 		n.Runs = slices.Delete(n.Runs, i, i+1)
 	}
-	n.Next, n.Generation = next, m.Seq()
+	n.Next, n.Generation, n.Payload = next, m.Seq(), bytes.Clone(payload)
 	if x.Schedule != "" {
 		n.Schedule = x.Schedule
 	}
+	c.becomes(n)
+	return c, nil
+}
+
+// amend gives a task another payload, and leaves its instants and what waits for a retry as they are.
+func (x *Edit) amend(t *Task, m *Moment) (c Change, err error) {
+	old, waits := t.pending()
+	switch {
+	case !waits && !t.Recurring:
+		return c, ErrRunning
+	case bytes.Equal(x.Payload, t.Payload):
+		return c, nil
+	}
+	c.occurrence(t, old, VerbMove, Pending, m.Now, cut(x.Reason))
+	n := t.clone()
+	n.Generation, n.Payload = m.Seq(), bytes.Clone(x.Payload)
 	c.becomes(n)
 	return c, nil
 }

@@ -137,6 +137,19 @@ var moves = []move{
 		events: "move: pending>pending 9s", want: "g5 next 8s; pending 0s #0 of g1 due 5s",
 	},
 
+	{name: "move with a payload", story: "put at=10s; move at=5s payload=x", events: "move: pending>pending 10s", want: "g2 next 5s"},
+	{name: "move to where it is with a payload", story: "put at=10s; move at=10s payload=x", events: "move: pending>pending 10s", want: "g2 next 10s"},
+	{name: "another payload", story: "put at=10s; move payload=x", events: "move: pending>pending 10s", want: "g2 next 10s"},
+	{name: "the same payload", story: "put at=10s payload=x; move payload=x", want: "g1 next 10s"},
+	{name: "another payload of a retry", story: retries + "; move payload=x", events: "move: pending>pending 0s", want: "g3 last 0s; pending 0s #1 of g1 due 6s"},
+	{name: "another payload of what runs", story: runs + "; move payload=x", answer: `move "ns/a": the task has started`, want: "g1 last 0s; running 0s #1 f2"},
+	{
+		name: "another payload of a fixed delay that runs", story: paces + "; move payload=x",
+		events: "move: pending>pending -", want: "g3 last 0s; running 0s #1 of g1 f2",
+	},
+	{name: "another payload of what has ended", story: runs + "; settle done; move payload=x", answer: `move "ns/a": the task has ended`, want: "none"},
+	{name: "run a one-off with what is a move's", story: "put at=10s; now 3s; run payload=x", events: "move: pending>pending 10s", want: "g2 next 3s"},
+
 	{name: "pause", story: "put at=10s; pause", events: "pause: pending>pending 10s", want: "g2 paused next 10s"},
 	{name: "pause twice", story: "put at=10s; pause; pause", want: "g2 paused next 10s"},
 	{name: "resume", story: "put at=10s; pause; resume", events: "resume: pending>pending 10s", want: "g3 next 10s"},

@@ -96,7 +96,8 @@ type CancelResult struct {
 // An Edit changes a task in another way. What is not named for a verb is not looked at.
 //
 //   - VerbMove gives the next occurrence another instant, When; a one-off's attempts begin anew. Schedule, if it is not empty,
-//     becomes the task's. It is ErrRunning while a one-off runs.
+//     becomes the task's, and so does Payload, if it is not nil. Where When is none and Payload is given, instants and attempts stay as
+//     they are. It is ErrRunning while a one-off runs.
 //   - VerbPause: nothing is claimed until VerbResume. That sets the next occurrence, if there is one, to When unless that is none, and
 //     Missed is how many are passed by, from the one that was next through Through. Either does nothing if that is how it is.
 //   - VerbRun makes an extra run at When of a recurring task, beside its schedule. A one-off is moved.
@@ -118,6 +119,7 @@ type Edit struct {
 	IfGeneration int64
 	When         When
 	Schedule     string
+	Payload      []byte
 	Reason       string
 	Generation   int64 // with For: which run
 	For          Instant

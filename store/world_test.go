@@ -286,6 +286,9 @@ func (w *world) edit(verb string, a words) string {
 		Key: theKey, Verb: verbs[verb], When: a.when("at", "in"), Next: a.when("next", "nextin"), Missed: a.number("missed"), Through: a.instant("through"),
 		IfGeneration: a.number("ifgen"), Reason: a.m["why"], Schedule: a.m["schedule"],
 	}
+	if a.has("payload") {
+		x.Payload = []byte(a.m["payload"])
+	}
 	for s := store.Pending; s <= store.Skipped; s++ {
 		if a.has(s.String()) {
 			x.State = s

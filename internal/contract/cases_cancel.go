@@ -3,12 +3,15 @@ package contract
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
 )
 
 var cancelCases = []Case{
@@ -268,6 +271,56 @@ var moveCases = []Case{
 			e.wantInvalid("Move to what recurs", err, "schedule")
 			_, err = e.d.Move(e.ctx, "x", schedule.Schedule{})
 			e.wantErr("Move to nothing", err, duly.ErrInvalid)
+		},
+	},
+	{
+		"ChangeThePayload", "E5 G1", "another payload moves the task, or another's change is undone",
+		func(e *env) {
+			var mu sync.Mutex
+			var got []string
+			e.mail(func(_ context.Context, a *duly.Attempt[[]byte]) error {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, a.Name+" "+string(a.Payload))
+				if a.Name == "fails" && a.Number == 1 {
+					return duly.RetryAfter(3*time.Second, errOops)
+				}
+				return nil
+			})
+			e.work()
+			e.put("every", schedule.Every(10*time.Second))
+			e.put("fails", once(time.Second))
+			e.pass(2 * time.Second)
+			was := e.find("every")
+			_, err := e.d.Change(e.ctx, "every", duly.Change{Payload: []byte("no"), IfGeneration: was.Generation + 1})
+			e.wantErr("Change of another generation", err, duly.ErrCondition)
+			_, err = e.d.Change(e.ctx, "every", duly.Change{Payload: []byte("no"), Kind: "another"})
+			e.wantErr("Change of another kind", err, duly.ErrKindMismatch)
+			_, err = e.d.Change(e.ctx, "every", duly.Change{})
+			e.wantInvalid("Change of nothing", err, "change")
+			_, err = e.d.Change(e.ctx, "every", duly.Change{Payload: []byte("no"), To: schedule.Every(time.Hour)})
+			e.wantInvalid("Change to what recurs", err, "schedule")
+			_, err = e.d.Change(e.ctx, "nobody", duly.Change{Payload: []byte("no")})
+			e.wantErr("Change of nothing", err, duly.ErrNotFound)
+			entry, err := e.d.Change(e.ctx, "every", duly.Change{Payload: []byte("new"), Kind: kind, IfGeneration: was.Generation})
+			e.wantErr("Change", err, nil)
+			is(e, "scheduled for", store.At(entry.ScheduledFor), was.Next.For)
+			if entry.Generation <= was.Generation {
+				e.Errorf("generation %d after %d", entry.Generation, was.Generation)
+			}
+			_, err = e.d.Change(e.ctx, "fails", duly.Change{Payload: []byte("new")})
+			e.wantErr("Change while it waits for a retry", err, nil)
+			e.pass(20 * time.Second)
+			_, err = e.d.Change(e.ctx, "every", duly.Change{Payload: []byte("last"), To: once(25 * time.Second)})
+			e.wantErr("Change of both", err, nil)
+			e.pass(9 * time.Second)
+			e.wantRan("every", "10s for 10s", "20s for 20s", "25s for 25s", "30s for 30s") // on the grid of the first Put
+			mu.Lock()
+			defer mu.Unlock()
+			want := []string{"fails ", "fails new", "every new", "every new", "every last", "every last"}
+			if !slices.Equal(got, want) {
+				e.Errorf("payloads: %q, want %q", got, want)
+			}
 		},
 	},
 	{

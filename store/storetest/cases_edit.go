@@ -10,6 +10,7 @@ var editCases = []Case{
 	{"MoveGivesAnotherInstant", "E5", "a task that was moved runs at its old instant, or twice", moveGivesAnotherInstant},
 	{"MoveBeginsAnew", "E5", "a task that was moved has already used up its attempts", moveBeginsAnew},
 	{"MoveOnlyWhatWaits", "E5", "an attempt that runs is duplicated by a move", moveOnlyWhatWaits},
+	{"MovePayload", "VerbMove", "another payload moves the task, gives it its attempts back, or is lost", movePayload},
 	{"MoveRecurring", "E5", "moving one occurrence changes the schedule, or fences an attempt", moveRecurring},
 	{"PauseStopsClaims", "G5", "a paused task runs", pauseStopsClaims},
 	{"PauseIsNoState", "semantics: paused is a flag", "pausing fences or forgets what runs or waits", pauseIsNoState},
@@ -69,6 +70,29 @@ func moveOnlyWhatWaits(e *env) {
 	e.wantErr("run while it runs", e.edit(store.Edit{Verb: store.VerbRun, Key: key("a")}).Err, store.ErrRunning, "")
 	e.settle(ended(c, store.Done), store.Done)
 	e.wantErr("move of what has ended", e.edit(store.Edit{Verb: store.VerbMove, Key: key("a"), When: at(1)}).Err, store.ErrFinished, "")
+}
+
+func movePayload(e *env) {
+	t := e.put(every("a", at(e.now())))
+	c := e.claim(next(t, e.later(time.Minute)))
+	e.settle(again2(c), store.Pending)
+	old := e.must("a")
+	stale := store.Edit{Verb: store.VerbMove, Key: t.Key, Payload: []byte("never"), IfGeneration: old.Generation + 1}
+	e.wantErr("the payload of another generation", e.edit(stale).Err, store.ErrCondition, "")
+	got := e.edited(store.Edit{Verb: store.VerbMove, Key: t.Key, Payload: []byte("other"), IfGeneration: old.Generation})
+	e.each(func(when string) {
+		sameTask(e, "the answer and Get "+when, got, e.get("a"))
+	})
+	is(e, "payload", string(got.Payload), "other")
+	is(e, "next", got.Next, old.Next)
+	is(e, "accepted at", got.AcceptedAt, old.AcceptedAt)
+	is(e, "starts", got.Starts, old.Starts)
+	is(e, "attempts of the run that waits", got.Runs[0].Attempt, old.Runs[0].Attempt)
+	if got.Generation <= old.Generation {
+		e.Errorf("generation %d, want one after %d", got.Generation, old.Generation)
+	}
+	same := e.edited(store.Edit{Verb: store.VerbMove, Key: t.Key, Payload: []byte("other")})
+	sameTask(e, "the same payload again", same, got)
 }
 
 func moveRecurring(e *env) {
@@ -238,6 +262,7 @@ func editsAreChecked(e *env) {
 		{"when", store.Edit{Verb: store.VerbMove}},
 		{"when", store.Edit{Verb: store.VerbMove, When: store.On(store.Occurrence{For: 9, Due: 8})}},
 		{"schedule", store.Edit{Verb: store.VerbMove, When: at(1), Schedule: long}},
+		{"payload", store.Edit{Verb: store.VerbMove, Payload: make([]byte, store.MaxPayload+1)}},
 		{"missed", store.Edit{Verb: store.VerbResume, Missed: -1}},
 		{"state", store.Edit{Verb: store.VerbSkip, For: t.Next.For}},
 		{"state", store.Edit{Verb: store.VerbSkip, For: t.Next.For, State: store.Done}},

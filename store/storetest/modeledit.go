@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/dulyhq/duly/store"
@@ -68,13 +69,27 @@ func (p *plain) edited(t *plainTask, x *store.Edit, r *store.EditResult, change 
 
 // move gives what waits another instant; of a one-off, what waited for a retry begins anew.
 func (p *plain) move(t *plainTask, x *store.Edit) (change bool, right error) {
-	if _, waits := t.waits(); !waits || t.spec.Recurring && t.next.None() {
+	_, waits := t.waits()
+	payload := t.spec.Payload
+	if x.Verb == store.VerbMove && x.Payload != nil {
+		payload = x.Payload
+	}
+	other := !bytes.Equal(payload, t.spec.Payload)
+	if x.Verb == store.VerbMove && x.When.None() { // the payload alone
+		if !waits && !t.spec.Recurring {
+			return false, store.ErrRunning
+		}
+		t.spec.Payload = payload
+		return other, nil
+	}
+	if !waits || t.spec.Recurring && t.next.None() {
 		return false, store.ErrRunning
 	}
 	next := x.When.Resolve(p.now)
-	if next == t.next {
+	if next == t.next && !other {
 		return false, nil
 	}
+	t.spec.Payload = payload
 	if t.next.None() { // the run that waits is moved
 		i := slices.IndexFunc(t.runs, func(r *plainRun) bool { return r.State == store.Pending && !r.Extra && !r.Final })
 		t.runs = slices.Delete(slices.Clone(t.runs), i, i+1)

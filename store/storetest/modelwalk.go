@@ -148,6 +148,12 @@ func (m *modelWalk) drawEdit() store.Edit {
 	switch x.Verb {
 	case store.VerbMove, store.VerbRun:
 		x.When = m.when()
+		if m.seldom("payload", 3) {
+			x.Payload = []byte(draw(m, "other payload", "x", "y"))
+			if x.Verb == store.VerbMove && draw(m, "payload alone", true, false) {
+				x.When = store.When{}
+			}
+		}
 	case store.VerbResume:
 		t := m.plain.tasks[x.Key]
 		if t != nil && t.spec.Recurring && !t.next.None() && m.seldom("skip what fell into the pause", 2) {
