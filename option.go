@@ -11,7 +11,8 @@ import (
 )
 
 // A Conflict says what Put does when its name has a task already. None touches an attempt that runs: it may finish, its failure is not
-// retried, and what is put waits until it has ended. The zero Conflict is Replace.
+// retried, and what is put waits until it has ended, unless it is put with Overlap(Allow), which lets it run beside anything of its
+// name. The zero Conflict is Replace.
 type Conflict struct {
 	policy store.Conflict
 	wait   time.Duration

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
@@ -160,6 +161,31 @@ var conflictCases = []Case{
 			}
 			e.wantWhy("replaced", duly.WhyOverlap)
 			e.pass(30 * time.Second)
+		},
+	},
+	{
+		"PutWhileRunningToOverlap", "B2", "a name overlaps itself though what is put now does not allow it, or waits though it does",
+		func(e *env) {
+			e.mail(e.takes(10 * time.Second))
+			e.work()
+			overlap := func(allowed bool) []duly.PutOption {
+				if allowed {
+					return opts(duly.Overlap(duly.Allow))
+				}
+				return nil
+			}
+			for i := range 4 {
+				name, before, now := fmt.Sprint("a", i), i&1 != 0, i&2 != 0
+				e.overlapping[name] = now
+				e.putWith(name, "old", schedule.After(0), overlap(before)...)
+				e.pass(3 * time.Second)
+				e.putWith(name, "new", schedule.After(time.Second), overlap(now)...)
+				e.pass(time.Second)
+				is(e, fmt.Sprintf("runs, allowed by the old one %t, by the new one %t", before, now), len(e.rec.of(name)), map[bool]int{false: 1, true: 2}[now])
+				e.pass(30 * time.Second)
+				is(e, "runs in the end", len(e.rec.of(name)), 2)
+				e.wantMoves(name, "running>running put", "running>done settle", "running>done settle")
+			}
 		},
 	},
 	{
