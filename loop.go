@@ -78,13 +78,13 @@ func (r *run) loop(ctx context.Context) error {
 
 // tune looks at the store's clocks.
 func (r *run) tune(ctx context.Context) error {
-	mono, err := r.c.tune(ctx)
+	off, err := r.c.tune(ctx)
 	if err != nil {
 		return err
 	}
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	r.monoOff = mono - store.Instant(r.c.eng.Elapsed()/time.Microsecond)
+	r.monoOff = off
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/storetest"
@@ -27,6 +28,33 @@ func (e *env) beside(h func(ctx context.Context, a *duly.Attempt[[]byte]) error)
 		e.wantErr("Close of the second", d.Close(e.ctx), nil)
 		e.wantErr("Run of the second", <-works, nil)
 	}
+}
+
+// rawPut puts a task that is due, without a scheduler.
+func (e *env) rawPut(name string) *store.Task {
+	e.Helper()
+	p := store.Put{Key: store.Key{Name: name}, Spec: store.Spec{Kind: kind, Schedule: "in 0s"}, When: store.In(0, 0)}
+	res, err := e.raw.Put(e.ctx, []store.Put{p})
+	if err != nil || res[0].Err != nil {
+		e.Fatalf("Put %q into the store: %v, %+v", name, err, res)
+	}
+	return res[0].Task
+}
+
+// drowsy is a store of a machine that sleeps once, after the clock was read and before the answer is there.
+type drowsy struct {
+	store.Store
+	clk  *clock.Manual
+	naps time.Duration
+}
+
+func (s *drowsy) Clock(ctx context.Context) (store.Clock, error) {
+	c, err := s.Store.Clock(ctx)
+	if d := s.naps; d > 0 {
+		s.naps = 0
+		s.clk.Suspend(d)
+	}
+	return c, err
 }
 
 var leaseCases = []Case{
@@ -53,6 +81,27 @@ var leaseCases = []Case{
 			is(e, "runs", len(ids), 100+10*5)
 			e.pass(10 * time.Second)
 			is(e, "attempts once the other has gone", len(e.rec.of("")), 100+10*6)
+		},
+	},
+	{
+		"SuspendWhileTheClockIsRead", "D2 H2", "what a process that is gone has leased is blocked for as long again as the machine slept",
+		func(e *env) {
+			e.mail(e.takes(0))
+			t := e.rawPut("a")
+			claim := store.Claim{RunID: store.RunID{Key: t.Key, Generation: t.Generation, For: t.Next.For}, Lease: 2 * time.Hour, Owner: "gone"}
+			res, err := e.raw.Claim(e.ctx, []store.Claim{claim})
+			e.wantErr("Claim", err, nil)
+			e.wantErr("the claim", res[0].Err, nil)
+			d := e.another(&drowsy{Store: e.raw, clk: e.clk, naps: time.Hour}, e.opts)
+			e.tells[kind](d)
+			works := make(chan error, 1)
+			go func() { works <- d.Run(context.WithoutCancel(e.ctx)) }()
+			e.pass(59 * time.Minute)
+			is(e, "attempts before the lease has ended", len(e.rec.of("a")), 0)
+			e.pass(2 * time.Minute)
+			is(e, "attempts after it", len(e.rec.of("a")), 1)
+			e.wantErr("Close", d.Close(e.ctx), nil)
+			e.wantErr("Run", <-works, nil)
 		},
 	},
 	{
