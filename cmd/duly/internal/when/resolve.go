@@ -16,7 +16,7 @@ func instants(year, month, day, hour, minute, sec int, loc *time.Location) []tim
 	for _, near := range []time.Duration{-24 * time.Hour, 0, 24 * time.Hour} {
 		_, offset := shown.Add(near).In(loc).Zone()
 		t := shown.Add(-time.Duration(offset) * time.Second).In(loc)
-		if _, real := t.Zone(); real == offset && !slices.ContainsFunc(all, t.Equal) {
+		if _, there := t.Zone(); there == offset && !slices.ContainsFunc(all, t.Equal) {
 			all = append(all, t)
 		}
 	}

@@ -7,6 +7,7 @@ package when
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -30,19 +31,19 @@ type Reading struct {
 
 // Error returns the message: one line.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("%q: %s", shorten(e.Text), e.Why)
+	offers := make([]string, len(e.Readings))
 	for i, r := range e.Readings {
-		switch {
-		case i == 0:
-			s += "; want "
-		case i == len(e.Readings)-1:
-			s += " or "
-		default:
-			s += ", "
-		}
-		s += fmt.Sprintf("%q", r.Text)
+		offers[i] = strconv.Quote(r.Text)
 	}
-	return s
+	s := strconv.Quote(shorten(e.Text)) + ": " + e.Why
+	switch last := len(offers) - 1; last {
+	case -1:
+		return s
+	case 0:
+		return s + "; want " + offers[0]
+	default:
+		return s + "; want " + strings.Join(offers[:last], ", ") + " or " + offers[last]
+	}
 }
 
 // Examples are texts of each form, for help and errors.
@@ -181,7 +182,7 @@ func shorten(text string) string {
 func (r *reader) absolute(text string) (local string, err error) {
 	s, err := schedule.Parse("at " + text)
 	if e, ok := errors.AsType[*schedule.Error](err); ok {
-		return "", r.fail(fmt.Sprintf("want %s", e.Want))
+		return "", r.fail("want " + e.Want)
 	} else if err != nil {
 		return "", r.fail(err.Error())
 	}

@@ -180,20 +180,18 @@ func answer(t *testing.T, text string, now time.Time, loc *time.Location) string
 	if !ok {
 		t.Fatalf("Read(%q): %v, want an *Error", text, err)
 	}
-	line := e.Why
-	for i, r := range e.Readings {
-		if i == 0 {
-			line += ": "
-		} else {
-			line += " | "
-		}
-		line += r.Text
+	var offers []string
+	for _, r := range e.Readings {
+		offers = append(offers, r.Text)
 		back, err := Read(r.Text, now, loc)
 		if err != nil || !back.Equal(r.At) {
 			t.Errorf("Read(%q) offers %q for %v, which is read as %v, %v", text, r.Text, r.At, back, err)
 		}
 	}
-	return line
+	if offers == nil {
+		return e.Why
+	}
+	return e.Why + ": " + strings.Join(offers, " | ")
 }
 
 // TestError_Line: the error is one line that offers what would be accepted.
