@@ -25,13 +25,13 @@ func TestMain(m *testing.M) {
 // contract: C4
 func TestSurvivesItsOwnKill(t *testing.T) {
 	dir := t.TempDir()
-	first := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test's own binary
+	first := exec.CommandContext(t.Context(), os.Args[0])
 	first.Env = append(os.Environ(), "SURVIVE_IN="+dir)
 	out, err := first.Output()
 	if _, ended := errors.AsType[*exec.ExitError](err); !ended || !strings.HasPrefix(string(out), "tea is put") {
 		t.Fatalf("the first process: %v, %q, want it killed after the put", err, out)
 	}
-	second := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test's own binary
+	second := exec.CommandContext(t.Context(), os.Args[0])
 	second.Env = first.Env
 	out, err = second.CombinedOutput()
 	want := regexp.MustCompile(fmt.Sprintf(`^tea is ready: put by process %d, run by process %d\n$`, first.Process.Pid, second.Process.Pid))
