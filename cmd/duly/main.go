@@ -1,4 +1,4 @@
-// Command duly shows when a schedule will run.
+// Command duly runs things later, by name: the daemon that does, and what speaks to it.
 package main
 
 import (
@@ -9,5 +9,7 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, time.Now))
+	os.Exit(cli.Run(cli.Process{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Now: time.Now,
+	}))
 }

@@ -41,7 +41,7 @@ func TestREADME_Table(t *testing.T) {
 	}
 	now := func() time.Time { return time.Date(2026, 10, 21, 12, 34, 56, 0, time.UTC) }
 	var stdout, stderr strings.Builder
-	if status := cli.Run(args, strings.NewReader(""), &stdout, &stderr, now); status != 0 {
+	if status := cli.Run(cli.Process{Args: args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Now: now}); status != 0 {
 		t.Fatalf("duly %q: status %d, %s", args, status, stderr.String())
 	}
 	data := regexp.MustCompile(`zone data .*`)

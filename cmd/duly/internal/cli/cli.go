@@ -1,10 +1,12 @@
 // Package cli is the command line of duly: what it reads, what it prints, and the status it exits with.
 //
-// It is not for deciding when anything is due; that is package schedule's. Its central function is [Run], which takes all
-// that a process has, so that a test can be the process. What -o json and --stdin print is a promise, in docs/cli-json.md.
+// It is not for deciding when anything is due; that is package schedule's, and the daemon's. Its central function is [Run], which
+// takes all that a process has, so that a test can be the process. What -o json and --stdin print, and the statuses, are a promise,
+// in docs/cli-json.md.
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,53 +18,55 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The exit statuses.
-const (
-	exitOK     = 0
-	exitFailed = 1 // the work could not be done, such as writing the output
-	exitUsage  = 2 // what was asked for is wrong: an expression, a flag, a command
-)
+// A Process is what a run of the command has of the process that it is.
+type Process struct {
+	Args           []string  // without the name of the program
+	Stdin          io.Reader // an *os.File if it may be a terminal, as Stdout and Stderr
+	Stdout, Stderr io.Writer
+	Environ        []string // as os.Environ
+	// Now is asked where an instant is left out.
+	Now func() time.Time
+	// Local is the zone of whoever looks at the output. Nil is time.Local.
+	Local *time.Location
+}
 
-// Run does what the arguments say, which come without the name of the program, and returns the exit status. now is asked
-// where an instant is left out.
-func Run(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() time.Time) int {
-	root := newRoot(now)
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.Execute()
+// Run does what the arguments say and returns the exit status.
+func Run(p Process) int {
+	s := newSession(p)
+	root := newRoot(s)
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(context.Background())
 	if err == nil {
 		return exitOK
 	}
-	text, status := "duly: "+err.Error()+"\n", exitFailed
-	var wrong interface{ explain() string }
-	if errors.As(err, &wrong) {
-		text, status = wrong.explain(), exitUsage
-	}
-	_, _ = io.WriteString(stderr, text) // where it is not heard, the status says it
+	text, status := s.explain(err)
+	_, _ = io.WriteString(p.Stderr, text) // where it is not heard, the status says it
 	return status
 }
 
-// A usageError is a mistake on the command line that is not one in an expression.
-type usageError struct{ what, hint string }
+const rootLong = `duly runs things later, by name: once, again and again, or by the calendar. What it has accepted survives kill -9 and power loss.
 
-func (e *usageError) Error() string { return e.what }
+  duly demo                          see it work, in ten seconds
+  duly serve                         start the daemon: nothing to configure
+  duly in 5m -- notify-send tea      from another terminal
+  duly ls                            what is going to run`
 
-func (e *usageError) explain() string { return "duly: " + e.what + "\n" + hintLine(e.hint) }
+// The groups of commands, in the order in which help lists them.
+const (
+	groupPut   = "put"
+	groupLook  = "look"
+	groupSteer = "steer"
+	groupServe = "serve"
+)
 
-func hintLine(hint string) string {
-	if hint == "" {
-		return ""
-	}
-	return "hint: " + hint + "\n"
-}
-
-func newRoot(now func() time.Time) *cobra.Command {
+func newRoot(s *session) *cobra.Command {
 	root := &cobra.Command{
 		Use:                   "duly",
-		Short:                 "duly shows when a schedule will run",
-		Long:                  "duly shows when a schedule will run: in any zone, across every change of the clocks, offline.",
+		Short:                 "duly runs things later, by name",
+		Long:                  rootLong,
 		Version:               versionText(),
 		DisableFlagsInUseLine: true,
 		SilenceErrors:         true,
@@ -72,7 +76,21 @@ func newRoot(now func() time.Time) *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newNext(now), newVersion())
+	root.AddGroup(
+		&cobra.Group{ID: groupPut, Title: "Have something run:"},
+		&cobra.Group{ID: groupLook, Title: "Look:"},
+		&cobra.Group{ID: groupSteer, Title: "Steer:"},
+		&cobra.Group{ID: groupServe, Title: "The daemon:"},
+	)
+	s.target(root)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, cmd := range commands {
+			cmd.GroupID = group
+			root.AddCommand(cmd)
+		}
+	}
+	add(groupLook, newNext(s.Now))
+	root.AddCommand(newVersion())
 	return root
 }
 

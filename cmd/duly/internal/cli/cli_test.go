@@ -26,7 +26,7 @@ func at(t testing.TB, text string) func() time.Time {
 func run(t *testing.T, now func() time.Time, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, err strings.Builder
-	status = Run(args, strings.NewReader(""), &out, &err, now)
+	status = Run(Process{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &err, Now: now, Local: time.UTC})
 	return out.String(), err.String(), status
 }
 
@@ -195,7 +195,9 @@ func TestAnswer_LeftOut(t *testing.T) {
 func TestRun_Unwritable(t *testing.T) {
 	for _, args := range [][]string{{"next", "@daily"}, {"next", "@daily", "-o", "json"}, {"next", "--stdin"}, {"version"}} {
 		var stderr strings.Builder
-		status := Run(args, strings.NewReader(`{"expr":"@daily"}`), unwritable{}, &stderr, at(t, "2026-11-22T00:00:00Z"))
+		status := Run(Process{
+			Args: args, Stdin: strings.NewReader(`{"expr":"@daily"}`), Stdout: unwritable{}, Stderr: &stderr, Now: at(t, "2026-11-22T00:00:00Z"),
+		})
 		if status != exitFailed || !strings.Contains(stderr.String(), "full") {
 			t.Errorf("%q: status %d, standard error %q; want %d and the reason", args, status, stderr.String(), exitFailed)
 		}
@@ -205,7 +207,10 @@ func TestRun_Unwritable(t *testing.T) {
 // TestRun_Unreadable: input that breaks off is no end.
 func TestRun_Unreadable(t *testing.T) {
 	var stdout, stderr strings.Builder
-	status := Run([]string{"next", "--stdin"}, iotest.ErrReader(errors.New("broken pipe")), &stdout, &stderr, at(t, "2026-11-22T00:00:00Z"))
+	status := Run(Process{
+		Args: []string{"next", "--stdin"}, Stdin: iotest.ErrReader(errors.New("broken pipe")), Stdout: &stdout, Stderr: &stderr,
+		Now: at(t, "2026-11-22T00:00:00Z"),
+	})
 	if status != exitFailed || stderr.String() != "duly: read requests: broken pipe\n" {
 		t.Errorf("status %d, standard error %q", status, stderr.String())
 	}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// A session is one run of the command: the process, and what the flags that every command has say about the daemon.
+type session struct {
+	Process
+	data      string
+	socket    string
+	url       string
+	tokenFile string
+	namespace string
+	lost      func(error) // is told that a stream of events is broken, and goes on
+}
+
+func newSession(p Process) *session {
+	if p.Local == nil {
+		p.Local = time.Local
+	}
+	return &session{Process: p}
+}
+
+// target adds the flags that say which daemon is meant. Serve has --data of them, too: it is one rule for both.
+func (s *session) target(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.SortFlags = false
+	flags.StringVar(&s.data, "data", "", "the daemon's `DIR` (default: DULY_DATA, else duly in the user's state directory)")
+	flags.StringVar(&s.socket, "socket", "", "the daemon's unix socket (default: DULY_SOCKET, else duly.sock in the daemon's directory)")
+	flags.StringVar(&s.url, "url", "", "the daemon's `URL`, over the net (default: DULY_URL, else the socket)")
+	flags.StringVar(&s.tokenFile, "token-file", "", "the `FILE` with the token for --url (default: DULY_TOKEN, else the file token in the daemon's directory)")
+	flags.StringVar(&s.namespace, "namespace", "", "the namespace of names (default: DULY_NAMESPACE, else none)")
+	for _, name := range []string{"data", "socket", "token-file"} {
+		if err := root.MarkPersistentFlagFilename(name); err != nil {
+			panic(err) // no such flag
+		}
+	}
+}
+
+// getenv returns a variable of the process's environment, the last of the name as getenv(3) does not promise and shells do.
+func (s *session) getenv(name string) string {
+	value, _ := s.lookupEnv(name)
+	return value
+}
+
+func (s *session) lookupEnv(name string) (value string, ok bool) {
+	for _, e := range s.Environ {
+		if rest, found := strings.CutPrefix(e, name+"="); found {
+			value, ok = rest, true
+		}
+	}
+	return value, ok
+}
+
+// or returns the flag's value, else the variable's.
+func (s *session) or(flag, variable string) string {
+	if flag != "" {
+		return flag
+	}
+	return s.getenv(variable)
+}
+
+// here returns the instant in the zone of whoever looks.
+func (s *session) here(t time.Time) time.Time { return t.In(s.Local) }
+
+// untilInterrupt returns a context that ends when the user presses Ctrl-C, and what gives the key its old meaning back: what
+// follows and what waits ends well then, and says so by its status.
+func untilInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt)
+}
+
+// terminal returns the descriptor of what is a terminal.
+func terminal(stream any) (fd int, ok bool) {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return 0, false
+	}
+	fd = int(f.Fd())
+	return fd, term.IsTerminal(fd)
+}
+
+// confirm asks whether to do what hits many tasks. Where nobody can be asked --yes must have said it. what is a sentence such as
+// "this pauses 12 tasks".
+func (s *session) confirm(what string, yes bool) error {
+	if yes {
+		return nil
+	}
+	_, in := terminal(s.Stdin)
+	_, out := terminal(s.Stderr)
+	if !in || !out {
+		return &usageError{what: what, hint: "nobody can be asked here: --yes says that it is meant"}
+	}
+	if _, err := fmt.Fprintf(s.Stderr, "%s. Go on? [y/N] ", what); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(s.Stdin).ReadString('\n')
+	if err != nil && line == "" {
+		_, _ = io.WriteString(s.Stderr, "\n")
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return nil
+	}
+	return &failure{status: exitFailed, what: "nothing was done"}
+}
+
+// quoteArg is a word as a shell reads it.
+func quoteArg(word string) string {
+	if word != "" && strings.IndexFunc(word, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_@%+=:,./-", r))
+	}) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// quoteArgs are words as a shell reads them.
+func quoteArgs(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = quoteArg(word)
+	}
+	return strings.Join(quoted, " ")
+}
