@@ -134,6 +134,9 @@ func Handle[T any](s *Scheduler, kind string, handler func(ctx context.Context, 
 // Declare returns what puts tasks of a kind that another process runs.
 func Declare[T any](s *Scheduler, kind string, opts ...KindOption) *Kind[T] {
 	k, _ := declare[T](s, kind, opts)
+	if k.err == nil && kindError(kind) == nil {
+		s.core.stats.know(kind)
+	}
 	return k
 }
 

@@ -35,6 +35,7 @@ type run struct {
 	limit    timer.Timer   // to how long a call may take once draining
 	lookAt   store.Instant // the earliest at which something unresolved is to be dead
 	lookFrom store.Instant // where the first unresolved one stands
+	strange  strangers     // the unresolved ones, as far as they are remembered
 	monoOff  store.Instant // Clock.Mono when eng.Elapsed was 0
 
 	hinted   store.Instant // the earliest instant of hints that were not looked into; Never is none
@@ -73,7 +74,7 @@ func (r *run) poke() {
 func (c *core) newRun(ctx context.Context) *run {
 	r := &run{
 		c: c, wake: make(chan struct{}, 1), keys: map[string]*gate{}, suspects: gate{limit: 1}, behind: map[*gate]struct{}{},
-		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never, listenAt: math.MaxInt64,
+		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, strange: strangers{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never, listenAt: math.MaxInt64,
 	}
 	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
 	r.window.init()

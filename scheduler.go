@@ -283,10 +283,18 @@ type kind struct {
 	bucket  bucket
 }
 
-func (c *core) handle(name string, h HandlerFunc, set *kindSettings) error {
+// kindError says what is wrong with the name of a kind.
+func kindError(name string) error {
 	probe := store.Put{Key: store.Key{Name: "n"}, Spec: store.Spec{Kind: name}, When: store.In(0, 0)}
 	if probe.Check() != nil {
 		return invalid("handle", store.Key{}, "kind", strconv.Quote(name), "1 to 255 bytes of UTF-8 without control characters, not . or ..")
+	}
+	return nil
+}
+
+func (c *core) handle(name string, h HandlerFunc, set *kindSettings) error {
+	if err := kindError(name); err != nil {
+		return err
 	}
 	for _, list := range [2][]Middleware{set.middleware, c.opts.Middleware} {
 		for _, m := range slices.Backward(list) {
@@ -300,6 +308,7 @@ func (c *core) handle(name string, h HandlerFunc, set *kindSettings) error {
 		return invalid("handle", store.Key{}, "kind", strconv.Quote(name), "a kind that is not handled yet")
 	}
 	c.kinds[name] = k
+	c.stats.know(name)
 	if c.running != nil {
 		c.running.handledLocked(k)
 	}

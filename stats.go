@@ -71,11 +71,14 @@ type KindStats struct {
 	Wake, Slot, Claim, Total Histogram // lateness, by its parts and in all
 }
 
-// Stats are what a scheduler has counted since it was made, and what it knows of its store.
+// Stats are what a scheduler has counted since it was made, and what it knows of its store. Near, Overdue and Unhandled are 0 while Run
+// does not run. Kinds holds every kind that is handled or declared, or was met.
 type Stats struct {
 	Kinds       map[string]KindStats
 	StoreErrors uint64      // calls of the running scheduler that the store failed
 	Near        int         // tasks in memory
+	Overdue     Backlog     // what waits for a worker, its key, its kind or the store; at least, of more than fit into memory
+	Unhandled   Backlog     // what waits for somebody who handles its kind, as last seen here; of more than 16,384 so many
 	Store       store.Stats // as the store counts them
 	ClockOffset time.Duration
 	Uncertainty time.Duration // of the store's clock
@@ -87,6 +90,9 @@ type stats struct {
 	mu          sync.Mutex
 	kinds       map[string]*KindStats
 }
+
+// know makes sure that there are numbers of a kind, though they are 0.
+func (s *stats) know(kind string) { s.count(kind, func(*KindStats) {}) }
 
 func (s *stats) init() { s.kinds = map[string]*KindStats{} }
 
@@ -165,9 +171,14 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	all := Stats{
 		Kinds: map[string]KindStats{}, StoreErrors: c.stats.storeErrors.Load(), ClockOffset: time.Duration(c.offset.Load()) * time.Microsecond,
 	}
+	err := c.recheck(ctx)
 	c.mu.Lock()
-	if c.running != nil {
-		all.Near = len(c.running.window.entries)
+	if r := c.running; r != nil {
+		now := c.now()
+		all.Near, all.Overdue = len(r.window.entries), r.overdueLocked(now)
+		for _, since := range r.strange {
+			all.Unhandled.add(since, now)
+		}
 	}
 	c.mu.Unlock()
 	c.stats.mu.Lock()
@@ -175,6 +186,9 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 		all.Kinds[name] = *k
 	}
 	c.stats.mu.Unlock()
+	if err != nil {
+		return all, err
+	}
 	st, err := c.store.Stats(ctx)
 	if err != nil {
 		return all, err

@@ -131,6 +131,7 @@ func (r *run) surveyLocked(t *store.Task) {
 // setLocked notes what a name points to now.
 func (r *run) setLocked(k store.Key, t *store.Task) {
 	w := &r.window
+	delete(r.strange, k)
 	e := w.entries[k]
 	if t == nil {
 		if e != nil {
@@ -202,6 +203,7 @@ func (r *run) forgetLocked(e *entry, now, at store.Instant) bool {
 	switch {
 	case r.c.kinds[e.task.Kind] == nil && pos <= now:
 		r.unresolved(pos, at)
+		r.strange.add(e.task, now)
 	case pos <= now.Add(ahead):
 		e.kept = true
 		r.window.pinned++

@@ -26,6 +26,70 @@ func (g *gauge) run(do func() error) error {
 
 var loadCases = []Case{
 	{
+		"Backlogs", "C2 C5", "tasks are overdue, or wait for somebody who handles them, and no number says so",
+		func(e *env) {
+			e.mail(e.takes(100*time.Second, time.Second), duly.Limit(1))
+			none := func(when string) {
+				e.Helper()
+				s, err := e.d.Stats(e.ctx)
+				e.wantErr("Stats", err, nil)
+				is(e, "overdue "+when, s.Overdue, duly.Backlog{})
+				is(e, "unhandled "+when, s.Unhandled, duly.Backlog{})
+			}
+			is(e, "kinds before anything was counted", e.stats(), duly.KindStats{})
+			duly.Declare[[]byte](e.d, "declared")
+			s, err := e.d.Stats(e.ctx)
+			e.wantErr("Stats", err, nil)
+			for _, name := range []string{kind, "declared"} {
+				if _, ok := s.Kinds[name]; !ok {
+					e.Errorf("nothing is told of the kind %s before it has run: %v", name, s.Kinds)
+				}
+			}
+			e.work()
+			none("at first")
+			strange := duly.Declare[[]byte](e.d, "strange")
+			for i := range 5 {
+				e.put(fmt.Sprint("a", i), once(10*time.Second))
+				_, err := e.tryWith(strange, fmt.Sprint("b", i), "", once(time.Duration(20+i)*time.Second))
+				e.wantErr("Put", err, nil)
+			}
+			e.put("later", schedule.After(time.Hour))
+			none("before they are due")
+			e.pass(50 * time.Second)
+			s, err = e.d.Stats(e.ctx)
+			e.wantErr("Stats", err, nil)
+			is(e, "overdue", s.Overdue, duly.Backlog{Tasks: 4, Oldest: 40 * time.Second})
+			is(e, "unhandled", s.Unhandled, duly.Backlog{Tasks: 5, Oldest: 30 * time.Second})
+			_, err = e.d.Cancel(e.ctx, "b0")
+			e.wantErr("Cancel", err, nil)
+			_, err = e.d.Pause(e.ctx, duly.Query{Names: []string{"b1"}}, "for the test")
+			e.wantErr("Pause", err, nil)
+			_, err = e.raw.Cancel(e.ctx, []store.Cancel{{Key: store.Key{Name: "b2"}}}) // that nobody hears of here
+			e.wantErr("Cancel of another's", err, nil)
+			synctest.Wait()
+			s, err = e.d.Stats(e.ctx)
+			e.wantErr("Stats", err, nil)
+			is(e, "unhandled of what is left", s.Unhandled, duly.Backlog{Tasks: 2, Oldest: 27 * time.Second})
+			e.handle("strange", e.takes(0))
+			e.pass(0)
+			s, err = e.d.Stats(e.ctx)
+			e.wantErr("Stats", err, nil)
+			is(e, "unhandled since somebody handles it", s.Unhandled, duly.Backlog{})
+			e.store.Plant(storetest.Fault{Kind: storetest.Fail, Method: "Claim", Always: true})
+			e.put("b9", schedule.After(0), duly.Priority(1))
+			e.pass(2 * time.Minute) // the limit is free, and the store fails
+			s, err = e.d.Stats(e.ctx)
+			e.wantErr("Stats", err, nil)
+			is(e, "overdue while the store fails", s.Overdue, duly.Backlog{Tasks: 5, Oldest: 160 * time.Second})
+			e.store.Heal()
+			e.pass(time.Minute)
+			_, err = e.d.Resume(e.ctx, duly.Query{Names: []string{"b1"}})
+			e.wantErr("Resume", err, nil)
+			synctest.Wait()
+			none("in the end")
+		},
+	},
+	{
 		"JitterIsFixed", "J1", "the preview shows other instants than those at which tasks run, or each restart moves them",
 		func(e *env) {
 			s := map[string]schedule.Schedule{

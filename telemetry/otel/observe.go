@@ -124,6 +124,10 @@ func (in *instruments) ofScheduler() {
 			o.ObserveInt64(near, int64(a.Near), in.with())
 		}
 	})
+	in.backlog("duly.tasks.overdue", "Tasks that are due and have not begun: they wait for a worker, their key, their kind or the store.",
+		known, func(a *scrape.Answer) duly.Backlog { return a.Overdue })
+	in.backlog("duly.tasks.unhandled", "Tasks that are due and whose kind nobody here handles.",
+		known, func(a *scrape.Answer) duly.Backlog { return a.Unhandled })
 	errs, err := in.meter.Int64ObservableCounter("duly.store.errors", metric.WithUnit("{call}"),
 		metric.WithDescription("Calls of the running scheduler that the store has failed."))
 	in.made(errs, err, func(o metric.Observer, a *scrape.Answer) {
@@ -136,6 +140,22 @@ func (in *instruments) ofScheduler() {
 	in.made(offset, err, func(o metric.Observer, a *scrape.Answer) {
 		if known(a) {
 			o.ObserveFloat64(offset, a.ClockOffset.Seconds(), in.with())
+		}
+	})
+}
+
+// backlog makes two: how many tasks there are, and the age of the oldest.
+func (in *instruments) backlog(name, what string, known func(a *scrape.Answer) bool, value func(a *scrape.Answer) duly.Backlog) {
+	tasks, err := in.meter.Int64ObservableUpDownCounter(name, metric.WithUnit("{task}"), metric.WithDescription(what))
+	in.made(tasks, err, func(o metric.Observer, a *scrape.Answer) {
+		if known(a) {
+			o.ObserveInt64(tasks, int64(value(a).Tasks), in.with())
+		}
+	})
+	oldest, err := in.meter.Float64ObservableGauge(name+".age", metric.WithUnit("s"), metric.WithDescription("For how long the oldest of them has been due."))
+	in.made(oldest, err, func(o metric.Observer, a *scrape.Answer) {
+		if known(a) {
+			o.ObserveFloat64(oldest, value(a).Oldest.Seconds(), in.with())
 		}
 	})
 }

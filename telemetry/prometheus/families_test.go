@@ -29,7 +29,8 @@ func told() duly.Stats {
 			Started: 1, Succeeded: 2, Failed: 3, Snoozed: 4, Dead: 5, Cancelled: 6, Lost: 7, Fenced: 8, Skipped: 9, Expired: 10, Early: 11, Running: 12,
 			Wake: late(21, time.Second), Slot: late(22, 2*time.Second), Claim: late(23, 3*time.Second), Total: late(24, 1500*time.Millisecond),
 		}},
-		StoreErrors: 13, Near: 14, Store: store.Stats{Tasks: 15, Paused: 16, Running: 17, Dead: 18, History: 19, Counting: true},
+		StoreErrors: 13, Near: 14, Overdue: duly.Backlog{Tasks: 30, Oldest: 31 * time.Second},
+		Unhandled: duly.Backlog{Tasks: 32, Oldest: 33 * time.Second}, Store: store.Stats{Tasks: 15, Paused: 16, Running: 17, Dead: 18, History: 19, Counting: true},
 		ClockOffset: -1500 * time.Millisecond, Uncertainty: 250 * time.Microsecond,
 	}
 }
@@ -58,8 +59,12 @@ duly_store_counting 1
 duly_store_errors_total 13
 duly_tasks 15
 duly_tasks_near 14
+duly_tasks_overdue 30
+duly_tasks_overdue_seconds 31
 duly_tasks_paused 16
 duly_tasks_running 17
+duly_tasks_unhandled 32
+duly_tasks_unhandled_seconds 33
 duly_up 1
 `
 	var names, text []string
