@@ -16,7 +16,8 @@ const (
 // A Command is a command to run, the payload of a task of KindCommand. It is run as it is given: no shell looks at Args, nothing of
 // the daemon's own environment or directory is passed on, no descriptor of it is inherited.
 type Command struct {
-	// Args are the program and its arguments. A name without a separator is looked up in the PATH of Env, else in the daemon's.
+	// Args are the program and its arguments. A name without a separator is looked up in the PATH of Env, else in the daemon's, and
+	// the program then sees the path at which it was found as its name.
 	Args []string `json:"args,omitempty"`
 	// Shell is a line for the system's shell, in place of Args.
 	Shell string `json:"shell,omitempty"`
@@ -32,7 +33,7 @@ type Command struct {
 	OutputLimit int64 `json:"output_limit,omitempty"`
 	// LaterCodes are the exit statuses that mean "try again later", which does not count as an attempt. Nil is 75, EX_TEMPFAIL of
 	// sysexits.h; an empty list is none.
-	LaterCodes []int `json:"later_codes,omitempty"`
+	LaterCodes []int `json:"later_codes,omitzero"`
 }
 
 // A Callback is an HTTP request to make, the payload of a task of KindHTTP.

@@ -89,8 +89,11 @@ type part struct {
 const day = 24 * time.Hour
 
 var parts = [...]part{
-	{'W', false, uint64(7 * day)}, {'D', false, uint64(day)},
-	{'H', true, uint64(time.Hour)}, {'M', true, uint64(time.Minute)}, {'S', true, uint64(time.Second)},
+	{'W', false, uint64(7 * day)},
+	{'D', false, uint64(day)},
+	{'H', true, uint64(time.Hour)},
+	{'M', true, uint64(time.Minute)},
+	{'S', true, uint64(time.Second)},
 }
 
 // parseISO reads what follows the P.
@@ -100,11 +103,10 @@ func parseISO(s string, negative bool) (_ Duration, want string) {
 		limit++
 	}
 	var sum uint64
-	clock, fraction, any := false, false, false
-	for next := 0; s != ""; any = true {
+	clock, fraction, some := false, false, false
+	for next := 0; s != ""; some = true {
 		if s[0] == 'T' && !clock {
-			clock, s = true, s[1:]
-			any = false // something must follow
+			clock, s = true, s[1:] // something must follow
 		}
 		whole, frac, letter, rest := number(s)
 		if fraction || whole == "" {
@@ -127,7 +129,7 @@ func parseISO(s string, negative bool) (_ Duration, want string) {
 		sum += ns
 		fraction, next, s = frac != "", i+1, rest
 	}
-	if !any {
+	if !some {
 		return 0, durationWant
 	}
 	if negative {
