@@ -17,6 +17,8 @@ type step struct {
 	back  store.Settlement
 	run   *store.Run // that is claimed again, nil for the next occurrence
 	stop  bool       // edit is for an attempt that may be ours: end its context too
+
+	first, caught store.Instant // for the memo, once the claim is granted
 }
 
 type stepKind uint8
@@ -31,11 +33,22 @@ const (
 
 // A memo is what is remembered of a task that the store need not keep: a crash turns what overlapped into what was missed.
 type memo struct {
-	busy   store.Instant // when the last run ended: what was due by then overlapped with it
+	since  store.Instant // when the last run began, or the first of several without a gap
+	busy   store.Instant // when it ended: what came due in between overlapped with it
 	caught store.Instant // up to this nominal instant occurrences run one by one, as they were found
 	first  store.Instant // the first of those; one before it has still to be folded into it
+	found  int64         // of this generation
 	buried store.Instant // nobody handled its kind, and this occurrence is dead
 	over   store.Instant // and what was due by then is skipped
+}
+
+// ran notes that an attempt has ended, and when the first attempt at its run began. While next is one that overlapped with the run
+// before there was no gap. If the clock was set back, what came due during earlier runs is not due any more.
+func (m *memo) ran(from, to store.Instant, next store.Occurrence) {
+	if to < m.busy || from > m.busy && (next.None() || next.Due < m.since || m.busy < next.Due) {
+		m.since = from
+	}
+	m.busy = to
 }
 
 // A planner works out steps. It is pure: all it knows is in its fields.
@@ -57,11 +70,11 @@ type planner struct {
 // plan returns the next step.
 func (x *planner) plan() step {
 	st := step{at: store.Never, lease: store.Never}
-	under := false // a run is not settled
+	under, begun := false, store.Never // a run is not settled, and since when
 	var retry *store.Run
 	for i := range x.t.Runs {
 		r := &x.t.Runs[i]
-		under = true
+		under, begun = true, min(begun, r.BegunAt)
 		switch {
 		case r.State == store.Running:
 			if a := x.mine[attemptID{r.ID(x.t.Key), r.Fence}]; a != nil && !a.lost {
@@ -102,7 +115,7 @@ func (x *planner) plan() step {
 		case x.giveUp: // that is for those to decide who handle it
 		case x.p.Overlap.mode == CancelOther.mode:
 			return x.cancelOther(st)
-		case x.p.Overlap.mode == Skip.mode && x.t.Running() == 0 && x.onGrid(): // a wait for a retry may be long
+		case x.p.Overlap.mode == Skip.mode && x.t.Running() == 0 && x.onGrid() && begun <= next.Due && !x.oneByOne(): // a wait for a retry may be long
 			c := choice{planner: x, rule: x.rule(), at: x.now.Time()}
 			return c.pass(st, c.count(), time.Time{}, "overlap")
 		}
@@ -113,6 +126,11 @@ func (x *planner) plan() step {
 		st.kind = stepWait
 	}
 	return st
+}
+
+// oneByOne says that the next occurrence is one of those that were found to run one by one.
+func (x *planner) oneByOne() bool {
+	return x.m.found == x.t.Generation && x.m.first <= x.t.Next.For && x.t.Next.For <= x.m.caught
 }
 
 // onGrid says that the occurrences do not depend on the runs.
@@ -318,9 +336,10 @@ func (x *choice) choose(st step) step {
 			st.claim.Next = occurrence(x.rule, x.rule.Next(x.now.Time()))
 		}
 		return st
-	case x.m.first <= next.For && next.For <= x.m.caught:
+	case x.oneByOne():
+		st.first, st.caught = x.m.first, x.m.caught
 		return x.run(st, next, 0, next.For)
-	case next.Due <= x.m.busy:
+	case x.m.since <= next.Due && next.Due <= x.m.busy:
 		x.at = x.m.busy.Time()
 		switch mode := x.p.Overlap.mode; mode {
 		case BufferOne.mode:
@@ -330,7 +349,7 @@ func (x *choice) choose(st step) step {
 			if n, most := x.count(), int64(x.p.Overlap.most); n > most {
 				return x.pass(st, n-most, x.back(int(most)), "the buffer is full")
 			}
-			x.m.first, x.m.caught = next.For, store.At(x.newest())
+			st.first, st.caught = next.For, store.At(x.newest())
 			return x.run(st, next, 0, next.For)
 		case Skip.mode:
 			return x.pass(st, x.count(), time.Time{}, "overlap")
@@ -406,7 +425,11 @@ func (x *choice) catchUp(st step) step {
 	if x.p.CatchUp.mode == None.mode {
 		limit = x.grace()
 	}
-	if x.at.Sub(newest.Add(x.rule.Offset())) > limit {
+	due := newest.Add(x.rule.Offset())
+	if newest.Equal(x.t.Next.For.Time()) { // one that was moved or kept has an instant of its own
+		due = x.t.Next.Due.Time()
+	}
+	if x.at.Sub(due) > limit {
 		return x.pass(st, count, time.Time{}, "missed")
 	}
 	if count == 1 {
@@ -414,7 +437,7 @@ func (x *choice) catchUp(st step) step {
 	}
 	oldest := x.rule.Next(x.at.Add(-x.window() - x.rule.Offset()).Add(-1)) // that may be caught up
 	old := int64(0)
-	if known := x.known(); oldest.After(known) {
+	if known := x.known(); oldest.After(known) && x.at.Sub(x.t.Next.Due.Time()) > x.window() { // else that one is, beside the grid
 		old = x.rule.Count(known, oldest.Add(-1)) + 1
 	}
 	switch mode := x.p.CatchUp.mode; {
@@ -425,10 +448,10 @@ func (x *choice) catchUp(st step) step {
 	case mode == Oldest.mode:
 		return x.run(st, x.t.Next, count-1, store.At(newest))
 	case mode == catchUpAll.mode:
-		x.m.first, x.m.caught = x.t.Next.For, store.At(newest)
+		st.first, st.caught = x.t.Next.For, store.At(newest)
 		if n := int64(x.p.CatchUp.most); count > n {
 			first := occurrence(x.rule, x.back(int(n)))
-			x.m.first = first.For
+			st.first = first.For
 			return x.run(st, first, count-n, first.For)
 		}
 		return x.run(st, x.t.Next, 0, x.t.Next.For)

@@ -126,7 +126,11 @@ func (s *settler) write(ctx context.Context, batch []*settling) (again []*settli
 			continue
 		}
 		if res[i].Err == nil {
-			w.a.e.memo.busy = max(w.a.e.memo.busy, res[i].At)
+			var next store.Occurrence
+			if t := res[i].Task; t != nil {
+				next = t.Next
+			}
+			w.a.e.memo.ran(w.a.begun, min(res[i].At, c.now()), next)
 		}
 		c.endLocked(w.s.Key, res[i].Task, res[i].Err == nil)
 	}

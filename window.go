@@ -240,6 +240,9 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 	if err != nil {
 		c.log.Error("a task's policy is not readable, the default is used", "task", t.String(), "error", err)
 	}
+	if e.memo.busy > now { // the clock was set back
+		e.memo.since, e.memo.busy = 0, 0
+	}
 	x := planner{
 		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,

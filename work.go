@@ -272,6 +272,9 @@ func (r *run) beginLocked(pk *pick, x *store.ClaimResult, sent time.Duration, be
 		r.window.pinned++
 	}
 	pk.e.seen, pk.e.nos, pk.e.not = 0, 0, 0
+	if m := &pk.e.memo; pk.st.run == nil {
+		m.first, m.caught, m.found = pk.st.first, pk.st.caught, rn.Generation
+	}
 	c.endLocked(t.Key, t, true)
 	r.renewer.addLocked(a)
 	return a
