@@ -37,6 +37,11 @@ func (d dice) span(least, most time.Duration) time.Duration {
 	return least + time.Duration(f*f*float64(most-least)).Round(time.Millisecond)
 }
 
+// fine is span, to the nanosecond.
+func (d dice) fine(least, most time.Duration) time.Duration {
+	return d.span(least, most) + time.Duration(d.IntN(int(time.Millisecond)))
+}
+
 // upTo is anything below most.
 func (d dice) upTo(most time.Duration) time.Duration {
 	return time.Duration(d.Int64N(int64(most))).Round(time.Millisecond)
@@ -120,16 +125,24 @@ type wish struct {
 	s        schedule.Schedule
 	opts     []duly.PutOption
 	text     string // of the options
-	allow    bool
-	once     bool // AtMostOnce
+	once     bool   // AtMostOnce
 	attempts int
 	key      string
 	times    int
+
+	overlap       string // "skip", "buffer one", "buffer", "cancel other", "allow"
+	buffer        int
+	catchUp       string // "latest", "oldest", "all", "none"
+	all           int
+	window, grace time.Duration // 0 is the default
+	resumeMissed  bool
 }
+
+func (w *wish) allow() bool { return w.overlap == "allow" }
 
 // wish draws a task, where the wall clock shows now.
 func (d dice) wish(now time.Time) *wish {
-	w := &wish{kind: pick(d, taskKinds...), attempts: 10}
+	w := &wish{kind: pick(d, taskKinds...), attempts: 10, overlap: "skip", catchUp: "latest"}
 	opt := func(text string, o duly.PutOption) {
 		w.opts = append(w.opts, o)
 		w.text += " " + text
@@ -198,12 +211,12 @@ func (d dice) once(now time.Time) schedule.Schedule {
 	case 0:
 		return schedule.After(0)
 	case 1:
-		return schedule.At(now.Add(d.span(0, 2*time.Minute) - 20*time.Second).Truncate(time.Second))
+		return schedule.At(now.Add(d.fine(0, 2*time.Minute) - 20*time.Second).Truncate(pick(d, time.Second, time.Nanosecond)))
 	case 2:
-		s := schedule.After(d.span(0, time.Minute))
+		s := schedule.After(d.fine(0, time.Minute))
 		return s.Jitter(d.span(time.Millisecond, 5*time.Second))
 	default:
-		return schedule.After(d.span(0, 2*time.Minute))
+		return schedule.After(d.fine(0, 2*time.Minute))
 	}
 }
 
@@ -241,37 +254,42 @@ func (d dice) recurring(now time.Time, w *wish) schedule.Schedule {
 func (d dice) recurringOptions(opt func(string, duly.PutOption), w *wish) {
 	switch d.IntN(6) {
 	case 0:
-		opt("buffer one", duly.Overlap(duly.BufferOne))
+		w.overlap = "buffer one"
+		opt(w.overlap, duly.Overlap(duly.BufferOne))
 	case 1:
-		n := 1 + d.IntN(3)
-		opt("buffer "+strconv.Itoa(n), duly.Overlap(duly.BufferAll(n)))
+		w.overlap, w.buffer = "buffer", 1+d.IntN(3)
+		opt("buffer "+strconv.Itoa(w.buffer), duly.Overlap(duly.BufferAll(w.buffer)))
 	case 2:
-		opt("cancel other", duly.Overlap(duly.CancelOther))
+		w.overlap = "cancel other"
+		opt(w.overlap, duly.Overlap(duly.CancelOther))
 	case 3:
-		w.allow = true
-		opt("allow", duly.Overlap(duly.Allow))
+		w.overlap = "allow"
+		opt(w.overlap, duly.Overlap(duly.Allow))
 	}
 	switch d.IntN(5) {
 	case 0:
-		opt("oldest", duly.CatchUp(duly.Oldest))
+		w.catchUp = "oldest"
+		opt(w.catchUp, duly.CatchUp(duly.Oldest))
 	case 1:
-		n := 1 + d.IntN(4)
-		opt("all "+strconv.Itoa(n), duly.CatchUp(duly.All(n)))
+		w.catchUp, w.all = "all", 1+d.IntN(4)
+		opt("all "+strconv.Itoa(w.all), duly.CatchUp(duly.All(w.all)))
 	case 2:
-		opt("none", duly.CatchUp(duly.None))
+		w.catchUp = "none"
+		opt(w.catchUp, duly.CatchUp(duly.None))
 	}
 	if d.one(4) {
-		x := d.span(time.Second, 2*time.Minute)
-		opt("window "+x.String(), duly.Window(x))
+		w.window = d.span(time.Second, 2*time.Minute)
+		opt("window "+w.window.String(), duly.Window(w.window))
 	}
 	if d.one(4) {
-		x := d.span(10*time.Millisecond, 10*time.Second)
-		opt("grace "+x.String(), duly.Grace(x))
+		w.grace = d.span(10*time.Millisecond, 10*time.Second)
+		opt("grace "+w.grace.String(), duly.Grace(w.grace))
 	}
 	if d.one(8) {
 		opt("stop on error", duly.OnError(duly.Stop))
 	}
 	if d.one(4) {
+		w.resumeMissed = true
 		opt("resume missed", duly.ResumeMissed())
 	}
 }

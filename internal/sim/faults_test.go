@@ -27,7 +27,9 @@ func (w *world) strike(d dice, f fault) {
 		w.clk.Step(f.by)
 	case "step back":
 		w.struck(f.kind, 0)
+		was := w.rec.wall()
 		w.clk.Step(-f.by)
+		w.rec.stepped(was)
 	case "suspend":
 		w.suspend(f.by)
 		w.struck(f.kind, 2*w.lease)
@@ -79,6 +81,7 @@ func (w *world) crash(p *process) {
 	close(p.dead)
 	if !w.shared {
 		w.rec.Restart()
+		w.rec.crashed()
 	}
 	w.rec.mu.Unlock()
 	p.resume()

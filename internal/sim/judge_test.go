@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,27 @@ func (r *recorder) put(n *name, p *store.Put, res *store.PutResult) (*store.Task
 	}
 	r.puts[res.Task.Generation] = id
 	r.lines = append(r.lines, n.line)
+	n.series = series{}
+	n.mayForget()
+	r.accepted(n.line, p, res.Task)
 	return res.Task, true
+}
+
+// accepted judges the first occurrence: nothing is due before it was to be (contract C1), and nothing a microsecond after.
+func (r *recorder) accepted(l *line, p *store.Put, t *store.Task) {
+	s := r.scheduleOf(t)
+	if len(l.moved) > 0 || t.Next.For == store.Never {
+		return
+	}
+	base := t.AcceptedAt.Time()
+	if s.Kind() == schedule.KindAfter { // the store's clock is read in whole microseconds
+		base = r.wall().Time()
+	}
+	rule := s.Bind(t.String(), base)
+	if first := micros(rule.First()); t.Next.For != first || t.Next.Due != micros(first.Time().Add(rule.Offset())) {
+		r.w.bad("put %v of %s at %v: next is %v due %v, want %v and %v more", p.Key, t.Schedule, show(r.wall()), show(t.Next.For), show(t.Next.Due),
+			rule.First(), rule.Offset())
+	}
 }
 
 func (r *recorder) cancel(n *name, x *store.Cancel, res *store.CancelResult) (*store.Task, bool) {
@@ -37,6 +58,7 @@ func (r *recorder) cancel(n *name, x *store.Cancel, res *store.CancelResult) (*s
 		return nil, false
 	}
 	n.barred = r.greatest
+	n.mayForget()
 	if n.line != nil {
 		n.line.over = "cancelled"
 	}
@@ -50,6 +72,12 @@ func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.T
 		return nil, false
 	}
 	l := n.line
+	switch x.Verb {
+	case store.VerbMove, store.VerbRun, store.VerbPause, store.VerbResume:
+		n.mayForget()
+		n.freed = r.wall()
+	default:
+	}
 	switch x.Verb {
 	case store.VerbMove, store.VerbRun:
 		if l != nil && res.Task != nil && (x.Verb == store.VerbMove || !old.Recurring) {
@@ -66,18 +94,28 @@ func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.T
 			l.over = "expired"
 			break
 		}
+		if x.For != old.Next.For || x.For <= l.high && !l.moved[x.For] {
+			r.w.bad("%v for %v is skipped, next was %v, and all to %v are accounted for", x.Key, show(x.For), show(old.Next.For), show(l.high))
+		}
 		r.passed(old, x.For, x.Through, x.When, x.Missed, "skipped, "+x.Reason)
+		if !strings.HasPrefix(x.Reason, "nobody handles") {
+			r.chosen(n, old, deed{n: max(x.Missed, 1), next: x.When.Resolve(0).For, why: x.Reason}, 0)
+		}
 		l.high = max(l.high, x.For, x.Through)
 		l.skipped = true
 	case store.VerbResume:
-		n.freed = store.At(r.w.wall())
+		r.resumed(old, x, res.Task)
 		if x.Missed > 0 && old.Recurring && res.Task.Next.For != old.Next.For {
 			r.passed(old, old.Next.For, x.Through, x.When, x.Missed, "passed by a pause")
 			l.high = max(l.high, x.Through)
 			l.skipped = true
 		}
 	case store.VerbRescue:
-		r.rescue(x)
+		r.rescue(old, x)
+	case store.VerbStop:
+		if w := r.w.wishOf(old); x.Generation == old.Generation && !old.Ended && (w.overlap != "cancel other" || old.Next.None() || old.Next.Due > slices.Max(r.call.seen)) {
+			r.w.bad("%v for %v is asked to stop, and no occurrence takes over: %s; %s", x.Key, show(x.For), w.text, showTask(old))
+		}
 	case store.VerbBury:
 		if old.Run(x.Generation, x.For) == nil {
 			l.over = "buried"
@@ -92,7 +130,7 @@ func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.T
 }
 
 // rescue judges the taking of a run from its holder.
-func (r *recorder) rescue(x *store.Edit) {
+func (r *recorder) rescue(old *store.Task, x *store.Edit) {
 	a := r.attempts[x.Fence]
 	if a == nil {
 		r.w.bad("%v fence %d is rescued and was never claimed", x.Key, x.Fence)
@@ -100,10 +138,43 @@ func (r *recorder) rescue(x *store.Edit) {
 	}
 	a.rescued = true
 	r.runOf(a.id).lost++
-	if a.p.gone() || r.w.troubleUntil() >= a.claimed {
-		return
+	r.budget(old, x, old.Run(x.Generation, x.For))
+	switch {
+	case a.p == r.call.p && a.ctx != nil && a.ctx.Err() == nil:
+		r.w.bad("%v fence %d is rescued from %s by itself, and its handler goes on", a.id, a.fence, a.p.owner)
+	case !a.p.gone() && r.w.troubleUntil() < a.claimed:
+		r.w.bad("%v fence %d is rescued from %s, which is well: handler ended %t", a.id, a.fence, a.p.owner, a.ended)
 	}
-	r.w.bad("%v fence %d is rescued from %s, which is well: handler ended %t", a.id, a.fence, a.p.owner, a.ended)
+}
+
+// budget judges what becomes of a run that was lost (contract D5): from duly.MaxLost on it is dead, but while there is another that may
+// have ended the process.
+func (r *recorder) budget(old *store.Task, x *store.Edit, run *store.Run) {
+	lost, want := int(run.Lost)+1, store.Pending
+	switch w := r.w.wishOf(old); {
+	case run.Generation != old.Generation && !run.Extra: // of a task that was replaced, whose wish is not known
+		return
+	case w.once, lost >= mostLost, lost >= duly.MaxLost && (run.Lease != store.Over || !r.fresh):
+		want = store.Dead
+	}
+	if x.State != want {
+		r.w.bad("%v for %v is %v after it was lost %d times, want %v; fresh %t, %s", x.Key, show(x.For), x.State, lost, want, r.fresh, r.w.wishOf(old).text)
+	}
+}
+
+// crashed notes whether what ran when the process of an embedded store died had all been lost before.
+func (r *recorder) crashed() {
+	r.fresh = false
+	for _, n := range r.names {
+		if n.task == nil {
+			continue
+		}
+		for i := range n.task.Runs {
+			if rn := &n.task.Runs[i]; rn.State == store.Running && rn.Lost == 0 {
+				r.fresh = true
+			}
+		}
+	}
 }
 
 // passed holds what is skipped, from one nominal instant through another, to the schedule: as many as it says, and none that
@@ -124,11 +195,7 @@ const gridMost = 3000
 
 // grid compares how many nominal instants there are from one up to but not with another, and how many were accounted for.
 func (r *recorder) grid(t *store.Task, from, to store.Instant, n int64, how string) {
-	s, err := schedule.Parse(t.Schedule)
-	if err != nil {
-		r.w.bad("%v: schedule %q: %v", t.Key, t.Schedule, err)
-		return
-	}
+	s := r.scheduleOf(t)
 	if k := s.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart || n > gridMost {
 		return
 	}
@@ -152,7 +219,7 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 	r.w.log("claim %v for %v missed %d by %s: %s", x.Key, show(run.For), x.Missed, x.Owner, showTask(t))
 	wish := r.w.wishOf(t)
 	a := &attempt{
-		id: res.RunID, fence: res.Fence, p: r.w.processOf(x.Owner), kind: t.Kind, allow: wish.allow, claimed: r.w.now(),
+		id: res.RunID, fence: res.Fence, p: r.w.processOf(x.Owner), kind: t.Kind, allow: wish.allow(), claimed: r.w.now(), run: *run,
 	}
 	r.attempts[a.fence] = a
 	rn := r.runOf(a.id)
@@ -164,7 +231,10 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 		r.w.bad("%v has fence %d after %d", a.id, a.fence, n.fence)
 	}
 	n.fence = a.fence
-	if t.Running() > 1 && !wish.allow {
+	if x.Lease != r.w.lease {
+		r.w.bad("%v is claimed for %v, want %v", a.id, x.Lease, r.w.lease)
+	}
+	if t.Running() > 1 && !wish.allow() {
 		r.w.bad("%v overlaps: %s", a.id, showTask(t))
 	}
 	if run.Generation <= n.barred && !rn.redriven {
@@ -205,8 +275,9 @@ func (r *recorder) begins(n *name, old, t *store.Task, x *store.Claim, run *stor
 		r.w.bad("%v begins after %v", run.ID(t.Key), show(l.high))
 	}
 	l.high = max(l.high, run.For)
-	s, err := schedule.Parse(t.Schedule)
-	if err != nil || s.Limit() > 0 && t.Starts >= int64(s.Limit()) {
+	r.chosen(n, old, deed{ran: run.For, n: 1 + x.Missed, next: t.Next.For}, run.Fence)
+	s := r.scheduleOf(t)
+	if s.Limit() > 0 && t.Starts >= int64(s.Limit()) {
 		return
 	}
 	to := t.Next.For
@@ -230,10 +301,21 @@ func (r *recorder) settle(n *name, x *store.Settlement, res *store.SettleResult)
 	}
 	r.w.log("settle %v fence %d, %v %v %s: %v, %s", x.Key, x.Fence, x.Verb, x.State, firstLine(x.Reason), res.State, showTask(res.Task))
 	rn := r.runOf(a.id)
+	if a.waits > 0 && res.State == store.Pending && (x.Verb == store.VerbRetry || a.outcome == "snoozed" && x.When != store.In(0, 0)) {
+		if run := res.Task.Run(x.Generation, x.For); run.Due != micros(res.At.Time().Add(a.waits)) {
+			r.w.bad("%v fence %d asked to wait for %v at %v and is due at %v", a.id, a.fence, a.waits, show(res.At), show(run.Due))
+		}
+	}
 	if a.settled || a.rescued {
 		r.w.bad("%v fence %d is settled and was settled or rescued before", a.id, a.fence)
 	}
 	a.settled = true
+	if x.Verb == store.VerbRelease {
+		if a.begun || a.answered || r.call.p != a.p {
+			r.w.bad("%v fence %d is given back by %s, and %s knows of it: begun %t", a.id, a.fence, r.call.p.owner, a.p.owner, a.begun)
+		}
+		return res.Task, true
+	}
 	if x.End {
 		n.line.over = "ended by an attempt"
 	}
@@ -272,6 +354,11 @@ func (r *recorder) begin(p *process, a *attempt, info *duly.AttemptInfo) {
 		r.w.bad("%v fence %d was claimed by %s and begins at %s", a.id, a.fence, a.p.owner, p.owner)
 	}
 	a.begun = true
+	if got, want := [...]any{info.ScheduledFor, info.Due, info.Number, info.Lost, info.Missed, info.Extra}, [...]any{
+		a.run.For.Time(), a.run.Due.Time(), int(a.run.Attempt), int(a.run.Lost), a.run.Missed, a.run.Extra,
+	}; a.p == p && got != want {
+		r.w.bad("%v fence %d is told %v, want %v", a.id, a.fence, got, want)
+	}
 	if info.Started.Before(info.Due) {
 		r.w.bad("%v fence %d: started %v, due %v", a.id, a.fence, info.Started, info.Due)
 	}

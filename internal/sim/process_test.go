@@ -37,6 +37,9 @@ type process struct {
 	begun   map[string]uint64 // by kind
 	done    uint64            // settlements that were answered so
 	unclear bool              // it is not known what the process has heard
+
+	looked   []store.Instant // what the wall clock showed at the last look of its loop
+	lookedAt int64           // boot time, when the last call after that was answered
 }
 
 // gone says that nothing of the process's can be relied on any more: it is dead, or was closed.
@@ -155,7 +158,15 @@ func (w *world) processOf(owner string) *process {
 }
 
 // settled notes what the process has heard of its settlements.
-func (p *process) settled(res []store.SettleResult, err error) {
+func (p *process) settled(rows []store.Settlement, res []store.SettleResult, err error) {
+	r := p.w.rec
+	r.mu.Lock()
+	for i := range res {
+		if res[i].Err == nil && rows[i].Verb != store.VerbRelease {
+			r.nameOf(rows[i].Key).remembers(p, res[i].At)
+		}
+	}
+	r.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if errors.Is(err, store.ErrUnknown) {
@@ -193,7 +204,11 @@ func (p *process) handle(ctx context.Context, at *duly.Attempt[[]byte]) error {
 	outcome := "failed" // a panic's and a Goexit's
 	defer func() { p.leave(a, at, outcome) }()
 	err := p.act(ctx, at)
-	var cause error
+	cause := context.Cause(ctx)
+	if errors.Is(cause, duly.ErrLeaseLost) && !p.gone() && !p.isPaused() && w.troubleUntil() < a.claimed {
+		w.bad("%v fence %d has lost its lease, and nothing was amiss", a.id, a.fence)
+	}
+	cause = nil
 	if err != nil && ctx.Err() != nil {
 		cause = context.Cause(ctx)
 	}
@@ -257,6 +272,16 @@ var (
 	errSnooze = errors.New("a snooze")
 )
 
+// waits notes for how long a handler wants its run to wait.
+func (p *process) waits(at *duly.Attempt[[]byte], d time.Duration) {
+	r := p.w.rec
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.attempts[at.Fence]; a != nil {
+		a.waits = d
+	}
+}
+
 // act is what a handler does.
 func (p *process) act(ctx context.Context, at *duly.Attempt[[]byte]) error {
 	w := p.w
@@ -274,7 +299,9 @@ func (p *process) act(ctx context.Context, at *duly.Attempt[[]byte]) error {
 	case 0, 1:
 		w.hit("error")
 		w.sleep(long/4, ctx.Done(), p.dead, w.healed)
-		return duly.RetryAfter(d.span(0, 5*time.Second), errFailed)
+		in := d.fine(0, 5*time.Second)
+		p.waits(at, in)
+		return duly.RetryAfter(in, errFailed)
 	case 2:
 		w.hit("error")
 		return errFailed
@@ -289,7 +316,9 @@ func (p *process) act(ctx context.Context, at *duly.Attempt[[]byte]) error {
 		runtime.Goexit()
 	case 6:
 		w.hit("snooze")
-		return errors.Join(duly.Snooze(d.span(0, 10*time.Second)), errSnooze)
+		in := d.fine(0, 10*time.Second)
+		p.waits(at, in)
+		return errors.Join(duly.Snooze(in), errSnooze)
 	case 7:
 		w.hit("hanging handler")
 		select {

@@ -3,7 +3,9 @@ package sim_test
 import (
 	"context"
 	"sync"
+	"time"
 
+	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/memory"
 )
@@ -21,6 +23,9 @@ type recorder struct {
 	greatest int64            // generation or fence
 	puts     map[int64]string // ids by generation
 	lines    []*line
+	call     call // the one that is being recorded
+	parsed   map[string]schedule.Schedule
+	fresh    bool // what ran at the last crash of an embedded store had not all been lost before
 }
 
 // A name is what is known of one.
@@ -28,8 +33,13 @@ type name struct {
 	task   *store.Task   // as it is now, but for leases
 	line   *line         // what was put last
 	fence  int64         // the greatest
-	freed  store.Instant // when it was resumed last
+	freed  store.Instant // when it was moved or resumed last
 	barred int64         // generations up to this were cancelled
+
+	spans  []span        // when runs were under way, oldest first
+	top    store.Instant // the greatest that the wall clock showed during the last of them
+	minds  map[*process]mind
+	series series
 }
 
 // A line is what one Put has declared, with all that becomes of it.
@@ -59,11 +69,13 @@ type attempt struct {
 	kind     string
 	allow    bool
 	claimed  int64 // boot time
-	answered bool  // the process has heard of it
+	run      store.Run
+	answered bool // the process has heard of it
 	begun    bool
 	ended    bool
 	endedAt  int64
-	outcome  string // what the handler returned
+	outcome  string        // what the handler returned
+	waits    time.Duration // for how long it wants to wait
 	settled  bool
 	rescued  bool
 	ctx      context.Context //nolint:containedctx // the handler's
@@ -72,8 +84,33 @@ type attempt struct {
 func newRecorder(w *world, s *memory.Store) *recorder {
 	return &recorder{
 		Store: s, w: w, names: map[store.Key]*name{}, attempts: map[int64]*attempt{}, runs: map[store.RunID]*runOf{}, puts: map[int64]string{},
+		parsed: map[string]schedule.Schedule{},
 	}
 }
+
+// wall is the wall clock as the store reads it.
+func (r *recorder) wall() store.Instant { return store.Instant(r.w.clk.Now().Wall / 1000) }
+
+// scheduleOf is a task's schedule.
+func (r *recorder) scheduleOf(t *store.Task) schedule.Schedule {
+	s, ok := r.parsed[t.Schedule]
+	if !ok {
+		var err error
+		if s, err = schedule.Parse(t.Schedule); err != nil {
+			r.w.bad("%v: schedule %q: %v", t.Key, t.Schedule, err)
+		}
+		r.parsed[t.Schedule] = s
+	}
+	return s
+}
+
+// A call is what is known of whoever makes a call to the store.
+type call struct {
+	p    *process
+	seen []store.Instant // what the wall clock may have shown when it was decided upon
+}
+
+type callKey struct{}
 
 func (r *recorder) nameOf(k store.Key) *name {
 	n := r.names[k]
@@ -101,6 +138,7 @@ func record[Row, Result any](
 ) ([]Result, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.call, _ = ctx.Value(callKey{}).(call)
 	res, err := do(ctx, rows)
 	if err != nil {
 		return res, err
@@ -108,6 +146,7 @@ func record[Row, Result any](
 	for i := range rows {
 		n := r.nameOf(key(&rows[i]))
 		if t, ok := note(n, &rows[i], &res[i]); ok {
+			r.span(n, t, any(rows))
 			n.task = t
 			if t != nil {
 				r.greatest = max(r.greatest, t.Generation)
@@ -147,6 +186,9 @@ func (r *recorder) claimAnswered(res []store.ClaimResult) {
 	for i := range res {
 		if a := r.attempts[res[i].Fence]; res[i].Err == nil && a != nil {
 			a.answered = true
+			if n := r.nameOf(a.id.Key); n.series.fence == a.fence { // and knows which are to run one by one
+				n.series.sure = n.series.by != nil
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -130,23 +131,66 @@ func through[T any](ctx context.Context, h *handle, method string, writes bool, 
 	return res, err
 }
 
+// decided returns ctx with when it was decided to make a call: now, or if the loop of a scheduler makes it at the instant when one
+// before it was answered, as it does with all that one look has found, perhaps before that one. The loop calls after when it is answered.
+func (h *handle) decided(ctx context.Context, loop, first bool) (_ context.Context, after func()) {
+	p, now := h.p, h.w.clk.Now()
+	seen := []store.Instant{store.Instant(now.Wall / 1000)}
+	if loop {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !first && p.lookedAt == now.Boot {
+			for _, at := range p.looked {
+				if !slices.Contains(seen, at) {
+					seen = append(seen, at)
+				}
+			}
+		}
+		p.looked = seen
+	}
+	return context.WithValue(ctx, callKey{}, call{p: p, seen: seen}), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.lookedAt = h.w.now()
+	}
+}
+
+// looping says whether edits are made by the loop of a scheduler.
+func looping(rows []store.Edit) bool {
+	switch rows[0].Verb {
+	case store.VerbSkip, store.VerbRescue, store.VerbBury, store.VerbStop:
+		return true
+	default:
+		return false
+	}
+}
+
 func (h *handle) Clock(ctx context.Context) (store.Clock, error) {
 	return through(ctx, h, "Clock", false, h.next.Clock)
 }
 
 func (h *handle) Put(ctx context.Context, rows []store.Put) ([]store.PutResult, error) {
+	ctx, _ = h.decided(ctx, false, false)
 	return through(ctx, h, "Put", true, func(ctx context.Context) ([]store.PutResult, error) { return h.next.Put(ctx, rows) })
 }
 
 func (h *handle) Cancel(ctx context.Context, rows []store.Cancel) ([]store.CancelResult, error) {
+	ctx, _ = h.decided(ctx, false, false)
 	return through(ctx, h, "Cancel", true, func(ctx context.Context) ([]store.CancelResult, error) { return h.next.Cancel(ctx, rows) })
 }
 
 func (h *handle) Edit(ctx context.Context, rows []store.Edit) ([]store.EditResult, error) {
+	loop := looping(rows)
+	ctx, answered := h.decided(ctx, loop, false)
+	if loop {
+		defer answered()
+	}
 	return through(ctx, h, "Edit", true, func(ctx context.Context) ([]store.EditResult, error) { return h.next.Edit(ctx, rows) })
 }
 
 func (h *handle) Claim(ctx context.Context, rows []store.Claim) ([]store.ClaimResult, error) {
+	ctx, answered := h.decided(ctx, true, !rows[0].FirstStart)
+	defer answered()
 	res, err := through(ctx, h, "Claim", true, func(ctx context.Context) ([]store.ClaimResult, error) { return h.next.Claim(ctx, rows) })
 	if err == nil {
 		h.w.rec.claimAnswered(res)
@@ -159,8 +203,9 @@ func (h *handle) Renew(ctx context.Context, rows []store.Renewal) ([]store.Renew
 }
 
 func (h *handle) Settle(ctx context.Context, rows []store.Settlement) ([]store.SettleResult, error) {
+	ctx, _ = h.decided(ctx, false, false)
 	res, err := through(ctx, h, "Settle", true, func(ctx context.Context) ([]store.SettleResult, error) { return h.next.Settle(ctx, rows) })
-	h.p.settled(res, err)
+	h.p.settled(rows, res, err)
 	return res, err
 }
 
