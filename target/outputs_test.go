@@ -75,6 +75,23 @@ func list(t *testing.T, o *target.Outputs, name string, limit int) []target.Atte
 	return all
 }
 
+// only returns what is kept of the only attempt at a task, and what it printed.
+func only(ctx context.Context, t *testing.T, o *target.Outputs, a *duly.AttemptInfo) (target.Attempt, string) {
+	t.Helper()
+	all, err := o.Attempts(ctx, a.Namespace, a.Name, 0)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	var b strings.Builder
+	for c, err := range o.Chunks(ctx, a.Namespace, a.Name, a.RunID, a.Number, false) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(c.Data)
+	}
+	return all[0], b.String()
+}
+
 func write(t *testing.T, w interface{ Write([]byte) (int, error) }, s string) {
 	t.Helper()
 	if n, err := w.Write([]byte(s)); n != len(s) || err != nil {
