@@ -180,6 +180,9 @@ func (s *Scheduler) In(namespace string) *Scheduler {
 	return &Scheduler{core: s.core, namespace: namespace}
 }
 
+// Namespace returns the namespace of names in all calls.
+func (s *Scheduler) Namespace() string { return s.namespace }
+
 func (s *Scheduler) key(name string) store.Key { return store.Key{Namespace: s.namespace, Name: name} }
 
 // Store returns the store that the scheduler works on.

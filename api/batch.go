@@ -1,0 +1,202 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/dulyhq/duly"
+)
+
+var batchRoutes = []route{
+	{
+		method: http.MethodPost, path: "/v1/tasks:batch", need: Write,
+		what: "Put many tasks: a line of JSON for each, answered by a line each in the same order. A line that is refused has its error and " +
+			"leaves the others alone. Lines are put, and answered, by up to 1000.",
+		body: &Spec{}, media: ndjson, answer: &Entry{}, form: ndjson, serve: (*call).batch,
+	},
+}
+
+const ndjson = "application/x-ndjson"
+
+const (
+	batchLines = 1000    // that are put as one
+	batchBytes = 4 << 20 // as are no more than about so many
+)
+
+// A batch is a POST /v1/tasks:batch.
+type batch struct {
+	*stream
+
+	in     *bufio.Reader
+	lines  int // read so far
+	execOK *error
+	chunk  []line
+	size   int
+	kinds  map[string]string // of the chunk's names
+}
+
+// A line is one of a batch: what it asks for, and what becomes of it.
+type line struct {
+	d     *declared
+	entry Entry
+}
+
+// batch answers POST /v1/tasks:batch.
+func (c *call) batch() error {
+	if err := c.media(ndjson, "application/ndjson", "application/jsonl"); err != nil {
+		return err
+	}
+	s := &stream{call: c, rc: http.NewResponseController(c.w)}
+	// A server that can't do both at once reads what is small before it answers, and what is not it cuts off.
+	if err := s.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	c.w.Header().Set("Content-Type", ndjson)
+	b := &batch{stream: s, in: bufio.NewReaderSize(&patient{s}, 64<<10)}
+	for {
+		text, err := b.next()
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			b.add(line{entry: Entry{Error: problemOf(err)}})
+		case len(text) > 0:
+			b.take(text)
+		}
+		if err != nil || len(b.chunk) >= batchLines || b.size >= batchBytes {
+			if b.put() != nil || err != nil {
+				return nil // all are answered, or nobody listens any more
+			}
+		}
+	}
+}
+
+// patient reads a body, and gives up when its sender pauses for too long.
+type patient struct{ *stream }
+
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.rc.SetReadDeadline(p.now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return p.r.Body.Read(b)
+}
+
+// next returns the next line, without blanks around it. An error ends the batch, but for one that is of this line alone.
+func (b *batch) next() ([]byte, error) {
+	var text []byte
+	long := false
+	for {
+		part, err := b.in.ReadSlice('\n')
+		if long = long || int64(len(text)+len(part)) > b.o.MaxBody+1; !long {
+			text = append(text, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, wrong("body", "cut off ("+err.Error()+")", "a whole one")
+		}
+		text = bytes.TrimSpace(text)
+		if len(text) > 0 || long {
+			if b.lines++; b.lines > b.o.MaxBatch {
+				return nil, &mistake{class: ErrTooLarge, field: "body", value: "longer", want: "at most " + strconv.Itoa(b.o.MaxBatch) + " lines"}
+			}
+		}
+		if long {
+			b.refuse("", &mistake{class: ErrTooLarge, field: "line", value: "longer", want: "at most " + strconv.FormatInt(b.o.MaxBody, 10) + " bytes"})
+			text = nil
+		}
+		return text, err
+	}
+}
+
+// take understands a line.
+func (b *batch) take(text []byte) {
+	var s Spec
+	given, err := decode(text, &s)
+	if err != nil {
+		b.refuse("", err)
+		return
+	}
+	if s.Command != nil {
+		if b.execOK == nil {
+			err := b.allow(Exec)
+			b.execOK = &err
+		}
+		if err := *b.execOK; err != nil {
+			b.refuse(s.Name, err)
+			return
+		}
+	}
+	d, err := b.understand(&s, given)
+	if err != nil {
+		b.refuse(s.Name, err)
+		return
+	}
+	if d.name == "" {
+		d.name = madeUp()
+	}
+	if kind, there := b.kinds[d.name]; there && kind != d.kind && b.put() != nil {
+		return // nobody listens any more: the next write says so, too
+	}
+	if b.kinds == nil {
+		b.kinds = map[string]string{}
+	}
+	b.kinds[d.name] = d.kind
+	b.size += len(text)
+	b.add(line{d: d})
+}
+
+func (b *batch) add(l line) { b.chunk = append(b.chunk, l) }
+
+// refuse answers a line with an error.
+func (b *batch) refuse(name string, err error) {
+	b.add(line{entry: Entry{Name: name, Error: problemOf(fmt.Errorf("line %d: %w", b.lines, err))}})
+}
+
+// put puts the lines of the chunk, kind by kind, each as one write, and answers them. A name that comes with two kinds is not among them,
+// so that its lines take effect in their order.
+func (b *batch) put() error {
+	byKind := map[string][]int{}
+	var kinds []string
+	for i := range b.chunk {
+		if d := b.chunk[i].d; d != nil {
+			if byKind[d.kind] == nil {
+				kinds = append(kinds, d.kind)
+			}
+			byKind[d.kind] = append(byKind[d.kind], i)
+		}
+	}
+	for _, kind := range kinds {
+		b.putKind(kind, byKind[kind])
+	}
+	for i := range b.chunk {
+		b.line(&b.chunk[i].entry)
+	}
+	b.chunk, b.size = b.chunk[:0], 0
+	clear(b.kinds)
+	return b.flush()
+}
+
+// putKind puts lines of one kind. If that fails, it fails for each.
+func (b *batch) putKind(kind string, places []int) {
+	items := func(yield func(duly.Item[[]byte]) bool) {
+		for _, i := range places {
+			d := b.chunk[i].d
+			if !yield(duly.Item[[]byte]{Name: d.name, Payload: d.payload, Schedule: d.when, Options: d.options}) {
+				return
+			}
+		}
+	}
+	entries, err := duly.Declare[[]byte](b.d, kind).PutMany(b.r.Context(), items)
+	for n, i := range places {
+		if n < len(entries) {
+			b.chunk[i].entry = entryOf(&entries[n])
+			continue
+		}
+		b.chunk[i].entry = Entry{Name: b.chunk[i].d.name, Error: problemOf(err)}
+	}
+}

@@ -1,0 +1,183 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dulyhq/duly/target"
+)
+
+// decode reads JSON into a struct more strictly than encoding/json does: a field that the struct does not have, in just these letters,
+// is refused at any depth, as is one that is given twice, and every error says where it is. Null leaves a field alone. It returns the
+// names of the outermost fields that were given.
+func decode(b []byte, into any) (given []string, err error) {
+	if !utf8.Valid(b) {
+		return nil, wrong("body", "not UTF-8", "JSON in UTF-8")
+	}
+	if !json.Valid(b) {
+		return nil, syntax(b)
+	}
+	return object(b, reflect.ValueOf(into).Elem(), "")
+}
+
+// syntax says what is wrong with what is no JSON.
+func syntax(b []byte) error {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return wrong("body", "empty", "a JSON object")
+	}
+	var v json.RawMessage
+	err := json.Unmarshal(b, &v)
+	value := "no JSON"
+	if at, ok := errors.AsType[*json.SyntaxError](err); ok {
+		value = "no JSON at byte " + strconv.FormatInt(at.Offset, 10) + " (" + at.Error() + ")"
+	}
+	return wrong("body", value, "a JSON object")
+}
+
+// object reads an object into a struct.
+func object(raw []byte, v reflect.Value, path string) (given []string, err error) {
+	where := path
+	if where == "" {
+		where = "body"
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil, wrong(where, shown(raw), "a JSON object")
+	}
+	fields := fieldsOf(v.Type())
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, wrong(where, "no JSON", "a JSON object") // Valid has seen it, so this is never reached
+		}
+		name, _ := key.(string)
+		index, ok := fields[name]
+		switch {
+		case !ok:
+			return nil, wrong(join(path, name), "not a field", known(fields, name))
+		case slices.Contains(given, name):
+			return nil, wrong(join(path, name), "there twice", "it once")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, wrong(join(path, name), "no JSON", "a JSON value")
+		}
+		f := v.FieldByIndex(index)
+		if string(value) == "null" && f.Type() != rawType {
+			continue
+		}
+		given = append(given, name)
+		if err := member(value, f, join(path, name)); err != nil {
+			return nil, err
+		}
+	}
+	return given, nil
+}
+
+var (
+	rawType         = reflect.TypeFor[json.RawMessage]()
+	timeType        = reflect.TypeFor[time.Time]()
+	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
+)
+
+// member reads the value of a field.
+func member(raw []byte, v reflect.Value, path string) error {
+	switch {
+	case v.Type() == rawType:
+		v.SetBytes(raw)
+		return nil
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return member(raw, v.Elem(), path)
+	case v.Kind() == reflect.Struct && !v.Addr().Type().Implements(unmarshalerType):
+		_, err := object(raw, v, path)
+		return err
+	}
+	err := json.Unmarshal(raw, v.Addr().Interface())
+	if err == nil {
+		return nil
+	}
+	if t, ok := errors.AsType[*target.Error](err); ok {
+		return wrong(path, t.Value, t.Want)
+	}
+	return wrong(path, shown(raw), wanted(v.Type()))
+}
+
+// wanted says what the JSON of a type is.
+func wanted(t reflect.Type) string {
+	if t == timeType {
+		return `an instant of RFC 3339, as "2026-12-24T17:00:00Z"`
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number of " + strconv.Itoa(t.Bits()) + " bits"
+	case reflect.Slice:
+		return "an array, of each " + wanted(t.Elem())
+	case reflect.Map:
+		return "an object, of each " + wanted(t.Elem())
+	default:
+		return "another type"
+	}
+}
+
+// fieldsOf returns the fields of a struct by their names in JSON.
+func fieldsOf(t reflect.Type) map[string][]int {
+	all := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name != "" && name != "-" {
+			all[name] = f.Index
+		}
+	}
+	return all
+}
+
+// known says which fields there are: the one that is most like what was given, if one is, else all.
+func known(fields map[string][]int, name string) string {
+	plain := func(s string) string {
+		return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
+	}
+	names := make([]string, 0, len(fields))
+	for f := range fields {
+		if plain(f) == plain(name) {
+			return f
+		}
+		names = append(names, f)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	slices.Sort(names)
+	return "one of " + strings.Join(names, ", ")
+}
+
+func join(path, name string) string {
+	const most = 60
+	if len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "") + "..."
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// shown is a JSON value in an error, shortened.
+func shown(raw []byte) string {
+	const most = 60
+	if len(raw) > most {
+		return strings.ToValidUTF8(string(raw[:most]), "") + "..."
+	}
+	return string(raw)
+}

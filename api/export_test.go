@@ -1,0 +1,4 @@
+package api
+
+// ProblemOf is how an error is answered.
+var ProblemOf = problemOf

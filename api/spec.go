@@ -1,0 +1,304 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/target"
+)
+
+// A declared is a Spec that was understood.
+type declared struct {
+	name    string
+	kind    string
+	payload []byte
+	when    schedule.Schedule
+	options []duly.PutOption
+}
+
+// understand checks a Spec, of which the fields given were written. What only the scheduler can tell, it tells when the task is put.
+func (h *Handler) understand(s *Spec, given []string) (*declared, error) {
+	d := &declared{name: s.Name}
+	var err error
+	if d.kind, d.payload, err = h.what(s); err != nil {
+		return nil, err
+	}
+	if d.when, err = s.when(given); err != nil {
+		return nil, err
+	}
+	if h.o.Defaults != nil {
+		d.options = append(d.options, h.o.Defaults(d.kind)...)
+	}
+	more, err := s.options(given)
+	if err != nil {
+		return nil, err
+	}
+	d.options = append(d.options, more...)
+	return d, nil
+}
+
+// what returns the kind and the payload that a Spec asks for.
+func (h *Handler) what(s *Spec) (kind string, payload []byte, err error) {
+	const want = "exactly one of command, http, and kind with its payload"
+	switch {
+	case s.Command == nil && s.HTTP == nil && s.Kind == "" && s.Payload == nil:
+		return "", nil, wrong("command", "not given", want)
+	case s.Command != nil && s.HTTP != nil:
+		return "", nil, wrong("http", "given beside command", want)
+	case (s.Command != nil || s.HTTP != nil) && s.Kind != "":
+		return "", nil, wrong("kind", quote(s.Kind), want)
+	case (s.Command != nil || s.HTTP != nil) && s.Payload != nil:
+		return "", nil, wrong("payload", "given beside command or http", want)
+	case s.Command != nil:
+		payload, err = h.command(s.Command)
+		return target.KindCommand, payload, err
+	case s.HTTP != nil:
+		payload, err = h.callback(s.HTTP)
+		return target.KindHTTP, payload, err
+	case s.Kind == "":
+		return "", nil, wrong("kind", "not given", "the kind that the payload is for")
+	case s.Kind == target.KindCommand, s.Kind == target.KindHTTP:
+		return "", nil, wrong("kind", quote(s.Kind), "the field "+s.Kind+" in place of kind and payload")
+	}
+	payload, err = compact(s.Payload)
+	return s.Kind, payload, err
+}
+
+// compact is a payload as it is kept: without blanks, so that the same is the same; null if there is none.
+func compact(raw json.RawMessage) ([]byte, error) {
+	if raw == nil {
+		return []byte("null"), nil
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		return nil, wrong("payload", shown(raw), "JSON")
+	}
+	return b.Bytes(), nil
+}
+
+// command returns the payload of a command, if it may be put.
+func (h *Handler) command(c *target.Command) ([]byte, error) {
+	if !h.o.Commands {
+		return nil, &mistake{
+			class: ErrKindOff, field: "command", value: "given", want: "another kind of task, or a server that runs commands (duly serve --allow-commands)",
+		}
+	}
+	if err := within("command", c.Check()); err != nil {
+		return nil, err
+	}
+	return json.Marshal(c)
+}
+
+// callback returns the payload of a callback, if it may be put.
+func (h *Handler) callback(c *target.Callback) ([]byte, error) {
+	if !h.o.Callbacks {
+		return nil, &mistake{class: ErrKindOff, field: "http", value: "given", want: "another kind of task, or a server that makes callbacks"}
+	}
+	err := within("http", c.Check())
+	if err == nil && h.o.CheckCallback != nil {
+		err = within("http", h.o.CheckCallback(c))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(c)
+}
+
+// when returns the schedule that a Spec asks for.
+func (s *Spec) when(given []string) (schedule.Schedule, error) {
+	var by []string
+	for _, name := range [...]string{"schedule", "in", "at", "every", "cron"} {
+		if slices.Contains(given, name) {
+			by = append(by, name)
+		}
+	}
+	const want = "exactly one of schedule, in, at, every and cron"
+	switch len(by) {
+	case 0:
+		return schedule.Schedule{}, wrong("schedule", "not given", want)
+	case 1:
+	default:
+		return schedule.Schedule{}, wrong(by[1], "given beside "+by[0], want)
+	}
+	var sc schedule.Schedule
+	var err error
+	switch by[0] {
+	case "schedule":
+		sc, err = schedule.Parse(s.Schedule)
+	case "in":
+		sc = schedule.After(time.Duration(*s.In))
+	case "at":
+		sc = schedule.At(s.At)
+	case "every":
+		sc = schedule.Every(time.Duration(s.Every))
+	case "cron":
+		sc = schedule.Cron(s.Cron)
+	}
+	if err == nil && s.Zone != "" {
+		if by[0] != "schedule" && by[0] != "cron" {
+			return sc, wrong("zone", quote(s.Zone), "it beside schedule or cron only")
+		}
+		sc = sc.In(s.Zone)
+	}
+	if err == nil {
+		err = sc.Err()
+	}
+	if err != nil {
+		return sc, scheduled(by[0], err)
+	}
+	return sc, notNegative(by[0], sc)
+}
+
+// scheduled names the field in which a schedule is wrong.
+func scheduled(field string, err error) error {
+	e, ok := errors.AsType[*schedule.Error](err)
+	if !ok {
+		return wrong(field, err.Error(), "a schedule")
+	}
+	if e.Field == "in" && field != "in" { // the clause of the zone
+		field = "zone"
+	}
+	value := quote(e.Value)
+	if e.Pos > 0 {
+		value += " at byte " + strconv.Itoa(e.Pos)
+	}
+	if e.Field != field && e.Field != "schedule" && e.Field != "" && field != "zone" {
+		value = e.Field + " " + value
+	}
+	return wrong(field, value, e.Want)
+}
+
+// notNegative refuses a delay of less than 0: who sends one over a network has worked it out wrong. A library's caller is told nothing.
+func notNegative(field string, s schedule.Schedule) error {
+	if s.Kind() != schedule.KindAfter {
+		return nil
+	}
+	if strings.HasPrefix(s.String(), "in -") {
+		return wrong(field, quote(s.String()), "a delay of 0 or more")
+	}
+	return nil
+}
+
+// conflicts are the words for what becomes of a name that is taken.
+var conflicts = map[string]duly.Conflict{
+	"replace": duly.Replace, "keep": duly.Keep, "fail": duly.Fail, "keep-time": duly.KeepTime, "earliest": duly.Earliest,
+}
+
+const conflictWant = "replace, keep, fail, keep-time, earliest or debounce"
+
+// options returns what a Spec says beside what and when.
+func (s *Spec) options(given []string) (all []duly.PutOption, err error) {
+	add := func(o duly.PutOption) { all = append(all, o) }
+	has := func(name string) bool { return slices.Contains(given, name) }
+	c, ok := conflicts[s.Conflict]
+	switch {
+	case s.Conflict == "debounce":
+		c = duly.Debounce(time.Duration(s.DebounceMax))
+	case has("debounce_max"):
+		return nil, wrong("debounce_max", s.DebounceMax.String(), "it beside conflict debounce only")
+	case has("conflict") && !ok:
+		return nil, wrong("conflict", quote(s.Conflict), conflictWant)
+	}
+	if has("conflict") {
+		add(duly.OnConflict(c))
+	}
+	if s.AnyKind {
+		add(duly.AnyKind())
+	}
+	switch {
+	case has("key"):
+		limit := 1
+		if has("key_limit") {
+			limit = s.KeyLimit
+		}
+		add(duly.Key(s.Key, limit))
+	case has("key_limit"):
+		return nil, wrong("key_limit", strconv.Itoa(s.KeyLimit), "it beside a key only")
+	}
+	if has("tags") {
+		add(duly.Tags(s.Tags...))
+	}
+	if has("priority") {
+		add(duly.Priority(s.Priority))
+	}
+	more, err := s.Policy.options(given)
+	return append(all, more...), err
+}
+
+// options returns how a task is to be run.
+func (p *Policy) options(given []string) (all []duly.PutOption, err error) {
+	add := func(o duly.PutOption) { all = append(all, o) }
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(given, n) })
+	}
+	if has("attempts", "backoff", "max_backoff", "max_elapsed") {
+		add(duly.Retry(duly.RetryPolicy{
+			Attempts: p.Attempts, Backoff: time.Duration(p.Backoff), MaxBackoff: time.Duration(p.MaxBackoff), MaxElapsed: time.Duration(p.MaxElapsed),
+		}))
+	}
+	if has("overlap") {
+		var o duly.OverlapPolicy
+		if o.UnmarshalText([]byte(p.Overlap)) != nil {
+			return nil, wrong("overlap", quote(p.Overlap), "skip, buffer, cancel, allow, or buffer-many:n with n from 1 to 10000")
+		}
+		add(duly.Overlap(o))
+	}
+	if has("catch_up") {
+		var c duly.CatchUpPolicy
+		if c.UnmarshalText([]byte(p.CatchUp)) != nil {
+			return nil, wrong("catch_up", quote(p.CatchUp), "latest, earliest, none, or all:n with n from 1 to 10000")
+		}
+		add(duly.CatchUp(c))
+	}
+	for _, d := range [...]struct {
+		name   string
+		value  Duration
+		option func(time.Duration) duly.PutOption
+	}{
+		{"window", p.Window, duly.Window},
+		{"grace", p.Grace, duly.Grace},
+		{"start_within", p.StartWithin, duly.StartWithin},
+		{"timeout", p.Timeout, duly.Timeout},
+	} {
+		if has(d.name) {
+			add(d.option(time.Duration(d.value)))
+		}
+	}
+	if p.AtMostOnce {
+		add(duly.AtMostOnce())
+	}
+	if p.StopOnError {
+		add(duly.OnError(duly.Stop))
+	}
+	if p.ResumeMissed {
+		add(duly.ResumeMissed())
+	}
+	return all, nil
+}
+
+// within names the field of a request that an error of what is in it belongs to.
+func within(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*target.Error](err); ok {
+		value := e.Value
+		if value == "" && strings.ContainsAny(e.Field, ".?") {
+			value = "not shown"
+		} else if value == "" {
+			value = "empty"
+		}
+		return wrong(join(field, strings.TrimPrefix(e.Field, field+".")), value, e.Want)
+	}
+	if m, ok := errors.AsType[*mistake](err); ok {
+		return m
+	}
+	return &mistake{class: duly.ErrInvalid, field: field, value: "refused (" + err.Error() + ")"}
+}
