@@ -196,6 +196,7 @@ func (p *Put) accept(t *Task, m *Moment, next Occurrence, first Instant) (Change
 	if n.AcceptedAt == 0 {
 		n.AcceptedAt = m.Now
 	}
+	n.Moved = p.Recurring && next != p.When.Resolve(m.Now)
 	var c Change
 	outcome := Created
 	if t != nil {
@@ -251,7 +252,8 @@ func (x *Cancel) Apply(t *Task, m *Moment) (Change, CancelResult) {
 	if !t.Next.None() {
 		c.occurrence(t, t.Next, VerbCancel, Cancelled, m.Now, why)
 	}
-	n.Next, n.Ended = Occurrence{}, true
+	n.comes(Occurrence{})
+	n.Ended = true
 	n.Runs = t.leave(&c, VerbCancel, m.Now, why, x.Stop)
 	if len(n.Runs) == 0 {
 		outcome = CancelCancelled

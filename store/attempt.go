@@ -32,7 +32,8 @@ func (x *Claim) Apply(t *Task, m *Moment) (Change, ClaimResult) {
 	}
 	n := t.clone()
 	n.Runs = append(n.Runs, Run{Generation: t.Generation, For: as.For, Due: as.Due, Missed: x.Missed, BegunAt: m.Now})
-	n.Next, n.Last, n.Starts = x.Next, max(t.Last, as.For), t.Starts+1
+	n.comes(x.Next)
+	n.Last, n.Starts = max(t.Last, as.For, x.Through), t.Starts+1
 	res := x.begin(&c, n, &n.Runs[len(n.Runs)-1], m)
 	return c, res
 }
@@ -159,7 +160,7 @@ func (x *Settlement) schedule(c *Change, n *Task, to State, now Instant) {
 		if !n.Next.None() {
 			c.occurrence(n, n.Next, VerbSettle, Cancelled, now, "ended by an attempt")
 		}
-		n.Next = Occurrence{}
+		n.comes(Occurrence{})
 	case to != Pending && n.Next.None() && n.Recurring && !x.Next.None():
 		n.follow(x.Next, now)
 	}
@@ -167,7 +168,7 @@ func (x *Settlement) schedule(c *Change, n *Task, to State, now Instant) {
 
 // follow sets the next occurrence of a fixed delay. Its nominal instant is after all before it, also when the clock was set back.
 func (t *Task) follow(next When, now Instant) {
-	t.Next = next.Resolve(now)
+	t.comes(next.Resolve(now))
 	if t.Next.For <= t.Last {
 		t.Next.For = t.Last + 1
 	}
@@ -187,7 +188,8 @@ func (c *Change) end(n *Task, r *Run, to State, why string) {
 		d := n.clone()
 		dead := *r
 		dead.State, dead.Lease, dead.Reason = Dead, 0, why
-		d.Next, d.Runs = Occurrence{}, []Run{dead}
+		d.comes(Occurrence{})
+		d.Runs = []Run{dead}
 		c.Dead = d
 	}
 	i := slices.IndexFunc(n.Runs, func(o Run) bool { return o.Generation == r.Generation && o.For == r.For })

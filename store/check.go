@@ -137,7 +137,7 @@ func (x *Cancel) Check() error {
 
 // Check returns what is wrong with the Claim, an ErrInvalid.
 func (x *Claim) Check() error {
-	if x.Lease > 0 && x.As == (Occurrence{}) && x.Next == (Occurrence{}) && x.Missed == 0 && x.Name != "" && word(x.Owner, true) == "" {
+	if x.Lease > 0 && x.As == (Occurrence{}) && x.Next == (Occurrence{}) && x.Missed == 0 && x.Through == 0 && x.Name != "" && word(x.Owner, true) == "" {
 		return nil // nearly all; a name that can't be has no task
 	}
 	c := check{op: "claim"}
@@ -151,6 +151,12 @@ func (x *Claim) Check() error {
 		if last = x.As.For; last < x.For {
 			c.fail("as", last.String(), "no earlier than what is claimed, "+x.For.String())
 		}
+	}
+	if x.Through != 0 {
+		if x.Through < last {
+			c.fail("through", x.Through.String(), "no earlier than what is claimed, "+last.String())
+		}
+		last = x.Through
 	}
 	if !x.Next.None() && x.Next.For <= last {
 		c.fail("next", x.Next.For.String(), "after what is claimed, "+last.String())
@@ -195,7 +201,7 @@ func (x *Settlement) Check() error {
 // Check returns what is wrong with the Edit, an ErrInvalid.
 func (x *Edit) Check() error {
 	c := check{op: "edit"}
-	if x.Verb >= VerbMove && x.Verb <= VerbStop {
+	if x.Verb >= VerbMove && x.Verb <= VerbAlign {
 		c.op = x.Verb.String()
 	} else {
 		c.fail("verb", x.Verb.String(), "one from move on")
@@ -213,6 +219,10 @@ func (x *Edit) Check() error {
 			c.fail("when", "not set", "an occurrence or a delay")
 		}
 		c.size("payload", len(x.Payload), MaxPayload)
+	case VerbAlign:
+		if x.When.None() {
+			c.fail("when", "not set", "an occurrence")
+		}
 	case VerbSkip:
 		if x.State != Skipped && x.State != Expired {
 			c.fail("state", x.State.String(), "skipped or expired")
@@ -223,6 +233,17 @@ func (x *Edit) Check() error {
 		}
 	default:
 	}
+	return c.err
+}
+
+// MaxNote is how many bytes a note may have.
+const MaxNote = 4 << 10
+
+// CheckNote returns what is wrong with a note of a Noter, an ErrInvalid.
+func CheckNote(name, text string) error {
+	c := check{op: "note"}
+	c.word("name", name, false)
+	c.size("text", len(text), MaxNote)
 	return c.err
 }
 

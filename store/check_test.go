@@ -101,6 +101,7 @@ func TestCheck(t *testing.T) {
 		{edit(store.VerbPut, func(*store.Edit) {}), `edit: verb is put, want one from move on`},
 		{edit(99, func(*store.Edit) {}), `edit: verb is verb(99), want one from move on`},
 		{edit(store.VerbMove, func(*store.Edit) {}), `move "ns/a": when is not set, want an occurrence or a delay`},
+		{edit(store.VerbAlign, func(*store.Edit) {}), `align "ns/a": when is not set, want an occurrence`},
 		{edit(store.VerbSkip, func(*store.Edit) {}), `skip "ns/a": state is none, want skipped or expired`},
 		{edit(store.VerbRescue, func(*store.Edit) {}), `rescue "ns/a": state is none, want pending or dead`},
 		{edit(store.VerbResume, func(x *store.Edit) { x.Missed = -1 }), `resume "ns/a": missed is -1, want 0 or more`},

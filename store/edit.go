@@ -67,6 +67,8 @@ func (x *Edit) apply(t *Task, m *Moment) (Change, error) {
 		return x.extra(t, m)
 	case VerbSkip:
 		return x.skip(t, m)
+	case VerbAlign:
+		return x.align(t, m)
 	default: // VerbBury: Check lets no other through
 		return x.bury(t, m)
 	}
@@ -96,8 +98,8 @@ func (x *Edit) soon(now Instant) Occurrence {
 
 func (x *Edit) move(t *Task, m *Moment) (Change, error) {
 	payload := t.Payload
-	if x.Verb == VerbMove && x.Payload != nil {
-		payload = x.Payload
+	if x.Verb == VerbMove && x.Payload != nil && !bytes.Equal(x.Payload, t.Payload) {
+		payload = bytes.Clone(x.Payload)
 	}
 	if x.Verb == VerbMove && x.When.None() {
 		return x.amend(t, m)
@@ -120,7 +122,7 @@ func (x *Edit) move(t *Task, m *Moment) (Change, error) {
 		i := t.waits()
 		n.Runs = slices.Delete(n.Runs, i, i+1)
 	}
-	n.Next, n.Generation, n.Payload = next, m.Seq(), bytes.Clone(payload)
+	n.Next, n.Moved, n.Generation, n.Payload = next, t.Recurring, m.Seq(), payload // a payload that stays is not copied, so that a store need not write it again
 	if x.Schedule != "" {
 		n.Schedule = x.Schedule
 	}
@@ -170,7 +172,7 @@ func (x *Edit) catchUp(c *Change, n *Task, now Instant) error {
 		return nil
 	}
 	old := n.Next
-	n.Next = x.When.Resolve(now)
+	n.comes(x.When.Resolve(now))
 	if x.Missed == 0 {
 		return nil
 	}
@@ -210,7 +212,27 @@ func (x *Edit) skip(t *Task, m *Moment) (c Change, err error) {
 	}
 	c.occurrence(t, t.Next, VerbSkip, x.State, m.Now, cut(x.Reason)).Missed = max(x.Missed, 1)
 	n := t.clone()
-	n.Next, n.Last = next, max(t.Last, through)
+	n.comes(next)
+	n.Last = max(t.Last, through)
+	c.becomes(n)
+	return c, nil
+}
+
+// align sets the next occurrence to where the schedule has it now. It is the same declaration as before, so it keeps its generation.
+func (x *Edit) align(t *Task, m *Moment) (c Change, err error) {
+	if !t.Recurring || t.Moved || t.Next.None() || t.Next.For != x.For || t.Generation != x.Generation {
+		return c, ErrChanged
+	}
+	next := x.When.Resolve(m.Now)
+	switch {
+	case next.For <= t.Last:
+		return c, x.invalid("when", next.For.String(), "an occurrence after "+t.Last.String())
+	case next == t.Next:
+		return c, nil
+	}
+	c.occurrence(t, t.Next, VerbAlign, Pending, m.Now, cut(x.Reason))
+	n := t.clone()
+	n.comes(next)
 	c.becomes(n)
 	return c, nil
 }
@@ -253,7 +275,7 @@ func (x *Edit) end(c *Change, n *Task, r *Run, to State, why string, now Instant
 		if !n.Next.None() {
 			c.occurrence(n, n.Next, VerbSettle, Cancelled, now, "ended by a run that is dead")
 		}
-		n.Next = Occurrence{}
+		n.comes(Occurrence{})
 	case n.Recurring && n.Next.None() && !x.Next.None():
 		n.follow(x.Next, now)
 	}
@@ -291,7 +313,8 @@ func (x *Edit) bury(t *Task, m *Moment) (c Change, err error) {
 	case r == nil:
 		n.Runs = append(n.Runs, Run{Generation: t.Generation, For: t.Next.For, Due: t.Next.Due, State: Pending})
 		r = &n.Runs[len(n.Runs)-1]
-		n.Next, n.Last = x.When.Resolve(m.Now), max(t.Last, x.For)
+		n.comes(x.When.Resolve(m.Now))
+		n.Last = max(t.Last, x.For)
 		if !n.Next.None() && n.Next.For <= n.Last {
 			return c, x.invalid("when", n.Next.For.String(), "an occurrence after "+n.Last.String())
 		}

@@ -3,7 +3,7 @@ package store
 import "time"
 
 // A Conflict says what a Put does when its name has a task already. None of them touches an attempt that runs: it keeps its lease
-// and may finish, its failure is not retried, and what is put waits until it has ended.
+// and may finish, its failure is not retried, and what is put waits until it has ended, but for a Claim with Overlap.
 type Conflict uint8
 
 // The conflict policies.
@@ -103,6 +103,8 @@ type CancelResult struct {
 //   - VerbRun makes an extra run at When of a recurring task, beside its schedule. A one-off is moved.
 //   - VerbSkip passes the next occurrence by, if it is still For: State is Skipped or Expired, Missed how many are passed by (0 is 1,
 //     itself), Through the last of them, and When the occurrence that is next; none ends the task.
+//   - VerbAlign sets the next occurrence of a recurring task, if it is still For, to When: the schedule has it there now, because the rules
+//     of its zone have changed. The generation stays. It is ErrChanged if the occurrence was moved.
 //   - VerbRescue takes run (Generation, For) with Fence from a holder whose lease is over: State is Pending, and then it is due at
 //     When, or Dead. It is ErrRunning while the lease lasts, and ErrFenced if it is not that lease. A run that was asked to stop,
 //     or whose task was replaced or cancelled, is Cancelled.
@@ -143,6 +145,7 @@ type Claim struct {
 	RunID                    // of the task's next occurrence, with the task's generation; or of a run that waits
 	As         Occurrence    // the one to run in its place, later, when occurrences are folded; none: the one that is named
 	Missed     int64         // how many are folded
+	Through    Instant       // the newest of them, if that is after what is run: nothing up to it comes again
 	Next       Occurrence    // what comes after it, recorded by the same write; none: it was the last, or a fixed delay sets it
 	Lease      time.Duration // more than 0
 	NotAfter   Instant       // the start deadline; not set: there is none

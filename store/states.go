@@ -63,9 +63,10 @@ const (
 	VerbBury
 	VerbRedrive
 	VerbStop
+	VerbAlign
 )
 
-var verbNames = [...]string{"", "put", "cancel", "claim", "settle", "retry", "snooze", "release", "move", "pause", "resume", "run", "skip", "rescue", "bury", "redrive", "stop"}
+var verbNames = [...]string{"", "put", "cancel", "claim", "settle", "retry", "snooze", "release", "move", "pause", "resume", "run", "skip", "rescue", "bury", "redrive", "stop", "align"}
 
 // String returns the verb in lower case.
 func (v Verb) String() string {
@@ -91,6 +92,7 @@ func Arrows() []Arrow {
 		{Pending, Running, VerbClaim, "it is due and somebody takes it, with a new fence"},
 		{Pending, Cancelled, VerbCancel, "it is cancelled before it began, or while it waits for a retry"},
 		{Pending, Pending, VerbMove, "it is given another instant"},
+		{Pending, Pending, VerbAlign, "the rules of its zone have changed"},
 		{Pending, Pending, VerbPause, "nothing of it is claimed from now on"},
 		{Pending, Pending, VerbResume, "it may be claimed again"},
 		{None, Pending, VerbRun, "somebody wants an extra run of a recurring task"},

@@ -58,7 +58,7 @@ func TestLegal(t *testing.T) {
 	}
 	for from := store.None; from <= store.Skipped+1; from++ {
 		for to := store.None; to <= store.Skipped+1; to++ {
-			for v := store.Verb(0); v <= store.VerbStop+1; v++ {
+			for v := store.Verb(0); v <= store.VerbAlign+1; v++ {
 				if got, want := store.Legal(from, to, v), arrows[[3]int{int(from), int(to), int(v)}]; got != want {
 					t.Errorf("%v to %v by %v: legal %t, want %t", from, to, v, got, want)
 				}

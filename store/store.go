@@ -104,6 +104,16 @@ type Hinter interface {
 	Hints() (hints <-chan Hint, stop func())
 }
 
+// A Noter keeps short texts beside the tasks, by name, for whoever works on the store as a whole. The name is made as a task's is, the
+// text has at most 4 KiB.
+type Noter interface {
+	// Note returns a text, "" if there is none.
+	Note(ctx context.Context, name string) (string, error)
+
+	// SetNote keeps a text in place of the one that is there, as durable as a task; "" takes it away.
+	SetNote(ctx context.Context, name, text string) error
+}
+
 // An Owner divides its shards among processes. A store that is none belongs to its process whole.
 type Owner interface {
 	// Own takes part as a node, until ctx ends: owned is called with the shards that are this node's from now on, and the epoch of

@@ -129,6 +129,7 @@ type Task struct {
 	AcceptedAt Instant    // when this generation was accepted; the phase of a grid, and what a preview counts from
 	FirstAt    Instant    // when the first Put of a burst of debounced ones was accepted
 	Next       Occurrence // the one that no run has yet; none while the last one runs, or a fixed delay's is not known
+	Moved      bool       // Next of a recurring task is where somebody wanted it, and not where the schedule has it
 	Last       Instant    // the newest nominal instant that was claimed, skipped or folded: nothing up to it comes again
 	Starts     int64      // how many occurrences were claimed
 	PausedAt   Instant    // since when nothing is claimed, if it is set
@@ -207,6 +208,9 @@ func (t *Task) Position() Instant {
 	}
 	return at
 }
+
+// comes sets the next occurrence to one of the schedule, or to none.
+func (t *Task) comes(o Occurrence) { t.Next, t.Moved = o, false }
 
 // clone returns a copy whose runs may be changed.
 func (t *Task) clone() *Task {

@@ -170,7 +170,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("parsed %v as %v, %v", s, back, err)
 		}
 	}
-	for v := store.Verb(0); v <= store.VerbStop+1; v++ {
+	for v := store.Verb(0); v <= store.VerbAlign+1; v++ {
 		got = append(got, v.String())
 	}
 	for o := store.PutOutcome(0); o <= store.AlreadyRan+1; o++ {
@@ -181,7 +181,7 @@ func TestNames(t *testing.T) {
 	}
 	want := []string{
 		"none", "pending", "running", "done", "dead", "cancelled", "expired", "skipped", "state(8)",
-		"verb(0)", "put", "cancel", "claim", "settle", "retry", "snooze", "release", "move", "pause", "resume", "run", "skip", "rescue", "bury", "redrive", "stop", "verb(17)",
+		"verb(0)", "put", "cancel", "claim", "settle", "retry", "snooze", "release", "move", "pause", "resume", "run", "skip", "rescue", "bury", "redrive", "stop", "align", "verb(18)",
 		"none", "created", "replaced", "unchanged", "kept", "already ran", "none",
 		"unknown", "cancelled", "running", "finished", "none",
 	}

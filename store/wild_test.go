@@ -217,7 +217,7 @@ func (w *wild) settle(old *store.Task, m *store.Moment) (store.Change, error) {
 func (w *wild) edit(old *store.Task, m *store.Moment) (store.Change, error) {
 	id, fence := w.run()
 	x := store.Edit{
-		Verb: store.Verb(rapid.IntRange(int(store.VerbRelease), int(store.VerbStop)+1).Draw(w.T, "verb")), Key: theKey, When: w.when("when"),
+		Verb: store.Verb(rapid.IntRange(int(store.VerbRelease), int(store.VerbAlign)+1).Draw(w.T, "verb")), Key: theKey, When: w.when("when"),
 		Generation: id.Generation, For: id.For, Fence: fence, State: store.State(rapid.IntRange(0, 8).Draw(w.T, "state")),
 		Missed: rapid.Int64Range(-1, 2).Draw(w.T, "missed"), Next: w.when("next"), Reason: w.word("reason"),
 	}

@@ -236,7 +236,7 @@ func (w *world) run(a words, in store.State) *store.Run {
 func (w *world) claim(a words) string {
 	w.t.Helper()
 	x := store.Claim{
-		RunID: store.RunID{Key: theKey}, As: a.occurrence("as"), Next: a.occurrence("next"), Missed: a.number("missed"),
+		RunID: store.RunID{Key: theKey}, As: a.occurrence("as"), Next: a.occurrence("next"), Missed: a.number("missed"), Through: a.instant("through"),
 		Lease: 10 * time.Second, NotAfter: a.instant("notafter"), Overlap: a.has("overlap"), Owner: "me",
 	}
 	if w.task != nil {
@@ -271,7 +271,7 @@ func (w *world) settle(verb string, a words) string {
 
 var verbs = func() map[string]store.Verb {
 	m := map[string]store.Verb{}
-	for v := store.VerbPut; v <= store.VerbStop; v++ {
+	for v := store.VerbPut; v <= store.VerbAlign; v++ {
 		m[v.String()] = v
 	}
 	return m
@@ -346,6 +346,9 @@ func show(t *store.Task) string {
 		if t.Next.Due != t.Next.For {
 			b.WriteString(" due " + since(t.Next.Due))
 		}
+	}
+	if t.Moved {
+		b.WriteString(" moved")
 	}
 	if t.Last != 0 {
 		b.WriteString(" last " + since(t.Last))

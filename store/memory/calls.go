@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"strings"
 
 	"github.com/dulyhq/duly/store"
 )
@@ -54,6 +55,35 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	return store.Stats{
 		Tasks: int64(len(s.tasks)), Paused: s.paused, Running: s.running, Dead: int64(len(s.dead)), History: int64(len(s.history.all)),
 	}, nil
+}
+
+// Note implements store.Noter.
+func (s *Store) Note(ctx context.Context, name string) (string, error) {
+	if err := store.CheckNote(name, ""); err != nil {
+		return "", err
+	}
+	if err := s.enter(ctx, "note"); err != nil {
+		return "", err
+	}
+	defer s.mu.Unlock()
+	return s.notes[name], nil
+}
+
+// SetNote implements store.Noter.
+func (s *Store) SetNote(ctx context.Context, name, text string) error {
+	if err := store.CheckNote(name, text); err != nil {
+		return err
+	}
+	if err := s.enter(ctx, "note"); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if text == "" {
+		delete(s.notes, name)
+		return nil
+	}
+	s.notes[strings.Clone(name)] = strings.Clone(text)
+	return nil
 }
 
 // Hints implements store.Hinter. A hint is there for every write after this call that gave a task a position it did not have.

@@ -43,6 +43,7 @@ type Store struct {
 	running int64
 	paused  int64
 	hints   *store.Listeners
+	notes   map[string]string
 }
 
 // A cell is where a name's task is kept: the indexes hold the cell, so that they need not change with every write.
@@ -85,7 +86,7 @@ func New(o Options) *Store {
 	return &Store{
 		clk: o.Clock, boot: o.Clock.Read().Boot,
 		tasks: map[store.Key]*cell{}, places: newSorted(place.compare), names: newSorted((*cell).compare),
-		dead: map[store.RunID]*corpse{}, deadIDs: newSorted(store.RunID.Compare),
+		notes: map[string]string{}, dead: map[store.RunID]*corpse{}, deadIDs: newSorted(store.RunID.Compare),
 		history: history{byKey: map[store.Key][]*store.Event{}}, hints: new(store.Listeners),
 	}
 }
@@ -128,7 +129,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.hints.Close()
-	s.tasks, s.places, s.names, s.dead, s.deadIDs, s.history = nil, nil, nil, nil, nil, history{}
+	s.tasks, s.places, s.names, s.dead, s.deadIDs, s.notes, s.history = nil, nil, nil, nil, nil, nil, history{}
 	return nil
 }
 

@@ -30,6 +30,7 @@ const (
 var (
 	metaFormat = []byte{keyMeta, 'f'}
 	metaState  = []byte{keyMeta, 's'}
+	metaNote   = []byte{keyMeta, 'n'} // name -> a note
 )
 
 // appendKey appends namespace, a zero byte and name. No name has a byte below 0x20, so the order is that of Key.Compare.
@@ -93,6 +94,8 @@ func indexKey(b []byte, hour uint32, hash uint64, seq int64) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(seq))
 }
 
+func noteKey(b []byte, name string) []byte { return append(append(b, metaNote...), name...) }
+
 func hoursKey(b []byte, hour uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, keyHours), hour)
 }
@@ -119,6 +122,7 @@ const (
 	flagEnded
 	flagPaused
 	flagLarge // the payload is under its own key
+	flagMoved
 )
 
 func appendString[T string | []byte](b []byte, s T) []byte {
@@ -136,6 +140,9 @@ func appendTask(b []byte, t *store.Task, inline bool) []byte {
 	}
 	if t.Paused() {
 		flags |= flagPaused
+	}
+	if t.Moved {
+		flags |= flagMoved
 	}
 	large := !inline && len(t.Payload) >= largePayload
 	if large {
@@ -283,8 +290,8 @@ func (d *decoder) version() {
 // task decodes a task; large says that its payload is kept apart.
 func (d *decoder) task(t *store.Task) (large bool) {
 	d.version()
-	flags := d.flags(flagRecurring | flagEnded | flagPaused | flagLarge)
-	t.Recurring, t.Ended = flags&flagRecurring != 0, flags&flagEnded != 0
+	flags := d.flags(flagRecurring | flagEnded | flagPaused | flagLarge | flagMoved)
+	t.Recurring, t.Ended, t.Moved = flags&flagRecurring != 0, flags&flagEnded != 0, flags&flagMoved != 0
 	t.Generation, t.AcceptedAt, t.FirstAt = d.int(), d.instant(), d.instant()
 	if flags&flagPaused != 0 {
 		if t.PausedAt, t.PausedWhy = d.instant(), d.string(); t.PausedAt == 0 {

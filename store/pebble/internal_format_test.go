@@ -67,10 +67,14 @@ func golden() string {
 	}
 	show("m: format", metaFormat, []byte{0, 0, 0, formatVersion})
 	show("m: state", metaState, st.append(nil))
+	show("m: a note", noteKey(nil, "zones"), []byte("2026a"))
 	place := appendInstant(nil, goldenTask.Position())
 	show("t: the place of a task", nameKey(nil, keyTask, goldenKey), append(place, 0, 0, 0, 0, 0, 0, 1, 44))
 	show("d: a task with little in it, without a namespace", dueKey(nil, plain.Position(), plain.Key), appendTask(nil, &plain, false))
 	show("d: a task with everything", dueKey(nil, goldenTask.Position(), goldenKey), appendTask(nil, &goldenTask, false))
+	moved := plain
+	moved.Recurring, moved.Moved = true, true
+	show("d: a task that was moved", dueKey(nil, moved.Position(), moved.Key), appendTask(nil, &moved, false))
 	show("d: a task that never is due", dueKey(nil, store.Never, goldenKey), nil)
 	show("d: a task whose payload is kept apart", dueKey(nil, 0, goldenKey), appendTask(nil, &large, false))
 	show("p: that payload, its first bytes", nameKey(nil, keyPayload, goldenKey), large.Payload[:16])
@@ -160,7 +164,7 @@ func genTask(t *rapid.T) *store.Task {
 		},
 		Generation: rapid.Int64().Draw(t, "generation"), AcceptedAt: genInstant(t), FirstAt: genInstant(t),
 		Next: store.Occurrence{For: genInstant(t), Due: genInstant(t)}, Last: genInstant(t), Starts: rapid.Int64().Draw(t, "starts"),
-		Ended: rapid.Bool().Draw(t, "ended"),
+		Ended: rapid.Bool().Draw(t, "ended"), Moved: rapid.Bool().Draw(t, "moved"),
 	}
 	if n.PausedAt = genInstant(t); n.PausedAt != 0 {
 		n.PausedWhy = genWord(t, 0)

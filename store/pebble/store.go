@@ -38,6 +38,7 @@ type Store struct {
 var (
 	_ store.Store    = (*Store)(nil)
 	_ store.Hinter   = (*Store)(nil)
+	_ store.Noter    = (*Store)(nil)
 	_ store.Backuper = (*Store)(nil)
 )
 
@@ -205,6 +206,36 @@ func (s *Store) Stats(ctx context.Context) (st store.Stats, err error) {
 		return nil
 	})
 	return st, err
+}
+
+// Note implements store.Noter.
+func (s *Store) Note(ctx context.Context, name string) (text string, err error) {
+	if err := store.CheckNote(name, ""); err != nil {
+		return "", err
+	}
+	err = s.view(ctx, "note", func(c *core) error {
+		_, err := fetch(c.db, noteKey(nil, name), func(v []byte) error {
+			text = string(v)
+			return nil
+		})
+		return err
+	})
+	return text, err
+}
+
+// SetNote implements store.Noter.
+func (s *Store) SetNote(ctx context.Context, name, text string) error {
+	if err := store.CheckNote(name, text); err != nil {
+		return err
+	}
+	return s.do(ctx, "note", 1, func(w *writer, _ int) {
+		w.key, w.val = noteKey(w.key[:0], name), append(w.val[:0], text...)
+		if text == "" {
+			w.del()
+			return
+		}
+		w.set()
+	})
 }
 
 // Hints implements store.Hinter. It tells of every write that gives a task a place, this process's included.

@@ -158,7 +158,7 @@ func (w *writer) remember(k store.Key, old entry, chg *store.Change) {
 // sameBase says whether two states of a task differ in nothing but what the live key holds.
 func sameBase(a, b *store.Task) bool {
 	return a.Generation == b.Generation && a.PausedAt == b.PausedAt && a.Ended == b.Ended && a.Schedule == b.Schedule &&
-		a.AcceptedAt == b.AcceptedAt && a.FirstAt == b.FirstAt
+		a.AcceptedAt == b.AcceptedAt && a.FirstAt == b.FirstAt && a.Moved == b.Moved
 }
 
 // drop takes all of a task out.

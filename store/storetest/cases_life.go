@@ -134,7 +134,7 @@ func nonsenseIsAnswered(e *env) {
 		e.tryClaim(store.Claim{RunID: id, Lease: time.Hour, NotAfter: i, Missed: int64(i)})
 		e.renew(store.Renewal{RunID: id, Fence: int64(i), Lease: 1})
 		e.trySettle(store.Settlement{RunID: id, Fence: int64(i), Verb: store.VerbSettle, State: store.Dead})
-		for verb := range store.VerbStop + 2 {
+		for verb := range store.VerbAlign + 2 {
 			e.edit(store.Edit{
 				Verb: verb, Key: key("b"), For: i, Generation: int64(i), Fence: int64(i), Through: i, Missed: int64(i), When: at(i), State: store.Dead,
 			})

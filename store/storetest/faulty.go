@@ -36,8 +36,8 @@ type Fault struct {
 	Err    error  // of Fail; nil is ErrBroken
 }
 
-// A Faulty is a store that goes wrong on purpose. It gives hints if the store in it does; other optional powers are hidden. All methods
-// are safe for concurrent use.
+// A Faulty is a store that goes wrong on purpose. It gives hints and keeps notes if the store in it does; other optional powers are
+// hidden. All methods are safe for concurrent use.
 type Faulty struct {
 	inner store.Store
 	mute  store.Listeners // who listens to a store that gives no hints
@@ -57,6 +57,7 @@ type pending struct {
 var (
 	_ store.Store  = (*Faulty)(nil)
 	_ store.Hinter = (*Faulty)(nil)
+	_ store.Noter  = (*Faulty)(nil)
 )
 
 // NewFaulty returns s with faults to come.
@@ -237,6 +238,32 @@ func (f *Faulty) Trim(ctx context.Context, r store.Retention) (int64, error) {
 // Stats implements store.Store.
 func (f *Faulty) Stats(ctx context.Context) (store.Stats, error) {
 	return call(ctx, f, "Stats", false, func() (store.Stats, error) { return f.inner.Stats(ctx) })
+}
+
+// Note implements store.Noter: the notes of the store in it. If that keeps none it is ErrInvalid, as in SetNote.
+func (f *Faulty) Note(ctx context.Context, name string) (string, error) {
+	n, err := f.noter()
+	if err != nil {
+		return "", err
+	}
+	return call(ctx, f, "Note", false, func() (string, error) { return n.Note(ctx, name) })
+}
+
+// SetNote implements store.Noter.
+func (f *Faulty) SetNote(ctx context.Context, name, text string) error {
+	n, err := f.noter()
+	if err != nil {
+		return err
+	}
+	_, err = call(ctx, f, "SetNote", true, func() (struct{}, error) { return struct{}{}, n.SetNote(ctx, name, text) })
+	return err
+}
+
+func (f *Faulty) noter() (store.Noter, error) {
+	if n, ok := f.inner.(store.Noter); ok {
+		return n, nil
+	}
+	return nil, &store.Error{Op: "note", Field: "store", Value: fmt.Sprintf("%T", f.inner), Want: "one that keeps notes", Err: store.ErrInvalid}
 }
 
 // Close implements store.Store.

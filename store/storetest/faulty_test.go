@@ -191,7 +191,7 @@ func TestFaulty_ReachesEveryMethod(t *testing.T) {
 	}
 }
 
-// mute hides that a store gives hints.
+// mute hides that a store gives hints and keeps notes.
 type mute struct{ store.Store }
 
 // TestFaulty_HintsOfAMuteStore: nothing is told, and the channel ends with the store, or by stop, and not before.
@@ -217,6 +217,9 @@ func TestFaulty_HintsOfAMuteStore(t *testing.T) {
 	stop()
 	wantOpen("stopped", stopped, false)
 	wantOpen("beside one that is stopped", left, true)
+	if err := f.SetNote(t.Context(), "a", "1"); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("SetNote of a store that keeps none: %v, want ErrInvalid", err)
+	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}

@@ -37,6 +37,8 @@ func (p *plain) edit(x *store.Edit, r *store.EditResult) error {
 		change, right = p.pause(t, x)
 	case store.VerbSkip:
 		right = p.skip(t, x)
+	case store.VerbAlign:
+		right = p.align(t, x)
 	case store.VerbRescue:
 		right = p.rescue(t, x)
 	case store.VerbBury:
@@ -94,7 +96,7 @@ func (p *plain) move(t *plainTask, x *store.Edit) (change bool, right error) {
 		i := slices.IndexFunc(t.runs, func(r *plainRun) bool { return r.State == store.Pending && !r.Extra && !r.Final })
 		t.runs = slices.Delete(slices.Clone(t.runs), i, i+1)
 	}
-	t.next = next
+	t.next, t.moved = next, t.spec.Recurring
 	return true, nil
 }
 
@@ -118,7 +120,7 @@ func (p *plain) pause(t *plainTask, x *store.Edit) (change bool, right error) {
 		case x.Missed > 0:
 			t.last = max(t.last, through)
 		}
-		t.next = next
+		t.next, t.moved = next, false
 	}
 	t.paused = 0
 	return true, nil
@@ -151,7 +153,20 @@ func (p *plain) skip(t *plainTask, x *store.Edit) (right error) {
 	if t.next.None() || t.next.For != x.For || t.generation != x.Generation {
 		return store.ErrChanged
 	}
-	t.next, t.last = x.When.Resolve(p.now), max(t.last, x.For, x.Through)
+	t.next, t.moved, t.last = x.When.Resolve(p.now), false, max(t.last, x.For, x.Through)
+	return nil
+}
+
+// align sets what is next to where its schedule has it now, but for what was moved.
+func (p *plain) align(t *plainTask, x *store.Edit) (right error) {
+	next := x.When.Resolve(p.now)
+	switch {
+	case t.next.None() || t.next.For != x.For || t.generation != x.Generation || t.moved || !t.spec.Recurring:
+		return store.ErrChanged
+	case next.For <= t.last:
+		return store.ErrInvalid
+	}
+	t.next = next
 	return nil
 }
 
@@ -198,7 +213,7 @@ func (p *plain) bury(t *plainTask, x *store.Edit) (right error) {
 			return store.ErrInvalid
 		}
 		r = &plainRun{Run: store.Run{Generation: t.generation, For: t.next.For, Due: t.next.Due}}
-		t.next, t.last = next, max(t.last, x.For)
+		t.next, t.moved, t.last = next, false, max(t.last, x.For)
 	}
 	p.die(x.Key, t, r)
 	p.over(t, x, r)

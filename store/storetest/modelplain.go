@@ -36,6 +36,7 @@ type plainTask struct {
 	generation      int64
 	accepted, first store.Instant
 	next            store.Occurrence
+	moved           bool
 	last            store.Instant
 	starts          int64
 	paused          store.Instant
@@ -61,7 +62,7 @@ func (t *plainTask) task(k store.Key) *store.Task {
 		return nil
 	}
 	n := &store.Task{
-		Key: k, Spec: t.spec, Generation: t.generation, AcceptedAt: t.accepted, Next: t.next, Last: t.last, Starts: t.starts,
+		Key: k, Spec: t.spec, Generation: t.generation, AcceptedAt: t.accepted, Next: t.next, Moved: t.moved && !t.next.None(), Last: t.last, Starts: t.starts,
 		PausedAt: t.paused, Ended: t.ended,
 	}
 	for _, r := range t.runs {
@@ -239,7 +240,7 @@ func (p *plain) put(x *store.Put, r *store.PutResult) error {
 		}
 		return nil
 	}
-	n := &plainTask{spec: x.Spec, accepted: p.now, first: first, next: next}
+	n := &plainTask{spec: x.Spec, accepted: p.now, first: first, next: next, moved: x.Recurring && next != x.When.Resolve(p.now)}
 	if old := p.tasks[x.Key]; old != nil {
 		n.runs = old.runs
 		p.known[x.Key] = p.known[x.Key] || !old.next.None() || len(old.runs) > 0
@@ -389,7 +390,7 @@ func (p *plain) claim(x *store.Claim, r *store.ClaimResult) error {
 		}
 		run = &plainRun{Run: store.Run{Generation: t.generation, For: as.For, Due: as.Due, Missed: x.Missed}}
 		t.runs = append(t.runs, run)
-		t.next, t.last, t.starts = x.Next, max(t.last, as.For), t.starts+1
+		t.next, t.moved, t.last, t.starts = x.Next, false, max(t.last, as.For, x.Through), t.starts+1
 		p.known[x.Key] = p.known[x.Key] || x.Missed > 0
 	}
 	return p.begin(x, r, run)
@@ -416,7 +417,7 @@ func (p *plain) follow(t *plainTask, next store.When) {
 	if !t.spec.Recurring || !t.next.None() || next.None() {
 		return
 	}
-	t.next = next.Resolve(p.now)
+	t.next, t.moved = next.Resolve(p.now), false
 	t.next.For = max(t.next.For, t.last+1)
 }
 

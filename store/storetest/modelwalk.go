@@ -68,6 +68,10 @@ func (m *modelWalk) claims() {
 		if m.seldom("fold", 4) {
 			last = c.For.Add(draw(m, "as", 0, 2*period))
 			c.As, c.Missed = occ(last), 2
+			if m.seldom("through", 3) {
+				last = last.Add(period)
+				c.Through = last
+			}
 		}
 		if t := m.plain.tasks[c.Key]; t != nil && t.spec.Recurring && !m.seldom("last", 4) {
 			c.Next = store.Occurrence{For: last.Add(period), Due: last.Add(period + draw(m, "jitter", 0, time.Second))}
@@ -136,7 +140,7 @@ func (m *modelWalk) edits() {
 }
 
 func (m *modelWalk) drawEdit() store.Edit {
-	x := store.Edit{Verb: store.Verb(rapid.IntRange(int(store.VerbMove), int(store.VerbStop)).Draw(m.rt, "verb"))}
+	x := store.Edit{Verb: store.Verb(rapid.IntRange(int(store.VerbMove), int(store.VerbAlign)).Draw(m.rt, "verb"))}
 	id := m.id()
 	x.Key, x.Generation, x.For = id.Key, id.Generation, id.For
 	if m.seldom("if generation", 8) {
@@ -168,6 +172,8 @@ func (m *modelWalk) drawEdit() store.Edit {
 		if draw(m, "then", true, false) {
 			x.When = store.On(occ(x.Through.Add(period)))
 		}
+	case store.VerbAlign:
+		x.When = store.On(occ(x.For.Add(draw(m, "align", -time.Hour, -time.Second, 0, time.Hour))))
 	case store.VerbStop:
 		if l := m.lease(); draw(m, "an attempt", true, false) {
 			x.Key, x.Generation, x.For = l.id.Key, l.id.Generation, l.id.For

@@ -346,7 +346,7 @@ func (x *script) edit1(verb string, r *scriptRow) store.Edit {
 		Key: r.key(), IfGeneration: r.gen("if-gen"), When: r.when(), Schedule: r.vals["schedule"], Reason: r.vals["why"],
 		Missed: r.number("missed"), Through: r.instant("through"),
 	}
-	for v := store.VerbMove; v <= store.VerbStop; v++ {
+	for v := store.VerbMove; v <= store.VerbAlign; v++ {
 		if v.String() == verb {
 			e.Verb = v
 		}
@@ -359,7 +359,7 @@ func (x *script) edit1(verb string, r *scriptRow) store.Edit {
 	}
 	id := store.RunID{Key: r.key()}
 	switch e.Verb {
-	case store.VerbSkip, store.VerbBury:
+	case store.VerbSkip, store.VerbBury, store.VerbAlign:
 		id = x.target(r, claimable)
 		e.State = store.Skipped
 		if r.has("expired") {

@@ -60,7 +60,7 @@ type Case struct {
 func Cases() []Case {
 	var all []Case
 	for _, part := range [][]Case{
-		putCases, conflictCases, onceCases, cancelCases, editCases, extraCases, buryCases, dueCases, claimCases, foldCases,
+		putCases, conflictCases, onceCases, cancelCases, editCases, alignCases, extraCases, buryCases, dueCases, claimCases, foldCases,
 		settleCases, listCases, historyCases, trimCases, rowCases, lifeCases, crashCases, raceCases,
 	} {
 		all = append(all, part...)

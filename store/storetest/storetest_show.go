@@ -17,6 +17,9 @@ func show(t *store.Task) string {
 	if !t.Next.None() {
 		fmt.Fprintf(&b, " next=%s", showOccurrence(t.Next))
 	}
+	if t.Moved {
+		b.WriteString(" moved")
+	}
 	if t.Last != 0 {
 		fmt.Fprintf(&b, " last=%v", t.Last)
 	}
