@@ -147,12 +147,16 @@ func (r *run) wakeDueLocked(now store.Instant) {
 		if e.seen == 0 {
 			e.seen = now
 		}
-		w.ready.put(e)
+		if len(e.task.Runs) > 0 {
+			w.first.put(e)
+		} else {
+			w.ready.put(e)
+		}
 	}
 	mono := r.mono()
 	for e := w.leases.top(); e != nil && e.lease <= mono; e = w.leases.top() {
 		w.leases.drop(e)
-		w.ready.put(e)
+		w.first.put(e)
 	}
 	el := r.c.eng.Elapsed()
 	for _, k := range r.c.kinds {
@@ -171,7 +175,10 @@ func (r *run) pickLocked(now store.Instant) []pick {
 	var picks []pick
 	w := &r.window
 	for len(picks) < picksMost {
-		e := w.ready.top()
+		e := w.first.top()
+		if e == nil {
+			e = w.ready.top()
+		}
 		if e == nil {
 			break
 		}
@@ -181,7 +188,12 @@ func (r *run) pickLocked(now store.Instant) []pick {
 		}
 		st := r.planLocked(e, now)
 		if st.kind == stepIdle || st.kind == stepWait {
-			r.placeLocked(e)
+			r.placeAtLocked(e, now) // by a later one it might be due, and come back here for ever
+			continue
+		}
+		if st.kind == stepClaim && e.early != 0 { // it waits for its turn
+			w.first.drop(e)
+			w.ready.put(e)
 			continue
 		}
 		pk := pick{e: e, st: st, seen: e.seen}
@@ -221,7 +233,7 @@ func (r *run) nextLocked() store.Instant {
 
 // pokeLocked wakes the loop if what was just noted is for it.
 func (r *run) pokeLocked() {
-	if r.window.ready.len() > 0 || len(r.refetch) > 0 || len(r.behind) > 0 || r.hinted != store.Never || r.nextLocked() < r.armedAt {
+	if r.window.first.len() > 0 || r.window.ready.len() > 0 || len(r.refetch) > 0 || len(r.behind) > 0 || r.hinted != store.Never || r.nextLocked() < r.armedAt {
 		r.poke()
 	}
 }

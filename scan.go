@@ -41,7 +41,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 // strangeLocked says that nothing known is due as early as a hint says, so that somebody else wrote it.
 func (r *run) strangeLocked(at store.Instant) bool {
 	e := r.window.waiting.top()
-	return len(r.c.writing) == 0 && r.window.ready.len() == 0 && (e == nil || e.wait > at)
+	return len(r.c.writing) == 0 && r.window.first.len() == 0 && r.window.ready.len() == 0 && (e == nil || e.wait > at)
 }
 
 // hint notes that something may be due that is not known.

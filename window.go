@@ -19,7 +19,7 @@ type entry struct {
 	busy  bool          // the loop is writing it
 	kept  bool          // its next occurrence waits for the retry of an earlier run: it takes no room
 
-	timed, leased, queued, gated int // places in the piles
+	timed, leased, queued, early, gated int // places in the piles
 	gate                         *gate
 }
 
@@ -44,6 +44,7 @@ func before(a, b *entry) bool {
 	return x.Generation < y.Generation
 }
 
+func byHaste() pile { return pile{less: before, place: func(e *entry) *int { return &e.early }} }
 func byOrder() pile { return pile{less: before, place: func(e *entry) *int { return &e.queued }} }
 func byGate() pile  { return pile{less: before, place: func(e *entry) *int { return &e.gated }} }
 
@@ -60,6 +61,7 @@ type window struct {
 	entries map[store.Key]*entry
 	waiting pile // for an instant
 	leases  pile // for the end of somebody else's lease
+	first   pile // to be looked at first, because there may be something to do that takes no worker
 	ready   pile // to be looked at
 	after   store.Cursor
 	pinned  int // entries that take no room: those with attempts under way, and those kept
@@ -72,7 +74,7 @@ type window struct {
 
 func (w *window) init() {
 	w.entries = map[store.Key]*entry{}
-	w.waiting, w.leases, w.ready = byTime(), byLease(), byOrder()
+	w.waiting, w.leases, w.first, w.ready = byTime(), byLease(), byHaste(), byOrder()
 	w.after = store.Cursor{At: store.Over}
 }
 
@@ -157,13 +159,14 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 }
 
 // placeLocked puts an entry where it belongs by what is known of it.
-func (r *run) placeLocked(e *entry) {
+func (r *run) placeLocked(e *entry) { r.placeAtLocked(e, r.c.now()) }
+
+func (r *run) placeAtLocked(e *entry, now store.Instant) {
 	w := &r.window
 	r.takeOutLocked(e)
 	if e.busy || r.c.writing[e.task.Key] != nil {
 		return // it is placed when the write has ended
 	}
-	now := r.c.now()
 	st := r.planLocked(e, now)
 	if st.lease != store.Never {
 		e.lease = st.lease
@@ -179,7 +182,11 @@ func (r *run) placeLocked(e *entry) {
 		if e.seen == 0 {
 			e.seen = now
 		}
-		w.ready.put(e)
+		if st.kind == stepClaim {
+			w.ready.put(e)
+		} else {
+			w.first.put(e)
+		}
 	case stepWait:
 		e.seen = 0
 		if st.at > now.Add(ahead) && e.live == 0 && st.lease == store.Never && r.forgetLocked(e, now, st.at) {
@@ -224,6 +231,7 @@ func (r *run) takeOutLocked(e *entry) {
 	}
 	w.waiting.drop(e)
 	w.leases.drop(e)
+	w.first.drop(e)
 	w.ready.drop(e)
 	if e.gate != nil {
 		e.gate.waiting.drop(e)
