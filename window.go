@@ -20,7 +20,7 @@ type entry struct {
 	kept  bool          // its next occurrence waits for the retry of an earlier run: it takes no room
 
 	timed, leased, queued, early, gated int // places in the piles
-	gate                         *gate
+	gate                                *gate
 }
 
 // The piles.
