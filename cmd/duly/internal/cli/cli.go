@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // where the system has no zone data
@@ -89,7 +90,9 @@ func newRoot(s *session) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	add(groupPut, putting(s)...)
 	add(groupLook, newNext(s.Now))
+	add(groupSteer, newRun(s), newMove(s))
 	root.AddCommand(newVersion())
 	return root
 }
@@ -100,9 +103,16 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	e := &usageError{what: fmt.Sprintf("%q is no command", args[0]), hint: "duly help lists them"}
-	cmd.SuggestionsMinimumDistance = 2
-	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
-		e.hint = "did you mean duly " + strings.Join(meant, " or duly ") + "?"
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if i := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, args[0]) }); i >= 0 {
+		e.hint = "did you mean duly " + names[i] + "?"
+	} else if name, ok := closest(args[0], names); ok {
+		e.hint = "did you mean duly " + name + "?"
 	} else if strings.ContainsAny(args[0], " *@") {
 		e.hint = "to see when an expression fires: duly next '" + args[0] + "'"
 	}

@@ -70,6 +70,9 @@ func (s *session) explain(err error) (text string, status int) {
 		}
 		return "duly: " + clean(f.what) + "\n" + hintLine(f.hint), f.status
 	}
+	if f, ok := s.explainDaemon(err); ok {
+		return s.explain(f)
+	}
 	for _, row := range statuses {
 		if errors.Is(err, row.err) {
 			return s.explain(&failure{row.status, err.Error(), row.hint})

@@ -71,9 +71,6 @@ func (s *session) or(flag, variable string) string {
 	return s.getenv(variable)
 }
 
-// here returns the instant in the zone of whoever looks.
-func (s *session) here(t time.Time) time.Time { return t.In(s.Local) }
-
 // untilInterrupt returns a context that ends when the user presses Ctrl-C, and what gives the key its old meaning back: what
 // follows and what waits ends well then, and says so by its status.
 func untilInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -117,9 +114,8 @@ func (s *session) confirm(what string, yes bool) error {
 
 // quoteArg is a word as a shell reads it.
 func quoteArg(word string) string {
-	if word != "" && strings.IndexFunc(word, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_@%+=:,./-", r))
-	}) < 0 {
+	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
+	if word != "" && strings.Trim(word, safe) == "" {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
