@@ -136,6 +136,9 @@ type wish struct {
 	all           int
 	window, grace time.Duration // 0 is the default
 	resumeMissed  bool
+	stopOnError   bool
+	within        time.Duration // 0 is for ever
+	timeout       time.Duration // 0 is none
 }
 
 func (w *wish) allow() bool { return w.overlap == "allow" }
@@ -154,8 +157,8 @@ func (d dice) wish(now time.Time) *wish {
 	} else {
 		w.s = d.once(now)
 		if d.one(6) {
-			within := d.span(100*time.Millisecond, 20*time.Second)
-			opt("within "+within.String(), duly.StartWithin(within))
+			w.within = d.span(100*time.Millisecond, 20*time.Second)
+			opt("within "+w.within.String(), duly.StartWithin(w.within))
 		}
 	}
 	if d.one(3) {
@@ -165,8 +168,8 @@ func (d dice) wish(now time.Time) *wish {
 		opt("backoff 1ms", duly.Retry(duly.RetryPolicy{Backoff: time.Millisecond, MaxBackoff: time.Millisecond}))
 	}
 	if d.one(5) {
-		limit := d.span(200*time.Millisecond, 10*time.Second)
-		opt("timeout "+limit.String(), duly.Timeout(limit))
+		w.timeout = d.span(200*time.Millisecond, 10*time.Second)
+		opt("timeout "+w.timeout.String(), duly.Timeout(w.timeout))
 	}
 	if d.one(10) {
 		w.once = true
@@ -286,6 +289,7 @@ func (d dice) recurringOptions(opt func(string, duly.PutOption), w *wish) {
 		opt("grace "+w.grace.String(), duly.Grace(w.grace))
 	}
 	if d.one(8) {
+		w.stopOnError = true
 		opt("stop on error", duly.OnError(duly.Stop))
 	}
 	if d.one(4) {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store"
 )
@@ -54,15 +53,35 @@ func (r *recorder) accepted(l *line, p *store.Put, t *store.Task) {
 
 func (r *recorder) cancel(n *name, x *store.Cancel, res *store.CancelResult) (*store.Task, bool) {
 	r.w.log("cancel %v: %v %v", x.Key, res.Outcome, res.Err)
+	if r.call.told != nil {
+		*r.call.told = res.Outcome
+	}
 	if res.Err != nil || res.Outcome != store.CancelCancelled && res.Outcome != store.CancelRunning {
 		return nil, false
 	}
+	r.cancelled(n.task, x, res)
 	n.barred = r.greatest
 	n.mayForget()
 	if n.line != nil {
 		n.line.over = "cancelled"
 	}
 	return res.Task, true
+}
+
+// cancelled judges the answer: of a claim and a cancel one has won (contract E1).
+func (r *recorder) cancelled(old *store.Task, x *store.Cancel, res *store.CancelResult) {
+	runs := false // what the cancel was for
+	for i := range old.Runs {
+		rn := &old.Runs[i]
+		runs = runs || rn.State == store.Running && !rn.Final
+	}
+	won := old.Recurring || !old.Next.None() || !runs
+	if old.Ended {
+		won = old.Running() == 0
+	}
+	if got := res.Outcome == store.CancelCancelled; got != won {
+		r.w.bad("cancel %v is answered %v: %s", x.Key, res.Outcome, showTask(old))
+	}
 }
 
 func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.Task, bool) {
@@ -129,54 +148,6 @@ func (r *recorder) edit(n *name, x *store.Edit, res *store.EditResult) (*store.T
 	return res.Task, true
 }
 
-// rescue judges the taking of a run from its holder.
-func (r *recorder) rescue(old *store.Task, x *store.Edit) {
-	a := r.attempts[x.Fence]
-	if a == nil {
-		r.w.bad("%v fence %d is rescued and was never claimed", x.Key, x.Fence)
-		return
-	}
-	a.rescued = true
-	r.runOf(a.id).lost++
-	r.budget(old, x, old.Run(x.Generation, x.For))
-	switch {
-	case a.p == r.call.p && a.ctx != nil && a.ctx.Err() == nil:
-		r.w.bad("%v fence %d is rescued from %s by itself, and its handler goes on", a.id, a.fence, a.p.owner)
-	case !a.p.gone() && r.w.troubleUntil() < a.claimed:
-		r.w.bad("%v fence %d is rescued from %s, which is well: handler ended %t", a.id, a.fence, a.p.owner, a.ended)
-	}
-}
-
-// budget judges what becomes of a run that was lost (contract D5): from duly.MaxLost on it is dead, but while there is another that may
-// have ended the process.
-func (r *recorder) budget(old *store.Task, x *store.Edit, run *store.Run) {
-	lost, want := int(run.Lost)+1, store.Pending
-	switch w := r.w.wishOf(old); {
-	case run.Generation != old.Generation && !run.Extra: // of a task that was replaced, whose wish is not known
-		return
-	case w.once, lost >= mostLost, lost >= duly.MaxLost && (run.Lease != store.Over || !r.fresh):
-		want = store.Dead
-	}
-	if x.State != want {
-		r.w.bad("%v for %v is %v after it was lost %d times, want %v; fresh %t, %s", x.Key, show(x.For), x.State, lost, want, r.fresh, r.w.wishOf(old).text)
-	}
-}
-
-// crashed notes whether what ran when the process of an embedded store died had all been lost before.
-func (r *recorder) crashed() {
-	r.fresh = false
-	for _, n := range r.names {
-		if n.task == nil {
-			continue
-		}
-		for i := range n.task.Runs {
-			if rn := &n.task.Runs[i]; rn.State == store.Running && rn.Lost == 0 {
-				r.fresh = true
-			}
-		}
-	}
-}
-
 // passed holds what is skipped, from one nominal instant through another, to the schedule: as many as it says, and none that
 // are left out.
 func (r *recorder) passed(t *store.Task, from, through store.Instant, next store.When, n int64, how string) {
@@ -219,7 +190,7 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 	r.w.log("claim %v for %v missed %d by %s: %s", x.Key, show(run.For), x.Missed, x.Owner, showTask(t))
 	wish := r.w.wishOf(t)
 	a := &attempt{
-		id: res.RunID, fence: res.Fence, p: r.w.processOf(x.Owner), kind: t.Kind, allow: wish.allow(), claimed: r.w.now(), run: *run,
+		id: res.RunID, fence: res.Fence, p: r.w.processOf(x.Owner), kind: t.Kind, wish: wish, generation: t.Generation, claimed: r.w.now(), run: *run,
 	}
 	r.attempts[a.fence] = a
 	rn := r.runOf(a.id)
@@ -243,7 +214,10 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 	if counted := int(run.Attempt - run.Snoozed - run.Lost); counted > wish.attempts || wish.once && run.Attempt-run.Snoozed > 1 {
 		r.w.bad("%v has attempt %d (%d snoozed, %d lost): attempts %d, at most once %t", a.id, run.Attempt, run.Snoozed, run.Lost, wish.attempts, wish.once)
 	}
-	if run.Lost >= mostLost { // from duly.MaxLost on only beside what had never been lost
+	if w := wish.within; w > 0 && !t.Recurring && rn.claims == 1 && !rn.redriven && res.At > run.Due.Add(w) {
+		r.w.bad("%v was due at %v and is claimed at %v, not within %v", a.id, show(run.Due), show(res.At), w)
+	}
+	if run.Lost >= mostLost { // from maxLost on only beside what had never been lost
 		r.w.bad("%v begins after it was lost %d times", a.id, run.Lost)
 	}
 	if wish.times > 0 && t.Starts > int64(wish.times) {
@@ -255,9 +229,6 @@ func (r *recorder) claim(n *name, x *store.Claim, res *store.ClaimResult) (*stor
 	}
 	return t, true
 }
-
-// mostLost is how many losses make a run dead whatever ran beside it.
-const mostLost = 10
 
 // begins judges the first attempt at an occurrence.
 func (r *recorder) begins(n *name, old, t *store.Task, x *store.Claim, run *store.Run) {
@@ -291,80 +262,4 @@ func (r *recorder) begins(n *name, old, t *store.Task, x *store.Claim, run *stor
 		}
 	}
 	r.grid(old, old.Next.For, to, 1+x.Missed, "claimed")
-}
-
-func (r *recorder) settle(n *name, x *store.Settlement, res *store.SettleResult) (*store.Task, bool) {
-	a := r.attempts[x.Fence]
-	if res.Err != nil {
-		r.w.log("settle %v fence %d: %v", x.Key, x.Fence, res.Err)
-		return nil, false
-	}
-	r.w.log("settle %v fence %d, %v %v %s: %v, %s", x.Key, x.Fence, x.Verb, x.State, firstLine(x.Reason), res.State, showTask(res.Task))
-	rn := r.runOf(a.id)
-	if a.waits > 0 && res.State == store.Pending && (x.Verb == store.VerbRetry || a.outcome == "snoozed" && x.When != store.In(0, 0)) {
-		if run := res.Task.Run(x.Generation, x.For); run.Due != micros(res.At.Time().Add(a.waits)) {
-			r.w.bad("%v fence %d asked to wait for %v at %v and is due at %v", a.id, a.fence, a.waits, show(res.At), show(run.Due))
-		}
-	}
-	if a.settled || a.rescued {
-		r.w.bad("%v fence %d is settled and was settled or rescued before", a.id, a.fence)
-	}
-	a.settled = true
-	if x.Verb == store.VerbRelease {
-		if a.begun || a.answered || r.call.p != a.p {
-			r.w.bad("%v fence %d is given back by %s, and %s knows of it: begun %t", a.id, a.fence, r.call.p.owner, a.p.owner, a.begun)
-		}
-		return res.Task, true
-	}
-	if x.End {
-		n.line.over = "ended by an attempt"
-	}
-	outcome := "failed"
-	switch {
-	case x.Verb == store.VerbSettle && x.State == store.Done:
-		outcome = "done"
-	case x.Verb == store.VerbSnooze:
-		outcome = "snoozed"
-		rn.snoozed++
-	}
-	if !a.ended || a.outcome != outcome {
-		r.w.bad("%v fence %d is settled as %s, the handler has ended %t and said %q", a.id, a.fence, outcome, a.ended, a.outcome)
-	}
-	if res.State != store.Pending {
-		rn.ended = res.State
-	}
-	return res.Task, true
-}
-
-// toldToStop judges an attempt whose lease was over when another of its name began.
-func (r *recorder) toldToStop(o, next *attempt) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !o.ended && o.ctx.Err() == nil && !o.p.gone() && !o.p.isPaused() {
-		r.w.bad("%v fence %d began while the handler of fence %d went on and was not told to stop", next.id, next.fence, o.fence)
-	}
-}
-
-// begin notes that a handler was called, and judges it.
-func (r *recorder) begin(p *process, a *attempt, info *duly.AttemptInfo) {
-	switch {
-	case a.begun:
-		r.w.bad("%v fence %d begins twice", a.id, a.fence)
-	case a.p != p:
-		r.w.bad("%v fence %d was claimed by %s and begins at %s", a.id, a.fence, a.p.owner, p.owner)
-	}
-	a.begun = true
-	if got, want := [...]any{info.ScheduledFor, info.Due, info.Number, info.Lost, info.Missed, info.Extra}, [...]any{
-		a.run.For.Time(), a.run.Due.Time(), int(a.run.Attempt), int(a.run.Lost), a.run.Missed, a.run.Extra,
-	}; a.p == p && got != want {
-		r.w.bad("%v fence %d is told %v, want %v", a.id, a.fence, got, want)
-	}
-	if info.Started.Before(info.Due) {
-		r.w.bad("%v fence %d: started %v, due %v", a.id, a.fence, info.Started, info.Due)
-	}
-	for _, o := range r.attempts {
-		if o.id.Key == a.id.Key && o != a && o.p == p && o.begun && !o.ended && !a.allow && !o.allow && o.ctx.Err() == nil {
-			r.w.in(time.Millisecond, func() { r.toldToStop(o, a) }) // after a suspend all wakes at once, in any order
-		}
-	}
 }

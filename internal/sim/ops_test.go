@@ -130,10 +130,10 @@ func (w *world) op(ctx context.Context, d dice, p *process) {
 		return
 	case x < 54:
 		what = "cancel"
-		answer, err = p.s.Cancel(ctx, name)
+		answer, err = w.cancel(ctx, name, p.s.Cancel)
 	case x < 58:
 		what = "cancel running"
-		answer, err = p.s.CancelRunning(ctx, name)
+		answer, err = w.cancel(ctx, name, p.s.CancelRunning)
 	case x < 66:
 		what = "move"
 		to := schedule.After(d.span(0, time.Minute))
@@ -177,6 +177,18 @@ func (w *world) op(ctx context.Context, d dice, p *process) {
 	if err != nil {
 		w.expected(what, err)
 	}
+}
+
+// cancel cancels, and compares the answer with what took place.
+func (w *world) cancel(ctx context.Context, name string, do func(context.Context, string) (duly.Outcome, error)) (duly.Outcome, error) {
+	told := duly.Outcome(255)
+	got, err := do(context.WithValue(ctx, toldKey{}, &told), name)
+	w.rec.mu.Lock()
+	defer w.rec.mu.Unlock()
+	if err == nil && got != told {
+		w.bad("cancel of %s is answered %v, and it was %v", name, got, told)
+	}
+	return got, err
 }
 
 // look reads what can be read.

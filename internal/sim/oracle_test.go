@@ -97,7 +97,7 @@ type choice struct {
 	why        string
 	ran, taken int
 	kept       []store.Instant // and then these, one by one
-	by         *process        // that was found by this process; nil: by whoever does it
+	doubt      bool            // whoever does it may see it otherwise
 }
 
 func (c choice) String() string {
@@ -137,14 +137,11 @@ func (r *recorder) chosen(n *name, old *store.Task, d deed, fence int64) {
 				some = append(some, c)
 				continue
 			}
-			if c.by == nil {
-				c.by = r.call.p
-			}
 			switch {
 			case right == nil:
 				right = &c
 			case !slices.Equal(right.kept, c.kept): // it is not known which it was
-				if right.by = nil; len(c.kept) > len(right.kept) {
+				if right.doubt = true; len(c.kept) > len(right.kept) {
 					right.kept = c.kept
 				}
 			}
@@ -155,10 +152,10 @@ func (r *recorder) chosen(n *name, old *store.Task, d deed, fence int64) {
 			old.Schedule, show(old.Last), r.w.wishOf(old).text, r.call.seen, show(d.ran), d.n, show(d.next), d.why, some, n.memory(r.call.p))
 		return
 	}
-	if right.by != r.call.p {
-		right.by = nil
+	n.series = series{at: right.kept, fence: fence}
+	if !right.doubt {
+		n.series.by = r.call.p
 	}
-	n.series = series{at: right.kept, by: right.by, fence: fence}
 }
 
 // is says whether the choice is what was done.
@@ -180,7 +177,7 @@ func (r *recorder) choices(n *name, l *listing) (some []choice) {
 	}
 	m := n.minds[r.call.p]
 	if i := slices.Index(n.series.at, l.at[0]); i >= 0 { // it is one of those that run one by one
-		some = append(some, choice{taken: 1, kept: n.series.at[i+1:], by: n.series.by})
+		some = append(some, choice{taken: 1, kept: n.series.at[i+1:], doubt: n.series.by != r.call.p})
 		if n.series.sure && n.series.by == r.call.p {
 			return some
 		}

@@ -208,6 +208,9 @@ func (p *process) handle(ctx context.Context, at *duly.Attempt[[]byte]) error {
 	if errors.Is(cause, duly.ErrLeaseLost) && !p.gone() && !p.isPaused() && w.troubleUntil() < a.claimed {
 		w.bad("%v fence %d has lost its lease, and nothing was amiss", a.id, a.fence)
 	}
+	if limit := time.Duration(w.now() - a.begunAt); a.wish.timeout > 0 && limit > a.wish.timeout+time.Millisecond && ctx.Err() == nil && !p.gone() && w.troubleUntil() < a.claimed {
+		w.bad("%v fence %d has run for %v, and was to be stopped after %v", a.id, a.fence, limit, a.wish.timeout)
+	}
 	cause = nil
 	if err != nil && ctx.Err() != nil {
 		cause = context.Cause(ctx)
@@ -230,7 +233,7 @@ func (p *process) enter(ctx context.Context, at *duly.Attempt[[]byte]) *attempt 
 	a := r.attempts[at.Fence]
 	if a == nil {
 		p.w.bad("%s fence %d begins and was not claimed", at.Name, at.Fence)
-		a = &attempt{p: p}
+		a = &attempt{p: p, wish: &wish{}}
 	}
 	p.w.log("%s: the handler of %v fence %d begins, attempt %d", p.owner, a.id, a.fence, at.Number)
 	a.ctx = ctx
@@ -272,13 +275,13 @@ var (
 	errSnooze = errors.New("a snooze")
 )
 
-// waits notes for how long a handler wants its run to wait.
-func (p *process) waits(at *duly.Attempt[[]byte], d time.Duration) {
+// noteOf notes something of an attempt.
+func (p *process) noteOf(at *duly.Attempt[[]byte], what func(a *attempt)) {
 	r := p.w.rec
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if a := r.attempts[at.Fence]; a != nil {
-		a.waits = d
+		what(a)
 	}
 }
 
@@ -300,13 +303,14 @@ func (p *process) act(ctx context.Context, at *duly.Attempt[[]byte]) error {
 		w.hit("error")
 		w.sleep(long/4, ctx.Done(), p.dead, w.healed)
 		in := d.fine(0, 5*time.Second)
-		p.waits(at, in)
+		p.noteOf(at, func(a *attempt) { a.waits = in })
 		return duly.RetryAfter(in, errFailed)
 	case 2:
 		w.hit("error")
 		return errFailed
 	case 3:
 		w.hit("permanent")
+		p.noteOf(at, func(a *attempt) { a.permanent = true })
 		return duly.Permanent(errFailed)
 	case 4:
 		w.hit("panic")
@@ -317,7 +321,7 @@ func (p *process) act(ctx context.Context, at *duly.Attempt[[]byte]) error {
 	case 6:
 		w.hit("snooze")
 		in := d.fine(0, 10*time.Second)
-		p.waits(at, in)
+		p.noteOf(at, func(a *attempt) { a.waits = in })
 		return errors.Join(duly.Snooze(in), errSnooze)
 	case 7:
 		w.hit("hanging handler")

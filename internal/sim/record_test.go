@@ -56,30 +56,36 @@ type line struct {
 
 // A runOf is what is known of a run.
 type runOf struct {
-	claims, lost, snoozed int
-	redriven, moved       bool
-	ended                 store.State
+	claims, lost, snoozed, released int
+	redriven, moved                 bool
+	ended                           store.State
 }
 
 // An attempt is one that was claimed.
 type attempt struct {
-	id       store.RunID
-	fence    int64
-	p        *process
-	kind     string
-	allow    bool
-	claimed  int64 // boot time
-	run      store.Run
-	answered bool // the process has heard of it
-	begun    bool
-	ended    bool
-	endedAt  int64
-	outcome  string        // what the handler returned
-	waits    time.Duration // for how long it wants to wait
-	settled  bool
-	rescued  bool
-	ctx      context.Context //nolint:containedctx // the handler's
+	id         store.RunID
+	fence      int64
+	p          *process
+	kind       string
+	wish       *wish // of the task when it was claimed
+	generation int64 // its
+	claimed    int64 // boot time
+	run        store.Run
+	answered   bool // the process has heard of it
+	begun      bool
+	begunAt    int64 // boot time
+	ended      bool
+	endedAt    int64
+	outcome    string        // what the handler returned
+	waits      time.Duration // for how long it wants to wait
+	permanent  bool
+	settled    bool
+	rescued    bool
+	ctx        context.Context //nolint:containedctx // the handler's
 }
+
+// wishIsOf says that a task is still as it was when the attempt was claimed.
+func (a *attempt) wishIsOf(t *store.Task) bool { return a.generation == t.Generation }
 
 func newRecorder(w *world, s *memory.Store) *recorder {
 	return &recorder{
@@ -107,10 +113,14 @@ func (r *recorder) scheduleOf(t *store.Task) schedule.Schedule {
 // A call is what is known of whoever makes a call to the store.
 type call struct {
 	p    *process
-	seen []store.Instant // what the wall clock may have shown when it was decided upon
+	seen []store.Instant      // what the wall clock may have shown when it was decided upon
+	told *store.CancelOutcome // of a cancel: where the answer is noted
 }
 
-type callKey struct{}
+type (
+	callKey struct{}
+	toldKey struct{}
+)
 
 func (r *recorder) nameOf(k store.Key) *name {
 	n := r.names[k]

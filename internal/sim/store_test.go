@@ -148,7 +148,8 @@ func (h *handle) decided(ctx context.Context, loop, first bool) (_ context.Conte
 		}
 		p.looked = seen
 	}
-	return context.WithValue(ctx, callKey{}, call{p: p, seen: seen}), func() {
+	told, _ := ctx.Value(toldKey{}).(*store.CancelOutcome)
+	return context.WithValue(ctx, callKey{}, call{p: p, seen: seen, told: told}), func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.lookedAt = h.w.now()
