@@ -28,6 +28,9 @@ const (
 	batchBytes = 4 << 20 // as are no more than about so many
 )
 
+// errLines says that a batch has more lines than it may. It has no text of its own.
+var errLines = errors.New("")
+
 // A batch is a POST /v1/tasks:batch.
 type batch struct {
 	*stream
@@ -61,8 +64,10 @@ func (c *call) batch() error {
 	for {
 		text, err := b.next()
 		switch {
+		case errors.Is(err, errLines):
+			b.refuse("", err)
 		case err != nil && !errors.Is(err, io.EOF):
-			b.add(line{entry: Entry{Error: problemOf(err)}})
+			b.cut(err)
 		case len(text) > 0:
 			b.take(text)
 		}
@@ -97,12 +102,14 @@ func (b *batch) next() ([]byte, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil && !errors.Is(err, io.EOF):
-			return nil, wrong("body", "cut off ("+err.Error()+")", "a whole one")
+			return nil, err
 		}
 		text = bytes.TrimSpace(text)
 		if len(text) > 0 || long {
 			if b.lines++; b.lines > b.o.MaxBatch {
-				return nil, &mistake{class: ErrTooLarge, field: "body", value: "longer", want: "at most " + strconv.Itoa(b.o.MaxBatch) + " lines"}
+				return nil, fmt.Errorf("%w%w", errLines, &mistake{
+					class: ErrTooLarge, field: "body", value: "longer", want: "at most " + strconv.Itoa(b.o.MaxBatch) + " lines",
+				})
 			}
 		}
 		if long {
@@ -148,6 +155,16 @@ func (b *batch) take(text []byte) {
 	b.kinds[d.name] = d.kind
 	b.size += len(text)
 	b.add(line{d: d})
+}
+
+// cut refuses what was not put when the body was cut off. The request's context has ended with it.
+func (b *batch) cut(err error) {
+	for i := range b.chunk {
+		if l := &b.chunk[i]; l.d != nil {
+			*l = line{entry: Entry{Name: l.d.name, Error: problemOf(&mistake{class: ErrUnavailable, why: "the body was cut off before this was put"})}}
+		}
+	}
+	b.add(line{entry: Entry{Error: problemOf(wrong("body", "cut off ("+err.Error()+")", "a whole one"))}})
 }
 
 func (b *batch) add(l line) { b.chunk = append(b.chunk, l) }

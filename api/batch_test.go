@@ -29,7 +29,7 @@ func (a *answer) entries() (all []api.Entry) {
 
 // Ten thousand lines, some of which can't be right: each has its answer in its place, and what is right is there.
 func TestBatch_TenThousand(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		const n = 10_000
 		var body strings.Builder
 		bad := map[int]string{}
@@ -78,7 +78,7 @@ func TestBatch_Lines(t *testing.T) {
 		}
 		return nil
 	}}
-	bubble(t, o, func(e *env) {
+	bubble(t, o, func(t *testing.T, e *env) {
 		batch := func(body string) []api.Entry {
 			t.Helper()
 			return e.do("POST", "/v1/tasks:batch", body, ndjson).want(http.StatusOK).entries()

@@ -33,8 +33,8 @@ type env struct {
 }
 
 // bubble runs a test in an env. What the options leave open allows all.
-func bubble(t *testing.T, o api.Options, test func(e *env)) {
-	synctest.Test(t, func(t *testing.T) { test(newEnv(t, o)) })
+func bubble(t *testing.T, o api.Options, test func(t *testing.T, e *env)) {
+	synctest.Test(t, func(t *testing.T) { test(t, newEnv(t, o)) })
 }
 
 func newEnv(t *testing.T, o api.Options) *env {

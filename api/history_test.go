@@ -13,7 +13,7 @@ import (
 )
 
 func TestHistory(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		e.work(func(context.Context, *duly.Attempt[[]byte]) error { return errors.New("no such address") })
 		e.do("PUT", "/v1/tasks/a", `{"kind": "mail", "in": "1s", "attempts": 3}`).want(http.StatusCreated)
 		e.do("PUT", "/v1/tasks/b?namespace=ns", `{"kind": "done", "every": "1m"}`).want(http.StatusCreated)

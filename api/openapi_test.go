@@ -164,7 +164,7 @@ func (a *answer) documented(d document, method, escaped string) {
 
 // Every address that there is says which methods it takes, and the document has exactly these.
 func TestOpenAPI_HasTheRoutes(t *testing.T) {
-	bubble(t, api.Options{Version: "1.2.3", Prefix: "/duly"}, func(e *env) {
+	bubble(t, api.Options{Version: "1.2.3", Prefix: "/duly"}, func(t *testing.T, e *env) {
 		var doc document
 		if err := json.Unmarshal([]byte(e.raw("GET", "/duly/openapi.json", "").want(http.StatusOK).body), &doc.dict); err != nil {
 			t.Fatal(err)
@@ -199,7 +199,7 @@ func TestOpenAPI_HasTheRoutes(t *testing.T) {
 
 // What the document says of parameters is what is taken: each of them, and no other.
 func TestOpenAPI_HasTheParameters(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		doc := documentOf(t, e)
 		values := map[string]string{"integer": "1", "boolean": "true"}
 		for path, item := range doc.dict["paths"].(dict) {
@@ -235,7 +235,7 @@ func TestOpenAPI_HasTheParameters(t *testing.T) {
 
 // The fields of a schema are those that a Go value of its type is written with, and read from.
 func TestOpenAPI_HasTheTypes(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		doc := documentOf(t, e)
 		schemas, _ := doc.at(doc.dict, "components", "schemas").(dict)
 		types := []any{
@@ -325,7 +325,7 @@ func fill(v reflect.Value) {
 
 // The examples of the document and of docs/http-api.md are as their schemas say, and are taken.
 func TestOpenAPI_Examples(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		doc := documentOf(t, e)
 		examples := 0
 		for path, item := range doc.dict["paths"].(dict) {
@@ -360,7 +360,7 @@ func TestOpenAPI_GuideShowsWhatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		doc := documentOf(t, e)
 		for path, item := range doc.dict["paths"].(dict) {
 			for method := range item.(dict) {

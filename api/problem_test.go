@@ -117,7 +117,7 @@ func TestProblem_IsDescribed(t *testing.T) {
 }
 
 func TestProblem_OfRequests(t *testing.T) {
-	bubble(t, api.Options{Commands: true, Callbacks: true, MaxBody: 300}, func(e *env) {
+	bubble(t, api.Options{Commands: true, Callbacks: true, MaxBody: 300}, func(t *testing.T, e *env) {
 		put := func(spec string) *answer { return e.do("PUT", "/v1/tasks/a", spec) }
 		e.do("GET", "/", "").want(404).problem("no-route", "path")
 		e.do("GET", "/v2/tasks", "").problem("no-route", "path")
@@ -129,7 +129,7 @@ func TestProblem_OfRequests(t *testing.T) {
 		e.do("GET", "/v1/tasks/a/attempts", "").problem("no-output", "")
 		e.do("GET", "/v1/tasks/a/output", "").problem("no-output", "")
 
-		put(`{"kind": "k", "in": "1s", "payload": "` + strings.Repeat("x", 300) + `"}`).want(413).problem("too-large", "body")
+		put(`{"kind": "k", "in": "1s", "payload": "`+strings.Repeat("x", 300)+`"}`).want(413).problem("too-large", "body")
 		for _, media := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=latin1", "/"} {
 			e.do("PUT", "/v1/tasks/a", `{"kind": "k", "in": "1s"}`, "Content-Type: "+media).want(415).problem("media-type", "Content-Type")
 		}
@@ -160,7 +160,7 @@ func TestProblem_OfAStoreThatFails(t *testing.T) {
 		{store.ErrUnknown, "unknown"},
 		{errors.New("swordfish"), "internal"},
 	} {
-		bubble(t, api.Options{}, func(e *env) {
+		bubble(t, api.Options{}, func(t *testing.T, e *env) {
 			e.fails(c.err)
 			a := e.do("PUT", "/v1/tasks/a", `{"kind": "k", "in": "1s"}`)
 			a.problem(c.slug, "")

@@ -110,7 +110,7 @@ var badSpecs = []struct{ spec, field string }{
 }
 
 func TestSpec_Refused(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		for _, c := range badSpecs {
 			a := e.do("PUT", "/v1/tasks/a", c.spec, "Content-Type: application/json")
 			if a.want(http.StatusBadRequest).problem("invalid", c.field).Value == "" && c.field != "" {
@@ -124,7 +124,7 @@ func TestSpec_Refused(t *testing.T) {
 
 // The API's half of requirement F15: a length of time says its unit and an instant its zone, everywhere.
 func TestStronglyTyped(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		base := map[string]string{
 			"in": `{"kind": "k"%s}`, "every": `{"kind": "k"%s}`, "grace": `{"kind": "k", "every": "1h"%s}`,
 			"command.grace": `{"command": {"args": ["x"]%s}, "in": "1s"}`,
@@ -167,7 +167,7 @@ func TestStronglyTyped(t *testing.T) {
 }
 
 func TestSpec_When(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		now := time.Now().UTC() // the bubble's midnight
 		for _, c := range []struct {
 			when, schedule string
@@ -193,7 +193,7 @@ func TestSpec_When(t *testing.T) {
 }
 
 func TestSpec_Policy(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		const policy = `"attempts":5,"backoff":"2s","max_backoff":"10s","max_elapsed":"1h0m0s","overlap":"buffer-many:3","catch_up":"all:7",` +
 			`"window":"2h0m0s","grace":"1m0s","timeout":"10s","at_most_once":true,"stop_on_error":true,"resume_missed":true`
 		a := e.do("PUT", "/v1/tasks/a", `{"kind":"k","every":"1h","priority":-3,"key":"x","key_limit":2,`+policy+`}`)
@@ -216,7 +216,7 @@ func TestSpec_Defaults(t *testing.T) {
 		}
 		return []duly.PutOption{duly.Retry(duly.RetryPolicy{Attempts: 1}), duly.Timeout(time.Hour)}
 	}
-	bubble(t, o, func(e *env) {
+	bubble(t, o, func(t *testing.T, e *env) {
 		for _, c := range []struct {
 			spec string
 			want api.Policy
@@ -235,7 +235,7 @@ func TestSpec_Defaults(t *testing.T) {
 }
 
 func TestSpec_Conflict(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		at := func(after string, more string) *answer {
 			return e.do("PUT", "/v1/tasks/a", `{"kind": "k", "in": "`+after+`"`+more+`}`)
 		}
@@ -254,7 +254,7 @@ func TestSpec_Conflict(t *testing.T) {
 }
 
 func TestSpec_KindsOff(t *testing.T) {
-	bubble(t, api.Options{}, func(e *env) {
+	bubble(t, api.Options{}, func(t *testing.T, e *env) {
 		p := e.do("PUT", "/v1/tasks/a", `{"command": {"args": ["x"]}, "in": "1s"}`).want(http.StatusForbidden).problem("kind-off", "command")
 		if !strings.Contains(p.Want, "duly serve --allow-commands") {
 			t.Errorf("%q does not say how to switch it on", p.Want)
@@ -275,7 +275,7 @@ func TestSpec_CheckCallback(t *testing.T) {
 		}
 		return &target.Error{Field: "url", Value: c.URL, Want: "one that is allowed"}
 	}
-	bubble(t, o, func(e *env) {
+	bubble(t, o, func(t *testing.T, e *env) {
 		e.do("PUT", "/v1/tasks/a", `{"http": {"url": "https://x.example"}, "in": "1s"}`).problem("invalid", "http.url")
 		a := e.do("PUT", "/v1/tasks/a", `{"http": {"url": "https://intern.example"}, "in": "1s"}`)
 		if a.status != http.StatusBadRequest || !strings.Contains(a.body, "inside") {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestSteer_One(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		var runs atomic.Int32
 		e.work(func(context.Context, *duly.Attempt[[]byte]) error { runs.Add(1); return nil })
 		post := func(path, body string) *answer { return e.do("POST", "/v1/tasks/"+path, body) }
@@ -53,7 +53,7 @@ func TestSteer_One(t *testing.T) {
 }
 
 func TestSteer_Redrive(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		var broken atomic.Bool
 		broken.Store(true)
 		e.work(func(context.Context, *duly.Attempt[[]byte]) error {
@@ -82,7 +82,7 @@ func TestSteer_Redrive(t *testing.T) {
 }
 
 func TestSteer_Selection(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		for i := range 12 {
 			spec := fmt.Sprintf(`{"kind": "k%d", "in": "1h", "tags": ["t%d"]}`, i%2, i%3)
 			e.do("PUT", "/v1/tasks/n"+strconv.Itoa(i), spec).want(http.StatusCreated)

@@ -20,7 +20,7 @@ import (
 )
 
 func TestPut(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		const spec = `{"kind": "mail", "payload": {"to": [1, 2]}, "in": "1m30s", "tags": ["b", "a"], "key": "smtp", "timeout": "PT10S", "attempts": 3}`
 		a := e.do("PUT", "/v1/tasks/tea", spec).want(http.StatusCreated)
 		now := time.Now().UTC()
@@ -45,7 +45,7 @@ func TestPut(t *testing.T) {
 
 // A name is any text, percent-encoded in the path.
 func TestNames(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		for _, name := range []string{
 			"a", "a/b", "/", "//", "a//b/", "%", "%2F", "a b", "a+b", "a?b#c", "…", "日本語", "...", "tasks:batch", "é", "é", "a;b&c=d", `"\`, "x/why", strings.Repeat("x", 255),
 		} {
@@ -76,7 +76,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestPost(t *testing.T) {
-	bubble(t, api.Options{Prefix: "/duly"}, func(e *env) {
+	bubble(t, api.Options{Prefix: "/duly"}, func(t *testing.T, e *env) {
 		post := func(query, spec string) *answer { return e.raw("POST", "/duly/v1/tasks"+query, spec) }
 		a := post("", `{"name": "a/b", "kind": "k", "in": "1h"}`).want(http.StatusCreated)
 		is(t, "Location", a.header.Get("Location"), "/duly/v1/tasks/a%2Fb")
@@ -105,7 +105,7 @@ func TestPost(t *testing.T) {
 
 // What a condition does not let through is not changed, and of two that saw the same generation one is too late.
 func TestConditions(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		const path = "/v1/tasks/a"
 		spec := func(n int) string { return fmt.Sprintf(`{"kind": "k", "in": "1h", "priority": %d}`, n) }
 		e.do("PUT", path, spec(0), `If-Match: "1"`).want(http.StatusPreconditionFailed).problem("condition", "")
@@ -129,7 +129,7 @@ func TestConditions(t *testing.T) {
 
 // Of many that have seen the same generation exactly one changes it, whichever way they go.
 func TestConditions_Race(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		const path = "/v1/tasks/a"
 		tag := e.do("PUT", path, `{"kind": "k", "every": "1h"}`).want(http.StatusCreated).header.Get("ETag")
 		for round := range 20 {
@@ -170,7 +170,7 @@ func TestConditions_Race(t *testing.T) {
 
 // Without a condition a change is made to what is there when it is made: of many none is lost.
 func TestPatch_Concurrent(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		e.do("PUT", "/v1/tasks/a", `{"kind": "k", "every": "1h"}`).want(http.StatusCreated)
 		tags := make(chan string, 64)
 		var wg sync.WaitGroup
@@ -196,7 +196,7 @@ func TestPatch_Concurrent(t *testing.T) {
 }
 
 func TestPatch(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		now := time.Now().UTC()
 		release := make(chan struct{})
 		e.work(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
@@ -245,7 +245,7 @@ func TestPatch(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		for i := range 25 {
 			spec := fmt.Sprintf(`{"kind": "k%d", "in": "%dh", "tags": ["t%d"]}`, i%2, i+1, i%5)
 			e.do("PUT", fmt.Sprintf("/v1/tasks/n%02d", i), spec).want(http.StatusCreated)
@@ -289,7 +289,7 @@ func TestList(t *testing.T) {
 }
 
 func TestList_States(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		release := make(chan struct{})
 		e.work(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
 			if a.Name == "dead" {
@@ -314,7 +314,7 @@ func TestList_States(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		e.work(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
 			<-ctx.Done()
 			return context.Cause(ctx)
@@ -337,7 +337,7 @@ func TestCancel(t *testing.T) {
 
 // What looks secret is shown by no answer, wherever a task is shown.
 func TestSecretsAreNotShown(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		const secret = "swordfish"
 		e.do("PUT", "/v1/tasks/cmd", `{"command": {"args": ["x"], "env": {"DB_PASSWORD": "swordfish", "HOME": "/root"}}, "every": "1h"}`).want(http.StatusCreated)
 		e.do("PUT", "/v1/tasks/web", `{"http": {"url": "https://x.example", "header": {"Authorization": "Bearer swordfish"}}, "every": "1h"}`).want(http.StatusCreated)
@@ -361,7 +361,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 
 // A payload that is no JSON, as a program's own codec may write it, is shown as base64.
 func TestPayloads(t *testing.T) {
-	bubble(t, all, func(e *env) {
+	bubble(t, all, func(t *testing.T, e *env) {
 		raw := duly.Declare[[]byte](e.d, "raw")
 		for name, c := range map[string]struct{ payload, want string }{
 			"json": {`{"a":[1,null]}`, `{"a":[1,null]}`}, "text": {"hello", `"aGVsbG8="`}, "none": {"", ``}, "broken": {`{"a"`, `"eyJhIg=="`},
