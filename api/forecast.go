@@ -154,6 +154,7 @@ func (l *look) collect(p *Preview, r schedule.Rule, start time.Time) {
 				break
 			}
 			if found == l.n || found == l.left || !l.until.IsZero() && o.Due.After(l.until) {
+				p.Never = p.Never && r.Next(o.At).IsZero()
 				return
 			}
 			l.add(p, o)
@@ -173,7 +174,8 @@ func (l *look) add(p *Preview, o schedule.Occurrence) {
 	if marks == nil {
 		marks = []string{}
 	}
-	p.Occurrences = append(p.Occurrences, Occurrence{At: shownIn(o.Due, l.zone), UTC: o.Due.UTC(), Marks: marks})
+	due := store.At(o.At).Add(o.Due.Sub(o.At)).Time() // as the store will keep it, to the microsecond
+	p.Occurrences = append(p.Occurrences, Occurrence{At: shownIn(due, l.zone), UTC: due, Marks: marks})
 }
 
 // shownIn is an instant in a zone. RFC 3339 has offsets of whole minutes only, and local mean times had seconds: they are cut off the
