@@ -91,9 +91,10 @@ func newRoot(s *session) *cobra.Command {
 		}
 	}
 	add(groupPut, putting(s)...)
-	add(groupLook, newNext(s.Now))
-	add(groupSteer, newRun(s), newMove(s))
-	root.AddCommand(newVersion())
+	add(groupLook, newLs(s), newShow(s), newWhy(s), newLogs(s), newHistory(s), newEvents(s), newNext(s.Now))
+	add(groupSteer, newRun(s), newMove(s), newCancel(s), newPause(s), newResume(s), newRedrive(s))
+	add(groupServe, newStats(s))
+	root.AddCommand(newVersion(), newCompletion())
 	return root
 }
 
