@@ -1,0 +1,55 @@
+package daemon
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
+)
+
+// banner is what whoever has started the daemon sees: where it is, and what to try.
+func (d *Daemon) banner() string {
+	var b strings.Builder
+	places := make([]string, len(d.ports))
+	for i, p := range d.ports {
+		places[i] = p.String()
+	}
+	fmt.Fprintf(&b, "duly serves on %s\ndata in %s\n\nTry, from another terminal:\n", strings.Join(places, " and "), d.config.Data)
+	call := d.process.Name + d.how()
+	fmt.Fprintf(&b, "  %s in 5s --wait -- echo hello\n", call)
+	fmt.Fprintf(&b, "  %s ls\n", call)
+	for _, p := range d.ports {
+		if !p.socket {
+			fmt.Fprintf(&b, "  curl -H \"Authorization: Bearer $(cat %s)\" %v/v1/stats\n", quote(home.Token(d.config.Data)), p)
+			return b.String()
+		}
+	}
+	fmt.Fprintf(&b, "  curl --unix-socket %s http://localhost/v1/stats\n", quote(d.Socket()))
+	return b.String()
+}
+
+// how are the flags by which the command line finds this daemon, if it needs any.
+func (d *Daemon) how() string {
+	usual, err := home.Data("", d.process.Getenv)
+	socket := d.Socket()
+	at, serr := home.Socket(d.config.Data)
+	switch {
+	case socket == "" && len(d.ports) > 0:
+		return " --url " + quote(d.ports[0].String()) + " --token-file " + quote(home.Token(d.config.Data))
+	case serr != nil || socket != at:
+		return " --socket " + quote(socket)
+	case err != nil || usual != d.config.Data:
+		return " --data " + quote(d.config.Data)
+	}
+	return ""
+}
+
+// quote returns a word as a shell reads it.
+func quote(word string) string {
+	if word != "" && strings.IndexFunc(word, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_@%+=:,./-", r))
+	}) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,279 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/pebble"
+	"github.com/dulyhq/duly/target"
+	dulyprom "github.com/dulyhq/duly/telemetry/prometheus"
+)
+
+// A Process is what a daemon has of the process that it is.
+type Process struct {
+	Stdout, Stderr io.Writer
+	Signals        <-chan os.Signal    // those of Signals; nil: it is ended by its context alone
+	Getenv         func(string) string // nil: nothing is set
+	PID            int
+	Name           string // by which whoever started it calls the command; "" is "duly"
+	Version        string
+}
+
+// A Daemon has everything open and bound, and runs when Run is called.
+type Daemon struct {
+	config  *Config
+	process Process
+	limits  limits
+
+	log      *slog.Logger
+	level    slog.LevelVar
+	veil     *veil
+	guard    guard
+	cert     atomic.Pointer[certificate]
+	webhooks atomic.Pointer[[][]byte]
+	notify   notifier
+	ending   atomic.Bool
+
+	ports     []*port
+	servers   []*server
+	store     *pebble.Store
+	outputs   *target.Outputs
+	scheduler *duly.Scheduler
+
+	streams    context.Context //nolint:containedctx // it ends answers that have no end of their own
+	endStreams context.CancelFunc
+	closing    sync.Once
+	closed     error
+}
+
+// Run opens a daemon and runs it until ctx ends or it is told to end by a signal.
+func Run(ctx context.Context, c *Config, p Process) error {
+	d, err := Open(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	return d.Run(ctx)
+}
+
+// Open binds and opens all that a daemon needs. It is to be followed by Run or Close. After an error nothing is left open, and no file
+// where there was no directory.
+func Open(ctx context.Context, c *Config, p Process) (d *Daemon, err error) {
+	return open(ctx, c, p, usualLimits)
+}
+
+func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err error) {
+	if p.Getenv == nil {
+		p.Getenv = func(string) string { return "" }
+	}
+	if p.Name == "" {
+		p.Name = "duly"
+	}
+	d = &Daemon{config: c, process: p, limits: l, veil: &veil{to: p.Stderr}, notify: newNotifier(p.Getenv, p.PID)}
+	d.log = newLogger(d.veil, c.LogFormat, &d.level)
+	d.streams, d.endStreams = context.WithCancel(context.WithoutCancel(ctx))
+	s, err := c.secrets()
+	if err != nil {
+		return nil, err
+	}
+	handed, err := handedOver(p.Getenv, p.PID)
+	if err != nil {
+		return nil, err
+	}
+	if d.ports, err = c.bindTCP(ctx, handed); err != nil {
+		return nil, err
+	}
+	undo, err := makeDir(c.Data)
+	if err == nil {
+		if err = d.fill(ctx, s); err != nil {
+			err = errors.Join(err, d.Close())
+			undo()
+		}
+	}
+	if err != nil {
+		closePorts(d.ports)
+		d.endStreams()
+		return nil, err
+	}
+	return d, nil
+}
+
+// fill opens what is in the data directory.
+func (d *Daemon) fill(ctx context.Context, s *secrets) error {
+	c := d.config
+	st, err := pebble.Open(home.Store(c.Data), pebble.Options{
+		Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{vfs.Default},
+	})
+	if err != nil {
+		return c.explainStore(err)
+	}
+	d.store = st
+	own, text, err := ownToken(home.Token(c.Data))
+	if err != nil {
+		return err
+	}
+	d.take(c, s, own, text)
+	d.outputs, err = target.OpenOutputs(home.Output(c.Data), target.OutputOptions{MaxAge: c.OutputAge, MaxBytes: c.OutputBytes, Logger: d.log})
+	if err != nil {
+		return err
+	}
+	if d.scheduler, err = duly.New(duly.Options{
+		Store: st, Workers: c.Workers, DrainTimeout: c.DrainTimeout, Logger: d.log, Retention: duly.Retention{History: c.HistoryAge},
+	}); err != nil {
+		return err
+	}
+	d.handle()
+	handed := false
+	for _, p := range d.ports {
+		handed = handed || p.socket
+	}
+	if c.Socket != "" && (c.socketGiven || !handed) {
+		p, err := c.bindUnix(ctx)
+		if err != nil {
+			return err
+		}
+		d.ports = slices.Insert(d.ports, 0, p)
+	}
+	d.serveAll()
+	return nil
+}
+
+// explainStore says what to do where the store can't be opened.
+func (c *Config) explainStore(err error) error {
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return fmt.Errorf("the data directory %s is in use by another daemon: %w", c.Data, err)
+	case errors.Is(err, store.ErrNoSpace):
+		return fmt.Errorf("the disk of the data directory %s is full; free some space, or give another: --data DIR: %w", c.Data, err)
+	}
+	return err
+}
+
+// take puts what is secret in place, all of it new.
+func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
+	known := append([]credential{own}, s.tokens...)
+	d.guard.known.Store(&known)
+	d.webhooks.Store(&s.webhooks)
+	if s.cert != nil {
+		d.cert.Store(s.cert)
+	}
+	d.veil.keep(append(s.texts, text))
+	d.level.Set(level(c.LogLevel))
+}
+
+// handle ties the daemon's kinds to what runs them.
+func (d *Daemon) handle() {
+	c := d.config
+	duly.Handle(d.scheduler, target.KindCommand, target.Commands(target.CommandOptions{Outputs: d.outputs, Logger: d.log}))
+	o := target.CallbackOptions{
+		Outputs: d.outputs, Secrets: func() [][]byte { return *d.webhooks.Load() }, Allow: c.addresses(), UserAgent: "duly/" + d.process.Version,
+	}
+	if c.CallbackProxy {
+		o.Proxy = http.ProxyFromEnvironment
+	}
+	duly.Handle(d.scheduler, target.KindHTTP, target.Callbacks(o))
+}
+
+func (c *Config) addresses() target.Addresses {
+	return target.Addresses{Private: c.AllowPrivate, Allow: c.AllowAddresses}
+}
+
+// serveAll makes a server for each port. What may be done there is what differs.
+func (d *Daemon) serveAll() {
+	o := api.Options{
+		Outputs: d.outputs, Commands: true, Callbacks: true, CheckCallback: d.config.addresses().Check, Defaults: target.Defaults,
+		Metrics: d.metrics(), Ready: d.ready, Version: d.process.Version, Logger: d.log,
+	}
+	for _, p := range d.ports {
+		o := o
+		if !p.socket {
+			o.Authorize, o.Hosts = d.guard.authorize, d.config.names(p)
+			o.Commands = !p.beyond || d.config.AllowCommands
+		}
+		s := newServer(d.streams, p, api.New(d.scheduler, o), d.limits, d.log)
+		if p.secure {
+			s.TLSConfig = tlsConfig(&d.cert)
+		}
+		d.servers = append(d.servers, s)
+	}
+}
+
+func (d *Daemon) metrics() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		dulyprom.New(d.scheduler, dulyprom.Logger(d.log)),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn)})
+}
+
+// ready says whether the daemon takes new work.
+func (d *Daemon) ready(ctx context.Context) error {
+	if d.ending.Load() {
+		return errors.New("the daemon is ending")
+	}
+	_, err := d.store.Clock(ctx)
+	return err
+}
+
+// Socket is the path of the unix socket that requests are answered on; "" is none.
+func (d *Daemon) Socket() string {
+	for _, p := range d.ports {
+		if p.socket {
+			return p.Addr().String()
+		}
+	}
+	return ""
+}
+
+// Addrs are the addresses of TCP that requests are answered on.
+func (d *Daemon) Addrs() (all []net.Addr) {
+	for _, p := range d.ports {
+		if !p.socket {
+			all = append(all, p.Addr())
+		}
+	}
+	return all
+}
+
+// Close closes what Open has opened. Run does so itself.
+func (d *Daemon) Close() error {
+	d.closing.Do(func() { d.closed = d.close() })
+	return d.closed
+}
+
+func (d *Daemon) close() error {
+	d.endStreams()
+	closePorts(d.ports)
+	var errs []error
+	if d.scheduler != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(d.streams), time.Second)
+		defer cancel()
+		errs = append(errs, d.scheduler.Close(ctx))
+	}
+	if d.outputs != nil {
+		errs = append(errs, d.outputs.Close())
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	return errors.Join(errs...)
+}

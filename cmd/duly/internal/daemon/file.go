@@ -1,0 +1,240 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/dulyhq/duly/api"
+)
+
+// mostFile is how long a file of settings or secrets may be.
+const mostFile = 1 << 20
+
+// A file is a configuration file that was read: its keys are known, their values are as they were written.
+type file struct {
+	path   string
+	values map[string]value
+	tokens []Token
+}
+
+type value struct {
+	texts []string
+	line  int
+}
+
+// readFile reads a configuration file. The error names the line.
+func readFile(path string) (*file, error) {
+	b, err := readLimited(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	f := &file{path: path, values: map[string]value{}}
+	dec := yaml.NewDecoder(strings.NewReader(string(b)))
+	var doc yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		if errors.Is(err, io.EOF) { // it is empty
+			return f, nil
+		}
+		return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	var more yaml.Node
+	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, f.wrong(max(more.Line, 1), "", "one document, without --- between parts")
+	}
+	top := doc.Content[0]
+	if top.Kind == yaml.ScalarNode && top.Tag == "!!null" { // nothing but comments
+		return f, nil
+	}
+	keys := make([]string, 0, len(Settings)+1)
+	for i := range Settings {
+		keys = append(keys, Settings[i].Key)
+	}
+	err = f.mapping(top, append(keys, "tokens"), func(key string, v *yaml.Node) error {
+		if key == "tokens" {
+			return f.readTokens(v)
+		}
+		texts, err := f.texts(key, v, settingOf(key).list)
+		f.values[key] = value{texts, v.Line}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *file) wrong(line int, value, want string) *ConfigError {
+	return &ConfigError{Where: fmt.Sprintf("%s:%d", f.path, line), Value: value, Want: want}
+}
+
+// mapping calls each for the keys of a mapping, which must be among those that are known, and there once.
+func (f *file) mapping(n *yaml.Node, known []string, each func(key string, v *yaml.Node) error) error {
+	if n.Kind != yaml.MappingNode {
+		return f.wrong(n.Line, n.Value, "keys with values, such as listen: 127.0.0.1:4280")
+	}
+	lines := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if first, ok := lines[k.Value]; ok {
+			return f.wrong(k.Line, k.Value, fmt.Sprintf("each key once: it is on line %d, too", first))
+		}
+		lines[k.Value] = k.Line
+		if !slices.Contains(known, k.Value) {
+			return f.unknown(k, known)
+		}
+		if v.Kind == yaml.ScalarNode && v.Tag == "!!null" {
+			return f.wrong(v.Line, k.Value, "a value after the colon")
+		}
+		if err := each(k.Value, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unknown refuses a key that nobody knows, with the one that was probably meant.
+func (f *file) unknown(k *yaml.Node, known []string) error {
+	e := f.wrong(k.Line, k.Value, "a key that there is: "+strings.Join(known, ", "))
+	if k.Value == "data" {
+		e.Want, e.Hint = "another key", "the directory is given by --data or DULY_DATA, by which the command line finds it too"
+		return e
+	}
+	if meant, ok := closest(strings.ReplaceAll(strings.ToLower(k.Value), "-", "_"), known); ok {
+		e.Want, e.Hint = "a key that there is", "did you mean "+meant+"?"
+	}
+	return e
+}
+
+// texts are the values of a key, which are written once, or in a list where it is one.
+func (f *file) texts(key string, n *yaml.Node, list bool) ([]string, error) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case n.Kind == yaml.ScalarNode && list:
+		return (&Setting{list: true}).split(n.Value), nil
+	case n.Kind == yaml.ScalarNode:
+		return []string{n.Value}, nil
+	case n.Kind == yaml.SequenceNode && list && len(n.Content) > 0:
+		var texts []string
+		for _, item := range n.Content {
+			if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
+				return nil, f.wrong(item.Line, key, "a list of plain values")
+			}
+			texts = append(texts, item.Value)
+		}
+		return texts, nil
+	case list:
+		return nil, f.wrong(n.Line, key, "a value or a list of them")
+	}
+	return nil, f.wrong(n.Line, key, "one value")
+}
+
+// readTokens reads the list of tokens.
+func (f *file) readTokens(n *yaml.Node) error {
+	if n.Kind != yaml.SequenceNode {
+		return f.wrong(n.Line, "tokens", "a list, of name, scopes, and sha256 or file")
+	}
+	for _, item := range n.Content {
+		t := Token{where: fmt.Sprintf("%s:%d", f.path, item.Line)}
+		err := f.mapping(item, []string{"name", "scopes", "sha256", "file"}, func(key string, v *yaml.Node) error {
+			texts, err := f.texts(key, v, key == "scopes")
+			if err != nil {
+				return err
+			}
+			switch key {
+			case "name":
+				t.Name = texts[0]
+			case "sha256":
+				t.SHA256 = texts[0]
+			case "file":
+				if t.File = texts[0]; !filepath.IsAbs(t.File) {
+					t.File = filepath.Join(filepath.Dir(f.path), t.File)
+				}
+			case "scopes":
+				for _, s := range texts {
+					if !slices.Contains(allScopes, api.Scope(s)) {
+						return f.wrong(v.Line, s, "scopes out of read, write and exec")
+					}
+					t.Scopes = append(t.Scopes, api.Scope(s))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		switch {
+		case t.Name == "":
+			return f.wrong(item.Line, "tokens", "a name for each, to tell them apart")
+		case len(t.Scopes) == 0:
+			return f.wrong(item.Line, t.Name, "scopes for it: read, write, exec")
+		case (t.SHA256 == "") == (t.File == ""):
+			return f.wrong(item.Line, t.Name, "either sha256 or file")
+		case slices.ContainsFunc(f.tokens, func(o Token) bool { return o.Name == t.Name }):
+			return f.wrong(item.Line, t.Name, "a name that no other token has")
+		}
+		f.tokens = append(f.tokens, t)
+	}
+	return nil
+}
+
+// readLimited reads a file that is not expected to be long.
+func readLimited(path string) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the owner says which file
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, mostFile+1))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && len(b) > mostFile {
+		err = fmt.Errorf("%s: want at most %d bytes", path, mostFile)
+	}
+	return b, err
+}
+
+// closest returns the word that a misspelt one is probably meant to be.
+func closest(got string, words []string) (string, bool) {
+	best, least := "", 3
+	if len(got) > 64 {
+		return "", false
+	}
+	for _, w := range words {
+		if d := distance(got, w); d < least && d < len(w)/2+1 {
+			best, least = w, d
+		}
+	}
+	return best, best != ""
+}
+
+// distance is by how many letters two words differ, a swap of neighbours counting as one (the restricted Damerau distance).
+func distance(a, b string) int {
+	prev2, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, row = prev, row, prev2
+	}
+	return prev[len(b)]
+}

@@ -1,0 +1,222 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
+)
+
+// How long what is under way has when a daemon ends, beside its drain.
+const (
+	lastAnswers = 5 * time.Second  // for requests that are being answered
+	forced      = 10 * time.Second // for attempts, after a second signal
+)
+
+// Run answers requests and runs tasks until ctx ends or a signal says so; then it lets what runs finish, for the drain timeout, and
+// closes everything. It returns nil if nothing was cut off.
+func (d *Daemon) Run(ctx context.Context) error {
+	r := &running{Daemon: d, ran: make(chan error, 1), served: make(chan error, len(d.servers)), serving: len(d.servers)}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	r.stop = end
+	go func() { r.ran <- d.scheduler.Run(life) }()
+	for _, s := range d.servers {
+		go func() { r.served <- s.serve() }()
+	}
+	watched, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		d.watch(watched)
+	}()
+	d.announce(ctx)
+	err := r.until(ctx)
+	err = errors.Join(err, r.drain(ctx), r.shutdown(ctx))
+	unwatch()
+	<-kept
+	err = errors.Join(err, d.Close())
+	if err == nil {
+		d.log.Info("ended, nothing was cut off")
+	}
+	return err
+}
+
+// A running daemon is one between Open and Close.
+type running struct {
+	*Daemon
+
+	stop   context.CancelFunc // ends the scheduler's run
+	ran    chan error         // how that has ended
+	served chan error         // how servers have ended
+
+	serving int  // servers of which that was not received
+	over    bool // ran was received
+}
+
+// announce tells everybody that the daemon is there.
+func (d *Daemon) announce(ctx context.Context) {
+	_, _ = d.process.Stdout.Write([]byte(d.banner())) // nobody has to read it
+	for _, p := range d.ports {
+		d.log.Info("listening", "on", p.String())
+	}
+	d.log.Info("ready", "data", d.config.Data, "version", d.process.Version, "pid", d.process.PID)
+	d.tell(ctx, "READY=1", "STATUS=runs what is due")
+}
+
+func (d *Daemon) tell(ctx context.Context, lines ...string) {
+	if err := d.notify.tell(ctx, lines...); err != nil {
+		d.log.Warn("the init system can't be told", "error", err)
+	}
+}
+
+// until returns when the daemon is to end, with the error that ends it.
+func (r *running) until(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-r.process.Signals:
+			switch {
+			case slices.Contains(endSignals, s):
+				r.log.Info("told to end", "signal", s.String())
+				return nil
+			case s == reloadSignal:
+				r.reload(ctx)
+			}
+		case err := <-r.ran:
+			r.over = true
+			return fmt.Errorf("the scheduler has ended: %w", err)
+		case err := <-r.served:
+			r.serving--
+			return err
+		}
+	}
+}
+
+// drain lets what runs finish. Requests are answered until it has: whoever waits for a task sees its end.
+func (r *running) drain(ctx context.Context) error {
+	r.ending.Store(true)
+	r.tell(ctx, "STOPPING=1", "STATUS=lets what runs finish")
+	r.stop()
+	if r.over {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	hurried := false
+	for {
+		select {
+		case err := <-r.ran:
+			r.over = true
+			return err
+		case s := <-r.process.Signals:
+			switch {
+			case !slices.Contains(endSignals, s):
+			case hurried:
+				cancel() // a third one does not wait at all
+			default:
+				hurried = true
+				r.log.Warn("told again to end, what runs is stopped", "signal", s.String())
+				defer r.hurry(ctx)()
+			}
+		}
+	}
+}
+
+// hurry asks what runs to stop, and returns what waits until that has been heard.
+func (r *running) hurry(ctx context.Context) (wait func()) {
+	ctx, cancel := context.WithTimeout(ctx, forced)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.scheduler.Close(ctx) // what is unfinished, Run says too
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// shutdown ends the servers: streams at once, requests when they are answered.
+func (r *running) shutdown(ctx context.Context) error {
+	r.endStreams()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+	defer cancel()
+	var errs []error
+	for _, s := range r.servers {
+		if err := s.Shutdown(ctx); err != nil {
+			r.log.Warn("requests are cut off", "on", s.port.String(), "error", err)
+			errs = append(errs, s.Close())
+		}
+	}
+	for range r.serving {
+		errs = append(errs, <-r.served)
+	}
+	return errors.Join(errs...)
+}
+
+// reload reads all settings and secrets again, and takes them if all are right.
+func (r *running) reload(ctx context.Context) {
+	r.tell(ctx, "RELOADING=1", monotonic())
+	defer r.tell(ctx, "READY=1")
+	c, err := Load(r.config.given)
+	if err == nil {
+		err = r.renew(c)
+	}
+	if err != nil {
+		r.log.Error("the reload is refused, everything stays as it was", "error", err)
+	}
+}
+
+// renew takes what of a configuration can change while a daemon runs, and says of the rest that it needs a restart.
+func (r *running) renew(c *Config) error {
+	s, err := c.secrets()
+	if err != nil {
+		return err
+	}
+	own, text, err := ownToken(home.Token(r.config.Data))
+	if err != nil {
+		return err
+	}
+	var later []string
+	for i := range Settings {
+		if x := &Settings[i]; !x.Reload && x.show(c) != x.show(r.config) {
+			later = append(later, x.Key)
+		}
+	}
+	if (c.TLSCert == "") != (r.config.TLSCert == "") {
+		later = append(later, "tls_cert")
+	}
+	r.take(c, s, own, text)
+	r.log.Info("reloaded", "tokens", len(s.tokens)+1, "webhook_secrets", len(s.webhooks), "level", c.LogLevel)
+	if len(later) > 0 {
+		r.log.Warn("some settings need a restart", "settings", later)
+	}
+	return nil
+}
+
+// watch tells the init system that all is well, as often as it wants to hear so, while the store answers.
+func (d *Daemon) watch(ctx context.Context) {
+	if d.notify.address == "" || d.notify.watch <= 0 {
+		return
+	}
+	tick := time.NewTicker(d.notify.watch / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		asked, cancel := context.WithTimeout(ctx, d.notify.watch/2)
+		_, err := d.store.Clock(asked)
+		cancel()
+		if err == nil {
+			d.tell(ctx, "WATCHDOG=1")
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"sync/atomic"
+	"time"
+)
+
+// limits are how slow and how large a client over TCP may be.
+type limits struct {
+	header    time.Duration // for the whole header of a request, and for a handshake
+	idle      time.Duration // between requests
+	patience  time.Duration // for a client that does nothing, in all of a request; then it must be as fast as
+	rate      int64         // bytes a second
+	maxHeader int
+	conns     int
+}
+
+var usualLimits = limits{
+	header: 10 * time.Second, idle: 2 * time.Minute, patience: 30 * time.Second, rate: 4 << 10, maxHeader: 32 << 10, conns: 1024,
+}
+
+type atomicFlag struct{ b atomic.Bool }
+
+// set reports whether it was not set before.
+func (f *atomicFlag) set() bool { return !f.b.Swap(true) }
+
+// A server answers at one port.
+type server struct {
+	http.Server
+
+	port  *port
+	conns int
+}
+
+// newServer returns the server of a port. streams ends when answers that have no end of their own are to end.
+func newServer(streams context.Context, p *port, h http.Handler, l limits, log *slog.Logger) *server {
+	s := &server{port: p, conns: l.conns}
+	s.Handler = endStreams(streams, h)
+	if p.socket {
+		s.Handler = withProfiles(s.Handler)
+	} else {
+		s.Handler = &paced{next: s.Handler, limits: l}
+	}
+	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = l.header, l.idle, l.maxHeader
+	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug) // what strangers can bring about must not fill the log
+	return s
+}
+
+// endStreams ends the contexts of requests whose answer has no end of its own, when streams ends.
+func endStreams(streams context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isStream(r.URL.Path, r.URL.Query().Get("follow")) {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(streams, cancel)()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withProfiles adds the profiles of the process, which are for its owner alone.
+func withProfiles(next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.URL.Path) >= len("/debug/") && r.URL.Path[:len("/debug/")] == "/debug/" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r) // not by way of the mux, which would clean the path of what is in a name
+	})
+}
+
+// paced cuts clients off that are too slow. Only the time that is spent waiting for the client counts, so that neither a store that
+// takes long nor a stream on which there is no news cuts anybody off.
+type paced struct {
+	next   http.Handler
+	limits limits
+}
+
+func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	out := &pacedWriter{ResponseWriter: w, rc: rc, budget: budget{limits: &p.limits}}
+	var in *pacedBody
+	if r.Body != nil && r.Body != http.NoBody {
+		in = &pacedBody{ReadCloser: r.Body, rc: rc, budget: budget{limits: &p.limits}}
+		r.Body = in
+	}
+	out.allow() // also for what the server writes itself, such as "100 Continue"
+	p.next.ServeHTTP(out, r)
+	out.allow() // to write what is left in its buffer
+	if in != nil {
+		_ = in.rc.SetReadDeadline(time.Now().Add(in.budget.left())) // what nobody has read of the body, the server does
+	}
+}
+
+// A budget is how long a client may still keep us waiting in one direction of a request.
+type budget struct {
+	limits *limits
+	waited time.Duration
+	bytes  int64
+}
+
+// left is how long the next call may take.
+func (b *budget) left() time.Duration {
+	earned := time.Duration(b.bytes/b.limits.rate) * time.Second
+	return min(b.limits.patience, b.limits.patience+earned-b.waited)
+}
+
+// spend notes a call that has been made.
+func (b *budget) spend(start time.Time, n int) {
+	b.waited += time.Since(start)
+	b.bytes += int64(n)
+}
+
+type pacedBody struct {
+	io.ReadCloser
+
+	rc     *http.ResponseController
+	budget budget
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	start := time.Now()
+	if err := b.rc.SetReadDeadline(start.Add(b.budget.left())); err != nil {
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.budget.spend(start, n)
+	// It must not stay: the server reads on, to see whether the client is still there.
+	if derr := b.rc.SetReadDeadline(time.Time{}); err == nil {
+		err = derr
+	}
+	return n, err
+}
+
+type pacedWriter struct {
+	http.ResponseWriter
+
+	rc     *http.ResponseController
+	budget budget
+}
+
+// allow sets the deadline of the next write. One that stays set harms nobody: it is set anew before each.
+func (w *pacedWriter) allow() time.Time {
+	start := time.Now()
+	_ = w.rc.SetWriteDeadline(start.Add(w.budget.left())) // a connection that has none is gone
+	return start
+}
+
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	start := w.allow()
+	n, err := w.ResponseWriter.Write(p)
+	w.budget.spend(start, n)
+	return n, err
+}
+
+// FlushError is what [http.ResponseController.Flush] calls.
+func (w *pacedWriter) FlushError() error {
+	start := w.allow()
+	err := w.rc.Flush()
+	w.budget.spend(start, 0)
+	return err
+}
+
+// Unwrap lets an [http.ResponseController] find what is below.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// serve answers until the server is shut down or closed.
+func (s *server) serve() error {
+	var err error
+	switch l := newCapped(s.port.Listener, s.conns); {
+	case s.port.socket:
+		err = s.Serve(s.port.Listener)
+	case s.port.secure:
+		err = s.ServeTLS(l, "", "")
+	default:
+		err = s.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve on %v: %w", s.port, err)
+}
