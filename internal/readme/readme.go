@@ -24,8 +24,8 @@ type Block struct {
 }
 
 // langs are the words that may stand after a fence. A block whose language nobody checks would be a hole in the check, so
-// anything else is refused; text is for drawings.
-var langs = []string{"console", "go", "output", "sh", "text"}
+// anything else is refused; text is for drawings, transcript for output whose numbers differ from run to run.
+var langs = []string{"console", "go", "output", "sh", "text", "transcript"}
 
 // Blocks returns the fenced blocks of a Markdown document in order. It is an error if a fence stays open, or if its
 // language is missing or not one of those that are checked.
@@ -64,11 +64,17 @@ func Blocks(markdown string) ([]Block, error) {
 // Output returns what the document says that block i prints, and whether it says so: the text of an output block that
 // comes next.
 func Output(blocks []Block, i int) (string, bool) {
-	if i+1 < len(blocks) && blocks[i+1].Lang == "output" {
+	if i+1 < len(blocks) && (blocks[i+1].Lang == "output" || blocks[i+1].Lang == "transcript") {
 		return blocks[i+1].Text, true
 	}
 	return "", false
 }
+
+// varies are a number with its unit and the blanks before it, by which a column keeps its place.
+var varies = regexp.MustCompile(` *[0-9]+(\.[0-9]+)?(µs|ms|s)?`)
+
+// Shape returns what of a transcript does not differ from run to run: numbers and the units of seconds are replaced.
+func Shape(transcript string) string { return varies.ReplaceAllString(transcript, " N") }
 
 // A Place is where a reader types a command.
 type Place int
@@ -78,6 +84,7 @@ const (
 	Clone     Place = iota // the root of a clone
 	Reader                 // the root of the reader's own module
 	Elsewhere              // not run here
+	Beside                 // the root of a clone, in a terminal of its own: it goes on while the others are typed
 )
 
 // A Command is one command of a shell block.
@@ -86,6 +93,7 @@ type Command struct {
 	Place  Place
 	Output string // what it prints, where Prints
 	Prints bool
+	Shape  bool // only the shape of Output counts
 }
 
 // plain are the lines that a script runs exactly as a shell would. Between single quotes either leaves * alone.
@@ -145,16 +153,19 @@ func placeOf(command, module string) (Place, error) {
 		return Elsewhere, nil
 	case strings.HasPrefix(command, "go get "):
 		return Reader, nil
+	case strings.HasSuffix(command, " serve"):
+		return Beside, nil
 	}
 	return Clone, nil
 }
 
-// Script returns the commands as a testscript that expects the directories $CLONE and $READER.
+// Script returns the commands as a testscript that expects the directories $CLONE and $READER, and a command shape that compares two
+// files by their Shape. What runs beside the others is left to the caller.
 func Script(commands []Command) string {
 	var script, files strings.Builder
 	for i, c := range commands {
 		switch c.Place {
-		case Elsewhere:
+		case Elsewhere, Beside:
 			continue
 		case Reader:
 			script.WriteString("cd $READER\n")
@@ -163,7 +174,11 @@ func Script(commands []Command) string {
 		}
 		fmt.Fprintf(&script, "exec %s\n", c.Line)
 		if c.Prints {
-			fmt.Fprintf(&script, "cmp stdout $WORK/want%d\n", i)
+			compare := "cmp"
+			if c.Shape {
+				compare = "shape"
+			}
+			fmt.Fprintf(&script, "%s stdout $WORK/want%d\n", compare, i)
 			fmt.Fprintf(&files, "-- want%d --\n%s", i, c.Output)
 		}
 	}

@@ -49,11 +49,12 @@ func TestCommands(t *testing.T) {
 	}{
 		{
 			name: "each in its place", lang: "sh",
-			text: "git clone https://example.com/org/tool\ncd tool\n\n# look\ngo run ./examples/one\ngo test ./...\ngo get example.com/org/tool\n",
+			text: "git clone https://example.com/org/tool\ncd tool\n\n# look\ngo run ./examples/one\ngo run ./tool serve\ngo test ./...\ngo get example.com/org/tool\n",
 			want: []readme.Command{
 				{Line: "git clone https://example.com/org/tool", Place: readme.Elsewhere},
 				{Line: "cd tool", Place: readme.Elsewhere},
 				{Line: "go run ./examples/one", Place: readme.Clone},
+				{Line: "go run ./tool serve", Place: readme.Beside},
 				{Line: "go test ./...", Place: readme.Elsewhere},
 				{Line: "go get example.com/org/tool", Place: readme.Reader},
 			},
@@ -92,10 +93,28 @@ func TestScript(t *testing.T) {
 		{Line: "cd duly", Place: readme.Elsewhere},
 		{Line: "go run ./x", Prints: true, Output: "hello\n"},
 		{Line: "go get y", Place: readme.Reader},
+		{Line: "go run ./z serve", Place: readme.Beside},
+		{Line: "go run ./z", Prints: true, Shape: true, Output: "after 3.1ms\n"},
 	})
-	want := "cd $CLONE\nexec go run ./x\ncmp stdout $WORK/want1\ncd $READER\nexec go get y\n-- want1 --\nhello\n"
+	want := "cd $CLONE\nexec go run ./x\ncmp stdout $WORK/want1\ncd $READER\nexec go get y\ncd $CLONE\nexec go run ./z\n" +
+		"shape stdout $WORK/want4\n-- want1 --\nhello\n-- want4 --\nafter 3.1ms\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("script (-want +got):\n%s", diff)
+	}
+}
+
+func TestShape(t *testing.T) {
+	for _, same := range [][2]string{
+		{"A  3.1ms late", "A  870µs late"},
+		{"A    3ms late", "A  1.02s late"},
+		{"kill -9 7", "kill -9 4711"},
+	} {
+		if got, want := readme.Shape(same[0]), readme.Shape(same[1]); got != want {
+			t.Errorf("%q has the shape %q, and %q has %q", same[0], got, same[1], want)
+		}
+	}
+	if readme.Shape("A  3ms late") == readme.Shape("A  3ms early") {
+		t.Error("what is not a number makes no difference")
 	}
 }
 

@@ -1,10 +1,12 @@
 package readme_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"go/format"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -29,7 +31,7 @@ const patience = 3 * time.Minute
 func TestREADME_Commands(t *testing.T) {
 	root := clone(t)
 	dir := t.TempDir()
-	var files []string
+	var files, beside []string
 	blocks := blocksOf(t, root)
 	for i, b := range blocks {
 		if b.Lang != "sh" && b.Lang != "console" {
@@ -42,7 +44,12 @@ func TestREADME_Commands(t *testing.T) {
 		}
 		if out, ok := readme.Output(blocks, i); ok && len(commands) > 0 {
 			last := &commands[len(commands)-1]
-			last.Output, last.Prints = out, true
+			last.Output, last.Prints, last.Shape = out, true, blocks[i+1].Lang == "transcript"
+		}
+		for _, c := range commands {
+			if c.Place == readme.Beside {
+				beside = append(beside, c.Line)
+			}
 		}
 		name := filepath.Join(dir, fmt.Sprintf("line%d.txtar", b.Line))
 		writeFile(t, name, readme.Script(commands))
@@ -51,9 +58,22 @@ func TestREADME_Commands(t *testing.T) {
 	if len(files) == 0 {
 		t.Fatal("README.md has no commands")
 	}
+	home := t.TempDir()
+	if len(beside) != 1 {
+		t.Fatalf("README.md has %q to run in a terminal of their own, want one", beside)
+	}
+	serve(t, root, home, beside[0])
 	testscript.Run(t, testscript.Params{
 		Files:    files,
 		Deadline: time.Now().Add(patience),
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"shape": func(ts *testscript.TestScript, _ bool, args []string) {
+				got, want := ts.ReadFile(args[0]), ts.ReadFile(args[1])
+				if readme.Shape(got) != readme.Shape(want) {
+					ts.Fatalf("printed\n%s\nbut README.md says\n%s", got, want)
+				}
+			},
+		},
 		Setup: func(env *testscript.Env) error {
 			for _, kv := range goEnv(t, "GOCACHE", "GOMODCACHE", "GOPATH", "GOROOT") {
 				name, value, _ := strings.Cut(kv, "=")
@@ -62,11 +82,45 @@ func TestREADME_Commands(t *testing.T) {
 			env.Setenv("GOPROXY", "off")
 			env.Setenv("GOTOOLCHAIN", "local")
 			env.Setenv("CLONE", root)
+			env.Setenv("HOME", home)
 			reader := filepath.Join(env.WorkDir, "reader")
 			env.Setenv("READER", reader)
 			return layReader(reader, root)
 		},
 	})
+}
+
+// serve types the README's command that goes on, and returns when it says where it listens. It ends with the test.
+func serve(t *testing.T, root, home, line string) {
+	t.Helper()
+	words := strings.Fields(line)
+	cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
+	cmd.Dir = root
+	cmd.Env = append(goEnv(t, "GOCACHE", "GOMODCACHE", "GOPATH", "GOROOT"), "HOME="+home, "PATH="+os.Getenv("PATH"), "GOPROXY=off", "GOTOOLCHAIN=local",
+		"DULY_LISTEN=127.0.0.1:0") // the usual port may be somebody's
+	apart(cmd)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		end(cmd)
+		_ = cmd.Wait() // it was killed
+	})
+	said := bufio.NewScanner(out)
+	for said.Scan() {
+		if strings.Contains(said.Text(), "duly.sock") {
+			go io.Copy(io.Discard, out) //nolint:errcheck // it is read so that it does not block
+			return
+		}
+	}
+	_ = cmd.Wait() // what it has written tells more
+	t.Fatalf("%s: it ended before it said where it listens: %s", line, complaints.String())
 }
 
 // TestREADME_TestCommandIsWhatCIRuns: the test command cannot be run from a test that it would start, so CI has to begin
