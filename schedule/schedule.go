@@ -183,6 +183,17 @@ func (s Schedule) Jitter(limit time.Duration) Schedule {
 	return s
 }
 
+// Zoned says whether the occurrences depend on the rules of a time zone other than UTC: those of AtLocal do not, which is resolved when it
+// is made.
+func (s Schedule) Zoned() bool {
+	m := s.more
+	if m == nil {
+		return false
+	}
+	zoned := func(x Schedule) bool { return x.inZone(m.zone).Zoned() }
+	return s.kind == KindCron && m.zone != nil && m.zone != utc || slices.ContainsFunc(m.members, zoned) || slices.ContainsFunc(m.except, zoned)
+}
+
 // Err returns the first mistake made in building s, as an *[Error], or nil if s is a schedule. That s has no occurrence in
 // all time is a mistake, too; see [Schedule.Never].
 func (s Schedule) Err() error {

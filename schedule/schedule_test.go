@@ -37,6 +37,36 @@ var (
 	tooSoon = time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
+// contract: I1.
+func TestSchedule_Zoned(t *testing.T) {
+	const berlin = "Europe/Berlin"
+	for _, c := range []struct {
+		name string
+		s    Schedule
+		want bool
+	}{
+		{"zero", Schedule{}, false},
+		{"every", Every(time.Hour).From(noon), false},
+		{"at", AtLocal("2031-03-14T18:00", berlin), false},
+		{"cron", Cron("0 3 * * *"), false},
+		{"cron in UTC", Cron("0 3 * * *").In("UTC"), false},
+		{"cron in a zone", Cron("0 3 * * *").In(berlin).Jitter(time.Hour).Times(3), true},
+		{"union", Union(Cron("0 3 * * *"), Every(time.Hour)), false},
+		{"union with one in a zone", Union(Every(time.Hour), Cron("0 3 * * *").In(berlin)), true},
+		{"union with a union", Union(Every(time.Hour), Union(Cron("0 4 * * *"), Cron("0 3 * * *").In(berlin))), true},
+		{"left out in a zone", Every(time.Hour).Except(Cron("0 3 * * *").In(berlin)), true},
+		{"left out in UTC", Every(time.Hour).Except(Cron("0 3 * * *")), false},
+		{"left out in the schedule's zone", Cron("0 * * * *").In(berlin).Except(Cron("0 3 * * *")), true},
+	} {
+		if err := c.s.Err(); err != nil && c.name != "zero" {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if got := c.s.Zoned(); got != c.want {
+			t.Errorf("%s: %t, want %t", c.name, got, c.want)
+		}
+	}
+}
+
 // contract: A4, A6.
 func TestErr(t *testing.T) {
 	tests := []struct {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/dulyhq/duly/internal/zonedb"
 )
 
 // A zone is a zone of the IANA database, as stretches of constant offset. They are taken from package time once, when first
@@ -125,11 +127,18 @@ func (z *zone) at(second int64) stretch {
 }
 
 // zones keeps the zones that were loaded.
-var zones sync.Map // of *zone by name
+var zones sync.Map // of *zone by zoneKey
+
+// A zoneKey is a name in a database.
+type zoneKey struct {
+	db   *zonedb.DB
+	name string
+}
 
 // loadZone finds a zone of the IANA database. The local zone is refused: it is another one on every machine.
 func loadZone(name string) (*zone, miss) {
-	if z, ok := zones.Load(name); ok {
+	key := zoneKey{zonedb.Current(), name}
+	if z, ok := zones.Load(key); ok {
 		return z.(*zone), miss{} //nolint:forcetypeassert // the map holds nothing else
 	}
 	const want = "a zone of the IANA database, such as Europe/Berlin"
@@ -148,7 +157,7 @@ func loadZone(name string) (*zone, miss) {
 	if strings.EqualFold(name, "local") || name == "localtime" {
 		return nil, miss{want: want + ", not the machine's own, which is another one on every machine"}
 	}
-	loc, err := time.LoadLocation(name)
+	loc, err := key.db.Load(name)
 	if err != nil {
 		if likely := likelyZone(name); likely != "" {
 			return nil, miss{want: "a zone of the IANA database: did you mean " + likely + "?"}
@@ -159,6 +168,6 @@ func loadZone(name string) (*zone, miss) {
 	if name == "UTC" {
 		z = utc
 	}
-	kept, _ := zones.LoadOrStore(name, z)
+	kept, _ := zones.LoadOrStore(key, z)
 	return kept.(*zone), miss{} //nolint:forcetypeassert // the map holds nothing else
 }

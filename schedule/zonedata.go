@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/dulyhq/duly/internal/zonedb"
 )
 
 // zoneDirs are where package time looks for zones, in its order, after the directory that ZONEINFO names.
@@ -16,6 +18,9 @@ var zoneDirs = []string{"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/
 // TZData says which version of the time zone database zones are read from, such as "2026a, /usr/share/zoneinfo", or that it
 // is the copy that comes with Go: what was decided about daylight saving after that version is not in it.
 func TZData() string {
+	if v := zonedb.Current().Version; v != "" {
+		return v
+	}
 	dirs := zoneDirs
 	if env := os.Getenv("ZONEINFO"); env != "" {
 		dirs = append([]string{env}, dirs...)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dulyhq/duly/internal/zonedb"
 )
 
 func TestTZData(t *testing.T) {
@@ -55,7 +57,7 @@ func TestLoadZone_OneName(t *testing.T) {
 		if loc, m := loadZone(name); m.want == "" {
 			t.Errorf("%q is zone %v", name, loc)
 		}
-		if _, ok := zones.Load(name); ok {
+		if _, ok := zones.Load(zoneKey{zonedb.Current(), name}); ok {
 			t.Errorf("%q is kept", name)
 		}
 	}

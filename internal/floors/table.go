@@ -7,6 +7,7 @@ const Module = "github.com/dulyhq/duly"
 // is an error too; the rooms still to come, and why each is on its floor, are described in docs/architecture.md.
 var Table = []Room{
 	{Path: "clock", Floor: 0, Waits: true, For: "reading time and waiting for it"},
+	{Path: "internal/zonedb", Floor: 0, For: "where time zones are read from, so that a test can change their rules"},
 	{Path: "internal/verdict", Floor: 0, Tests: true, For: "what a scheduler really did, judged by a log that is kept outside it"},
 	{Path: "schedule", Floor: 1, For: "when: pure rules from one instant to the next"},
 	{Path: "timer", Floor: 2, Waits: true, For: "the in-process engine"},
