@@ -110,6 +110,8 @@ func (x *planner) plan() step {
 		if !under || allow || x.p.Overlap.mode == CancelOther.mode {
 			st.at = min(st.at, next.Due)
 		}
+	case !x.giveUp && x.strays(&st):
+		return st
 	case under && !allow:
 		switch {
 		case x.giveUp: // that is for those to decide who handle it
@@ -131,6 +133,15 @@ func (x *planner) plan() step {
 // oneByOne says that the next occurrence is one of those that were found to run one by one.
 func (x *planner) oneByOne() bool {
 	return x.m.found == x.t.Generation && x.m.first <= x.t.Next.For && x.t.Next.For <= x.m.caught
+}
+
+// strays plans to record the next occurrence anew, if it is not where the schedule has it now.
+func (x *planner) strays(st *step) bool {
+	a, is := strayed(x.t, x.s)
+	if is {
+		st.kind, st.edit = stepEdit, realign(x.t, a)
+	}
+	return is
 }
 
 // onGrid says that the occurrences do not depend on the runs.
@@ -391,6 +402,9 @@ func (x *choice) back(n int) time.Time {
 func (x *choice) run(st step, as store.Occurrence, folded int64, last store.Instant) step {
 	if as.For != x.t.Next.For {
 		st.claim.As = as
+	}
+	if last > as.For {
+		st.claim.Through = last
 	}
 	st.claim.Missed = folded
 	if !x.exhausted(1) {

@@ -123,6 +123,11 @@ func (r *run) work(ctx context.Context) error {
 	go r.renewer.work(life)
 	stop := context.AfterFunc(ctx, func() { r.drain() })
 	keeper := c.keep(life)
+	aligned := make(chan struct{})
+	go func() {
+		defer close(aligned)
+		c.alignAll(life)
+	}()
 	err := r.loop(r.calls) //nolint:contextcheck // they outlive ctx, for a drain
 	stop()
 	r.drain()
@@ -140,6 +145,7 @@ func (r *run) work(ctx context.Context) error {
 	r.settler.stop()
 	r.renewer.stop()
 	<-keeper
+	<-aligned
 	r.hooks.Wait()
 	r.disarm()
 	c.mu.Lock()

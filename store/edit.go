@@ -223,16 +223,17 @@ func (x *Edit) align(t *Task, m *Moment) (c Change, err error) {
 	if !t.Recurring || t.Moved || t.Next.None() || t.Next.For != x.For || t.Generation != x.Generation {
 		return c, ErrChanged
 	}
-	next := x.When.Resolve(m.Now)
+	next, last := x.When.Resolve(m.Now), max(t.Last, x.Through)
 	switch {
-	case next.For <= t.Last:
-		return c, x.invalid("when", next.For.String(), "an occurrence after "+t.Last.String())
+	case next.For <= last:
+		return c, x.invalid("when", next.For.String(), "an occurrence after "+last.String())
 	case next == t.Next:
 		return c, nil
 	}
 	c.occurrence(t, t.Next, VerbAlign, Pending, m.Now, cut(x.Reason))
 	n := t.clone()
 	n.comes(next)
+	n.Last = last
 	c.becomes(n)
 	return c, nil
 }

@@ -158,6 +158,10 @@ var moves = []move{
 		name: "align to what has run", story: beats + "; align at=0s", answer: `align "ns/a": when is 2031-01-01T00:00:00Z, want an occurrence after 2031-01-01T00:00:00Z`,
 		want: "g1 next 10s last 0s; running 0s #1 f2",
 	},
+	{
+		name: "align, and what has run", story: beats + "; align at=12s through=2s",
+		events: "align: pending>pending 10s", want: "g1 next 12s last 2s; running 0s #1 f2",
+	},
 	{name: "align what was moved", story: "put recurring at=10s; move at=5s; align at=9s", answer: `align "ns/a": the task is not what it was`, want: "g2 next 5s moved"},
 	{name: "align what was moved and has run since", story: "put recurring at=10s; move at=0s; claim next=10s; settle done; align at=9s", events: "align: pending>pending 10s", want: "g2 next 9s last 0s"},
 	{name: "align what kept its time", story: "put recurring at=10s; put recurring at=20s payload=x keeptime; align at=9s", answer: `align "ns/a": the task is not what it was`, want: "g2 next 10s moved"},

@@ -104,7 +104,8 @@ type CancelResult struct {
 //   - VerbSkip passes the next occurrence by, if it is still For: State is Skipped or Expired, Missed how many are passed by (0 is 1,
 //     itself), Through the last of them, and When the occurrence that is next; none ends the task.
 //   - VerbAlign sets the next occurrence of a recurring task, if it is still For, to When: the schedule has it there now, because the rules
-//     of its zone have changed. The generation stays. It is ErrChanged if the occurrence was moved.
+//     of its zone have changed. Through is where the last one that is accounted for would have been by them, if that is after where it
+//     was. The generation stays. It is ErrChanged if the occurrence was moved.
 //   - VerbRescue takes run (Generation, For) with Fence from a holder whose lease is over: State is Pending, and then it is due at
 //     When, or Dead. It is ErrRunning while the lease lasts, and ErrFenced if it is not that lease. A run that was asked to stop,
 //     or whose task was replaced or cancelled, is Cancelled.

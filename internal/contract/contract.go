@@ -46,7 +46,7 @@ func Cases() []Case {
 	var all []Case
 	for _, part := range [][]Case{
 		acceptCases, nameCases, conflictCases, fireCases, waitCases, leaseCases, crashCases, cancelCases, moveCases, failCases, deadCases,
-		recurCases, overlapCases, missedCases, pauseCases, clockCases, zoneCases, loadCases, rateCases, endCases, whyCases, historyCases,
+		recurCases, overlapCases, missedCases, pauseCases, clockCases, zoneCases, rulesCases, loadCases, rateCases, endCases, whyCases, historyCases,
 		lookCases, brokenCases,
 	} {
 		all = append(all, part...)

@@ -62,7 +62,7 @@ func (e *env) known(k store.Key, accepted store.Instant, all []seen, events []st
 		switch {
 		case v.Verb == store.VerbRun:
 			extra[v.Generation] = true
-		case v.Verb == store.VerbMove:
+		case v.Verb == store.VerbMove, v.Verb == store.VerbAlign:
 			e.strange[k] = true // its occurrences are not the grid's
 		case v.To == store.Skipped:
 			w.spans[v.For] = append(w.spans[v.For], span{max(v.Missed, 1), v.Verb.String() + ": " + v.Reason})

@@ -47,6 +47,12 @@ func alignOfWhatHasChanged(e *env) {
 	got := e.must("a")
 	e.wantErr("align to what has run", e.edit(align(got, first)).Err, store.ErrInvalid, "when")
 	sameTask(e, "the task after it", got, e.get("a"))
+	x := align(got, e.later(30*time.Minute))
+	x.Through = e.later(30 * time.Minute)
+	e.wantErr("align to what is accounted for by it", e.edit(x).Err, store.ErrInvalid, "when")
+	x.Through--
+	is(e, "last", e.edited(x).Last, x.Through)
+	got = e.must("a")
 	e.edited(store.Edit{Verb: store.VerbPause, Key: t.Key})
 	e.wantErr("align of another generation", e.edit(align(got, e.later(time.Minute))).Err, store.ErrChanged, "")
 	one := e.put(once("b", at(e.later(time.Hour))))

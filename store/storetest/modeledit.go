@@ -163,10 +163,11 @@ func (p *plain) align(t *plainTask, x *store.Edit) (right error) {
 	switch {
 	case t.next.None() || t.next.For != x.For || t.generation != x.Generation || t.moved || !t.spec.Recurring:
 		return store.ErrChanged
-	case next.For <= t.last:
+	case next.For <= max(t.last, x.Through):
 		return store.ErrInvalid
+	case next != t.next:
+		t.next, t.last = next, max(t.last, x.Through)
 	}
-	t.next = next
 	return nil
 }
 

@@ -173,6 +173,9 @@ func (m *modelWalk) drawEdit() store.Edit {
 			x.When = store.On(occ(x.Through.Add(period)))
 		}
 	case store.VerbAlign:
+		if m.seldom("through", 3) {
+			x.Through = x.For.Add(draw(m, "accounted for", -period, -time.Minute, time.Minute))
+		}
 		x.When = store.On(occ(x.For.Add(draw(m, "align", -time.Hour, -time.Second, 0, time.Hour))))
 	case store.VerbStop:
 		if l := m.lease(); draw(m, "an attempt", true, false) {
