@@ -3,9 +3,11 @@
 package target_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -281,6 +283,30 @@ func TestSecretsOfCommands(t *testing.T) {
 	a, _, err := handled(t.Context(), t, target.Command{Args: []string{"hush-hush"}, Env: map[string]string{"MY_TOKEN": "hush-hush", "PATH": "/nowhere"}})
 	if strings.Contains(a.Reason+err.Error(), "hush") {
 		t.Error(err)
+	}
+}
+
+// Nor does it come into the log of the scheduler, or into its history.
+func TestSecretsAreNotLogged(t *testing.T) {
+	need(t, "sh")
+	var log bytes.Buffer
+	s, err := duly.New(duly.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := duly.Handle(s, target.KindCommand, target.Commands(target.CommandOptions{}), duly.Defaults(target.Defaults(target.KindCommand)...))
+	d := &daemon{Scheduler: s, commands: k}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	d.now(t, "tea", target.Command{Shell: `echo "no $MY_TOKEN" >&2; exit 1`, Env: map[string]string{"MY_TOKEN": "hush-hush"}})
+	e := d.await(t, "tea")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if s := log.String() + fmt.Sprintf("%+v", e); strings.Contains(s, "hush") || strings.Count(s, "exit status 1: no [redacted]") != 2 {
+		t.Error(s)
 	}
 }
 

@@ -249,7 +249,7 @@ func TestPiecesAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	o, _ := opened(t, dir, target.OutputOptions{})
 	r := o.Begin(info("tea", 1), 1<<20)
-	for range 100_000 {
+	for range 30_000 {
 		write(t, r.Stdout(), "o")
 		write(t, r.Stderr(), "e")
 	}
@@ -260,7 +260,7 @@ func TestPiecesAreBounded(t *testing.T) {
 	if n := size(t, dir); n > 3<<20 {
 		t.Errorf("%d bytes in files", n)
 	}
-	if a := list(t, o, "tea", 1)[0]; a.Bytes != 200_000 || a.Bytes-a.Omitted < 10_000 {
+	if a := list(t, o, "tea", 1)[0]; a.Bytes != 60_000 || a.Bytes-a.Omitted < 10_000 {
 		t.Errorf("%+v", a)
 	}
 }
@@ -488,8 +488,8 @@ func TestFollow(t *testing.T) {
 	r := o.Begin(info("tea", 1), 1<<20)
 	write(t, r.Stdout(), "line 0\n")
 	var readers sync.WaitGroup
-	first := make(chan struct{}, 8)
-	for range 8 {
+	first := make(chan struct{}, 4)
+	for range 4 {
 		readers.Go(func() {
 			want := 0
 			var all strings.Builder
@@ -509,15 +509,15 @@ func TestFollow(t *testing.T) {
 				}
 				want++
 			}
-			if want != 20_000 {
+			if want != 10_000 {
 				t.Errorf("%d lines", want)
 			}
 		})
 	}
-	for range 8 {
+	for range 4 {
 		<-first
 	}
-	for i := 1; i < 20_000; i++ {
+	for i := 1; i < 10_000; i++ {
 		write(t, r.Stdout(), fmt.Sprintf("line %d\n", i))
 	}
 	r.End(target.OutcomeDone, "")
