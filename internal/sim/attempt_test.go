@@ -116,7 +116,7 @@ func (r *recorder) ended(n *name, a *attempt, rn *runOf, x *store.Settlement, re
 		r.w.bad("%v fence %d is dead after %d attempts that count, want %d: %s", a.id, a.fence, counted, w.attempts, firstLine(x.Reason))
 	case res.State == store.Dead && w.stopOnError && res.Task != nil && !res.Task.Next.None():
 		r.w.bad("%v is dead, and the schedule was to end then: %s", a.id, showTask(res.Task))
-	case w.overlap == "cancel other" && !old.Ended && !old.Paused() && !old.Next.None() && a.wishIsOf(old) && r.wall().Sub(old.Next.Due) > 5*time.Millisecond &&
+	case w.overlap == "cancel other" && !old.Ended && !old.Paused() && !old.Next.None() && a.wishIsOf(old) && r.wall().Sub(max(old.Next.Due, run.StartedAt)) > 5*time.Millisecond &&
 		r.w.troubleUntil() < a.claimed && !a.p.gone() && !r.w.shared:
 		r.w.bad("%v fence %d ran on beside an occurrence that was to take over at %v", a.id, a.fence, show(old.Next.Due))
 	}

@@ -65,6 +65,7 @@ type plan struct {
 	rates   rates
 	calm    bool // handlers only succeed
 	faults  []fault
+	lie     string // what the store does wrong and must be found, see lies; "" is nothing
 }
 
 // A fault is one that strikes at an instant.

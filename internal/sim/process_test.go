@@ -123,7 +123,7 @@ func (w *world) prepare(idle bool) *process {
 	}
 	d := newDice(w.seed, "process", p.owner)
 	p.rare = w.healthy() || d.one(2)
-	h := &handle{p: p, w: w, next: w.sick}
+	h := &handle{p: p, w: w, next: w.front}
 	s, err := duly.New(duly.Options{
 		Store: h, Clock: p, Lease: w.lease, Workers: w.workers, DrainTimeout: w.drain, Owner: p.owner,
 		Retention: duly.Retention{History: -1, Dead: -1}, Logger: slog.New(&logged{p}),

@@ -14,7 +14,7 @@ import (
 type handle struct {
 	p    *process
 	w    *world
-	next store.Store // Faulty, and behind it the recorder
+	next store.Store // a liar if need be, Faulty, and behind it the recorder
 }
 
 var (

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/memory"
 	"github.com/dulyhq/duly/store/storetest"
 )
@@ -26,7 +27,8 @@ type world struct {
 	ctx   context.Context //nolint:containedctx // the bubble's
 	rec   *recorder
 	sick  *storetest.Faulty
-	procs []*process // all there were, the latest last
+	front store.Store // what processes see of it
+	procs []*process  // all there were, the latest last
 
 	mu       sync.Mutex // guards what follows
 	agenda   agenda
@@ -51,8 +53,16 @@ func newWorld(t testing.TB, p *plan) *world {
 	w := &world{
 		plan: p, t: t, clk: clock.NewManual(epoch), ctx: t.Context(), hits: map[string]int{}, healed: make(chan struct{}), calls: map[string]int{}, wishes: map[string]*wish{},
 	}
-	w.rec = newRecorder(w, memory.New(memory.Options{Clock: w.clk}))
+	var clk clock.Clock = w.clk
+	if w.lie == lieEarly {
+		clk = fast{w.clk}
+	}
+	w.rec = newRecorder(w, memory.New(memory.Options{Clock: clk}))
 	w.sick = storetest.NewFaulty(w.rec)
+	w.front = w.sick
+	if w.lie != "" {
+		w.front = &liar{Faulty: w.sick, lie: w.lie}
+	}
 	return w
 }
 
