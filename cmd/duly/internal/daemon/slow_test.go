@@ -1,0 +1,198 @@
+package daemon
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dulyhq/duly/api"
+)
+
+// hasty are limits that a test need not wait long for.
+var hasty = limits{
+	header: 200 * time.Millisecond, idle: 200 * time.Millisecond, patience: 200 * time.Millisecond, rate: 1 << 30, maxHeader: 8 << 10, conns: 4,
+}
+
+func (f *fixture) dial() net.Conn {
+	f.Helper()
+	var d net.Dialer
+	c, err := d.DialContext(f.Context(), "tcp", f.tcp())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// cut waits until the daemon has closed a connection, and returns what it said before.
+func cut(t *testing.T, c net.Conn) string {
+	t.Helper()
+	b, err := io.ReadAll(c)
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		t.Fatal("the connection is open still")
+	}
+	return string(b)
+}
+
+// Each of these clients would hold a connection for ever. That the test ends says that none does.
+func TestSlowClientsAreCut(t *testing.T) {
+	f := serveIn(t, shortDir(t), hasty, "")
+	auth := f.bearer() + "\r\n"
+	head := "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n" + auth + "Content-Type: application/json\r\n"
+	for name, send := range map[string]string{
+		"that says nothing":           "",
+		"that stops in its header":    "GET /v1/tasks HTTP/1.1\r\nHost: loc",
+		"that stops in its body":      head + "Content-Length: 1000\r\n\r\n{\"in\":",
+		"that stops in a chunk":       head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"in\"\r\n",
+		"whose body nobody reads":     strings.Replace(head, auth, "", 1) + "Content-Length: 1000\r\n\r\n{\"in\":",
+		"that keeps the connection":   "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"that stops in a batch":       strings.Replace(head, "/v1/tasks", "/v1/tasks:batch", 1) + "Content-Length: 99999\r\n\r\n{\"name\":\"a\",",
+		"that waits to be encouraged": head + "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := f.dial()
+			if _, err := io.WriteString(c, send); err != nil {
+				t.Fatal(err)
+			}
+			cut(t, c)
+		})
+	}
+}
+
+// A client that asks for much, more than the kernel takes in its stead, and reads nothing is cut off, too: while it is not, there is no
+// place for another.
+func TestSlowReadersAreCut(t *testing.T) {
+	l := hasty
+	l.conns = 1
+	f := serveIn(t, shortDir(t), l, "")
+	owner := f.socketClient()
+	note := strings.Repeat("x", 500<<10)
+	for i := range 24 {
+		_, err := owner.Put(t.Context(), fmt.Sprint("big-", i), api.Spec{Kind: "note", Payload: []byte(`"` + note + `"`), In: in(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slow := f.dial()
+	if err := slow.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(slow, "GET /v1/tasks?limit=1000 HTTP/1.1\r\nHost: localhost\r\n"+f.bearer()+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(slow, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	next := f.dial()
+	if _, err := io.WriteString(next, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := cut(t, next); !strings.Contains(got, "200 OK") {
+		t.Errorf("the next is told %q", got)
+	}
+}
+
+// Waiting for news is not being slow: a stream outlives all of the limits, however short they are.
+func TestStreamsAreNotCut(t *testing.T) {
+	f := serveIn(t, shortDir(t), hasty, "")
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+f.tcp()+"/v1/events?after=now", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+f.token())
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it is closed from the other side
+	// A client that is cut shows that more time than any limit has passed.
+	for range 3 {
+		c := f.dial()
+		if _, err := io.WriteString(c, "GET /v1/tasks HTTP/1.1\r\nHost: loc"); err != nil {
+			t.Fatal(err)
+		}
+		cut(t, c)
+	}
+	if _, err := f.socketClient().Put(t.Context(), "news", api.Spec{Command: sh("true"), In: in(0)}); err != nil {
+		t.Fatal(err)
+	}
+	for r := bufio.NewReader(res.Body); ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the stream was cut: %v", err)
+		}
+		if strings.Contains(line, `"news"`) {
+			break
+		}
+	}
+	// It ends when the daemon does, and does not keep it from ending.
+	f.signals <- endSignals[0]
+	if err := f.wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Errorf("the stream was not ended, but cut: %v", err)
+	}
+}
+
+func TestHeadersAndBodiesAreLimited(t *testing.T) {
+	l := usualLimits
+	l.maxHeader = 8 << 10
+	f := serveIn(t, shortDir(t), l, "")
+	long := f.dial()
+	_, _ = io.WriteString(long, "GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("x", 64<<10)+"\r\n\r\n") // it may be closed by then
+	if got := cut(t, long); strings.Contains(got, " 200 ") {
+		t.Errorf("a long header: %q", got)
+	}
+	body := `{"in":"1h","kind":"note","payload":"` + strings.Repeat("x", 1<<20) + `"}`
+	if status, answer := f.ask("POST", "/v1/tasks", body, f.bearer()); status != http.StatusRequestEntityTooLarge || slug(answer) != "too-large" {
+		t.Errorf("a long body: %d %.200s", status, answer)
+	}
+	if status, _ := f.ask("GET", "/livez", ""); status != 200 {
+		t.Errorf("afterwards: %d", status)
+	}
+}
+
+// Who has all connections over TCP keeps neither the owner out nor others for ever.
+func TestConnectionsAreCapped(t *testing.T) {
+	l := usualLimits
+	l.conns = 2
+	f := serveIn(t, shortDir(t), l, "")
+	held := []net.Conn{f.dial(), f.dial()}
+	for _, c := range held { // they are served: none is in the backlog
+		if _, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+			t.Fatalf("%q, %v", line, err)
+		}
+	}
+	third := f.dial()
+	if _, err := io.WriteString(third, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.socketClient().Ready(t.Context()); err != nil {
+		t.Errorf("on the socket: %v", err)
+	}
+	if err := third.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := third.Read(make([]byte, 1)); err == nil {
+		t.Errorf("the third is served beside two others, %d", n)
+	}
+	if err := third.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := held[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := cut(t, third); !strings.Contains(got, "200") {
+		t.Errorf("the third is told %q", got)
+	}
+}
