@@ -61,7 +61,18 @@ func (c *call) batch() error {
 	}
 	c.w.Header().Set("Content-Type", ndjson)
 	b := &batch{stream: s, in: bufio.NewReaderSize(&patient{s}, 64<<10)}
-	for {
+	for last := false; !last; {
+		last = b.fill()
+		if !b.put() {
+			break // nobody listens any more
+		}
+	}
+	return nil
+}
+
+// fill reads lines until there are enough to be put as one, and returns whether they are the last.
+func (b *batch) fill() (last bool) {
+	for len(b.chunk) < batchLines && b.size < batchBytes {
 		text, err := b.next()
 		switch {
 		case errors.Is(err, errLines):
@@ -71,12 +82,11 @@ func (c *call) batch() error {
 		case len(text) > 0:
 			b.take(text)
 		}
-		if err != nil || len(b.chunk) >= batchLines || b.size >= batchBytes {
-			if b.put() != nil || err != nil {
-				return nil // all are answered, or nobody listens any more
-			}
+		if err != nil {
+			return true
 		}
 	}
+	return false
 }
 
 // patient reads a body, and gives up when its sender pauses for too long.
@@ -146,7 +156,7 @@ func (b *batch) take(text []byte) {
 	if d.name == "" {
 		d.name = madeUp()
 	}
-	if kind, there := b.kinds[d.name]; there && kind != d.kind && b.put() != nil {
+	if kind, there := b.kinds[d.name]; there && kind != d.kind && !b.put() {
 		return // nobody listens any more: the next write says so, too
 	}
 	if b.kinds == nil {
@@ -175,8 +185,8 @@ func (b *batch) refuse(name string, err error) {
 }
 
 // put puts the lines of the chunk, kind by kind, each as one write, and answers them. A name that comes with two kinds is not among them,
-// so that its lines take effect in their order.
-func (b *batch) put() error {
+// so that its lines take effect in their order. It returns whether somebody has taken the answers.
+func (b *batch) put() bool {
 	byKind := map[string][]int{}
 	var kinds []string
 	for i := range b.chunk {
@@ -195,7 +205,7 @@ func (b *batch) put() error {
 	}
 	b.chunk, b.size = b.chunk[:0], 0
 	clear(b.kinds)
-	return b.flush()
+	return b.flush() == nil
 }
 
 // putKind puts lines of one kind. If that fails, it fails for each.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -105,7 +106,7 @@ func member(raw []byte, v reflect.Value, path string) error {
 		return nil
 	}
 	if t, ok := errors.AsType[*target.Error](err); ok {
-		return wrong(path, t.Value, t.Want)
+		return wrong(path, shown(raw), t.Want)
 	}
 	return wrong(path, shown(raw), wanted(v.Type()))
 }
@@ -131,8 +132,14 @@ func wanted(t reflect.Type) string {
 	}
 }
 
+// fieldsBy are the answers of fieldsOf: there are few types.
+var fieldsBy sync.Map
+
 // fieldsOf returns the fields of a struct by their names in JSON.
 func fieldsOf(t reflect.Type) map[string][]int {
+	if all, ok := fieldsBy.Load(t); ok {
+		return all.(map[string][]int)
+	}
 	all := map[string][]int{}
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -140,6 +147,7 @@ func fieldsOf(t reflect.Type) map[string][]int {
 			all[name] = f.Index
 		}
 	}
+	fieldsBy.Store(t, all)
 	return all
 }
 

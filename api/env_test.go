@@ -39,7 +39,7 @@ func bubble(t *testing.T, o api.Options, test func(t *testing.T, e *env)) {
 
 func newEnv(t *testing.T, o api.Options) *env {
 	t.Helper()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	if o.Logger == nil {
 		o.Logger = quiet
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -69,7 +70,9 @@ func (e *env) serve() *served {
 	e.Cleanup(func() {
 		_ = s.srv.Close() // it may have been shut down
 		tr.CloseIdleConnections()
-		<-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			e.Errorf("Serve: %v", err)
+		}
 	})
 	return s
 }
@@ -78,7 +81,6 @@ func (e *env) serve() *served {
 type listener struct {
 	*testing.T
 
-	res    *http.Response
 	in     *bufio.Scanner
 	cancel context.CancelFunc
 	last   string // the id
@@ -101,10 +103,11 @@ func (s *served) listen(query string, headers ...string) *listener {
 	if err != nil {
 		s.Fatal(err)
 	}
+	s.Cleanup(func() { _ = res.Body.Close() }) // nothing more is wanted of it
 	if ct := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || ct != "text/event-stream" {
 		s.Fatalf("status %d, Content-Type %q", res.StatusCode, ct)
 	}
-	return &listener{T: s.T, res: res, in: bufio.NewScanner(res.Body), cancel: cancel}
+	return &listener{T: s.T, in: bufio.NewScanner(res.Body), cancel: cancel}
 }
 
 // next returns the next event, nil at the end.
@@ -140,7 +143,8 @@ func (l *listener) next() *api.Event {
 
 func (l *listener) close() {
 	l.cancel()
-	_ = l.res.Body.Close() // nothing more is wanted of it
+	for l.in.Scan() { // to the end, so that the connection is closed
+	}
 }
 
 func TestEvents_Live(t *testing.T) {

@@ -62,7 +62,7 @@ type look struct {
 
 // look reads the parameters of a preview.
 func (c *call) look() (l look, err error) {
-	if l.n, err = c.number("n", defaultPreview, 1, maxLimit); err != nil {
+	if l.n, err = c.number("n", defaultPreview, maxLimit); err != nil {
 		return l, err
 	}
 	l.from, l.until, l.left = c.instant("from"), c.instant("until"), -1
@@ -278,7 +278,7 @@ func maxTime(a, b time.Time) time.Time {
 
 // simulate answers GET /v1/simulate.
 func (c *call) simulate() error {
-	limit, err := c.number("limit", defaultFires, 1, maxFires)
+	limit, err := c.number("limit", defaultFires, maxFires)
 	if err != nil {
 		return err
 	}

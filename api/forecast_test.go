@@ -46,7 +46,8 @@ func TestPreview(t *testing.T) {
 			{"cron 30 2 * * * in Europe/Berlin", "from=2027-03-27T12:00:00Z&n=2", []string{"03-28T03:00:00+02:00 gap-moved", "03-29T02:30:00+02:00"}, false},
 			{
 				"cron 30 2 * * * in Europe/Berlin fold both", "from=2027-10-30T12:00:00Z&n=2",
-				[]string{"10-31T02:30:00+02:00", "10-31T02:30:00+01:00 fold-second"}, false,
+				[]string{"10-31T02:30:00+02:00", "10-31T02:30:00+01:00 fold-second"},
+				false,
 			},
 			{"cron 0 12 * * * except (cron * * 2 1 *)", "n=2", []string{"01-01T12:00:00Z", "01-02T12:00:00Z excluded", "01-03T12:00:00Z"}, false},
 			{"cron * * * * * except (cron * * 1 1 *)", "n=1&until=2000-01-01T00:03:00Z", []string{
@@ -70,8 +71,8 @@ func TestPreview(t *testing.T) {
 		if n := len(p.Occurrences); n < 1000 || n > 1400 {
 			t.Errorf("%d occurrences of 1000 and those that are left out", n)
 		}
-		one := e.do("GET", "/v1/preview?name=a&schedule="+url.QueryEscape("cron H H * * *"), "").body
-		if two := e.do("GET", "/v1/preview?name=b&schedule="+url.QueryEscape("cron H H * * *"), "").body; one == two {
+		one := e.do("GET", "/v1/preview?name=a&schedule="+url.QueryEscape("cron H 9 * * *"), "").body
+		if two := e.do("GET", "/v1/preview?name=b&schedule="+url.QueryEscape("cron H 9 * * *"), "").body; one == two {
 			t.Error("two names have the same H")
 		}
 		for query, field := range map[string]string{
@@ -91,7 +92,9 @@ func TestPreview_OfTasks(t *testing.T) {
 			t.Helper()
 			return read[api.Preview](e.do("GET", "/v1/tasks/"+name+"/preview?"+query, "").want(http.StatusOK))
 		}
-		put := func(name, when string) { e.do("PUT", "/v1/tasks/"+name, `{"kind": "done", `+when+`}`).want(http.StatusCreated) }
+		put := func(name, when string) {
+			e.do("PUT", "/v1/tasks/"+name, `{"kind": "done", `+when+`}`).want(http.StatusCreated)
+		}
 		put("every", `"every": "1h"`)
 		put("moved", `"every": "1h"`)
 		put("times", `"schedule": "every 1h times 3"`)

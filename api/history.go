@@ -46,7 +46,7 @@ var historyRoutes = []route{
 
 // pageOf reads the parameters of a page of the history.
 func (c *call) pageOf(name string) (duly.HistoryQuery, error) {
-	limit, err := c.number("limit", defaultLimit, 1, maxLimit)
+	limit, err := c.number("limit", defaultLimit, maxLimit)
 	return duly.HistoryQuery{
 		Name: name, After: c.integer("after"), Before: c.integer("before"), Newest: c.boolean("newest"), Since: c.instant("since"), Limit: limit,
 	}, err

@@ -72,11 +72,12 @@ func (d *schemas) operation(rt *route) dict {
 
 // id is the operation's name: its method and the words of its path.
 func (rt *route) id() string {
-	id := strings.ToLower(rt.method)
+	var id strings.Builder
+	id.WriteString(strings.ToLower(rt.method))
 	for _, w := range strings.FieldsFunc(strings.TrimPrefix(rt.path, "/v1"), func(r rune) bool { return strings.ContainsRune("/{}:.", r) }) {
-		id += strings.ToUpper(w[:1]) + w[1:]
+		id.WriteString(strings.ToUpper(w[:1]) + w[1:])
 	}
-	return id
+	return id.String()
 }
 
 func (rt *route) parameterList() []dict {

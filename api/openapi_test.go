@@ -239,9 +239,32 @@ func TestOpenAPI_HasTheTypes(t *testing.T) {
 		doc := documentOf(t, e)
 		schemas, _ := doc.at(doc.dict, "components", "schemas").(dict)
 		types := []any{
-			api.Spec{}, api.Task{}, api.Run{}, api.Entry{}, api.Change{}, api.Cancelled{}, api.Selection{}, api.Pause{}, api.Count{}, api.TaskPage{},
-			api.Event{}, api.EventPage{}, api.Why{}, api.Occurrence{}, api.Preview{}, api.Fire{}, api.Simulation{}, api.Attempt{}, api.AttemptPage{},
-			api.Chunk{}, api.Stats{}, api.KindStats{}, api.Problem{}, api.Policy{}, target.Command{}, target.Callback{},
+			api.Spec{},
+			api.Task{},
+			api.Run{},
+			api.Entry{},
+			api.Change{},
+			api.Cancelled{},
+			api.Selection{},
+			api.Pause{},
+			api.Count{},
+			api.TaskPage{},
+			api.Event{},
+			api.EventPage{},
+			api.Why{},
+			api.Occurrence{},
+			api.Preview{},
+			api.Fire{},
+			api.Simulation{},
+			api.Attempt{},
+			api.AttemptPage{},
+			api.Chunk{},
+			api.Stats{},
+			api.KindStats{},
+			api.Problem{},
+			api.Policy{},
+			target.Command{},
+			target.Callback{},
 		}
 		var names []string
 		for _, v := range types {
@@ -301,8 +324,8 @@ func fill(v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem())
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i))
+		for _, f := range v.Fields() {
+			fill(f)
 		}
 	case v.Kind() == reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))

@@ -39,7 +39,7 @@ func (c *call) outputs() (*target.Outputs, error) {
 
 // attempts answers GET /v1/tasks/{name}/attempts.
 func (c *call) attempts() error {
-	limit, err := c.number("limit", defaultLimit, 1, maxLimit)
+	limit, err := c.number("limit", defaultLimit, maxLimit)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func attemptOf(a *target.Attempt) Attempt {
 // which returns the attempt whose output is asked for, and whether it runs.
 func (c *call) which(ctx context.Context, out *target.Outputs) (runID string, attempt int, running bool, err error) {
 	runID = c.q.Get("run_id")
-	if attempt, err = c.number("attempt", 0, 1, math.MaxInt32); err != nil {
+	if attempt, err = c.number("attempt", 0, math.MaxInt32); err != nil {
 		return "", 0, false, err
 	}
 	if attempt > 0 && runID == "" {

@@ -182,14 +182,14 @@ func (c *call) heeded() error {
 
 func (c *call) has(name string) bool { return c.q.Has(name) }
 
-// number returns a parameter that query has checked, or what is used in its place.
-func (c *call) number(name string, absent, least, most int) (int, error) {
+// number returns a parameter of 1 or more that query has checked, or what is used in its place.
+func (c *call) number(name string, absent, most int) (int, error) {
 	if !c.q.Has(name) {
 		return absent, nil
 	}
 	n, err := strconv.Atoi(c.q.Get(name))
-	if err != nil || n < least || n > most {
-		return 0, wrong(name, quote(c.q.Get(name)), strconv.Itoa(least)+" to "+strconv.Itoa(most))
+	if err != nil || n < 1 || n > most {
+		return 0, wrong(name, quote(c.q.Get(name)), "1 to "+strconv.Itoa(most))
 	}
 	return n, nil
 }

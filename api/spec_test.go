@@ -16,8 +16,18 @@ import (
 
 // A Spec that can't be right, and the field that is at fault.
 var badSpecs = []struct{ spec, field string }{
-	{``, "body"}, {` `, "body"}, {`[]`, "body"}, {`7`, "body"}, {`null`, "body"}, {`"in 5m"`, "body"}, {`{`, "body"}, {`{"kind": "k"} {}`, "body"},
-	{`{"kind": "k", "in": "1s",}`, "body"}, {"{\"kind\": \"\xff\", \"in\": \"1s\"}", "body"}, {`{}`, "command"}, {`{"in": "1s"}`, "command"},
+	{``, "body"},
+	{` `, "body"},
+	{`[]`, "body"},
+	{`7`, "body"},
+	{`null`, "body"},
+	{`"in 5m"`, "body"},
+	{`{`, "body"},
+	{`{"kind": "k"} {}`, "body"},
+	{`{"kind": "k", "in": "1s",}`, "body"},
+	{"{\"kind\": \"\xff\", \"in\": \"1s\"}", "body"},
+	{`{}`, "command"},
+	{`{"in": "1s"}`, "command"},
 	{`{"kind": null, "in": "1s"}`, "command"},
 
 	// what is not a field, at any depth
@@ -158,8 +168,8 @@ func TestStronglyTyped(t *testing.T) {
 		}
 		e.do("PATCH", "/v1/tasks/in", `{"in": 300}`).problem("invalid", "in")
 		e.do("PATCH", "/v1/tasks/in", `{"in": "-5m"}`).problem("invalid", "in")
-		for _, q := range []string{"due_from=1800000000", "due_until=2030-01-01", "limit=1s"} {
-			e.do("GET", "/v1/tasks?"+q, "").problem("invalid", q[:strings.Index(q, "=")])
+		for field, value := range map[string]string{"due_from": "1800000000", "due_until": "2030-01-01", "limit": "1s"} {
+			e.do("GET", "/v1/tasks?"+field+"="+value, "").problem("invalid", field)
 		}
 		task := read[api.Task](e.do("GET", "/v1/tasks/timeout", "").want(http.StatusOK))
 		is(t, "timeout", task.Policy.Timeout, api.Duration(45*time.Minute))

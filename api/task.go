@@ -69,7 +69,7 @@ var taskRoutes = []route{
 
 // list answers GET /v1/tasks.
 func (c *call) list() error {
-	limit, err := c.number("limit", defaultLimit, 1, maxLimit)
+	limit, err := c.number("limit", defaultLimit, maxLimit)
 	if err != nil {
 		return err
 	}

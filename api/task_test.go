@@ -227,8 +227,14 @@ func TestPatch(t *testing.T) {
 		patch("cmd", `{"command": {"args": ["b"], "env": {"API_TOKEN": "[redacted]"}}}`).want(http.StatusBadRequest).problem("invalid", "command.env.API_TOKEN")
 
 		for _, c := range []struct{ change, field string }{
-			{`{}`, "body"}, {``, "body"}, {`{"every": "1h"}`, "every"}, {`{"schedule": "every 1h"}`, "schedule"}, {`{"in": "1h", "at": "2000-01-01T00:00:00Z"}`, "at"},
-			{`{"command": {"args": ["b"]}, "payload": 1}`, "payload"}, {`{"command": {}}`, "command.args"}, {`{"in": "1h", "kind": "k"}`, "kind"},
+			{`{}`, "body"},
+			{``, "body"},
+			{`{"every": "1h"}`, "every"},
+			{`{"schedule": "every 1h"}`, "schedule"},
+			{`{"in": "1h", "at": "2000-01-01T00:00:00Z"}`, "at"},
+			{`{"command": {"args": ["b"]}, "payload": 1}`, "payload"},
+			{`{"command": {}}`, "command.args"},
+			{`{"in": "1h", "kind": "k"}`, "kind"},
 		} {
 			e.do("PATCH", "/v1/tasks/once", c.change, "Content-Type: application/json").want(http.StatusBadRequest).problem("invalid", c.field)
 		}
