@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -43,7 +45,7 @@ func TestLogs_Nothing(t *testing.T) {
 // TestLogs_Follow waits for a task that has not run yet, and prints each of its attempts as it comes.
 func TestLogs_Follow(t *testing.T) {
 	w := newWorld(t)
-	spec := later("sh", "-c", "echo attempt $DULY_ATTEMPT; exit 1")
+	spec := later("sh", "-c", `echo attempt $DULY_ATTEMPT; until [ -e "$0/go$DULY_ATTEMPT" ]; do sleep 0.01; done; exit 1`, w.dir)
 	spec.Attempts, spec.Backoff = 2, 1
 	w.put("tea", spec)
 	out := newSink()
@@ -59,6 +61,12 @@ func TestLogs_Follow(t *testing.T) {
 	defer c.Close()
 	if err := c.RunNow(t.Context(), "tea"); err != nil {
 		t.Fatal(err)
+	}
+	for _, attempt := range []string{"1", "2"} {
+		out.has(t, "attempt "+attempt+"\n")
+		if err := os.WriteFile(filepath.Join(w.dir, "go"+attempt), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if status := <-ended; status != exitOK {
 		t.Errorf("status %d, want %d: %s", status, exitOK, out)

@@ -176,8 +176,15 @@ func eventRow(p *printer, e *api.Event) []cell {
 	}
 	_, st := outcomeOf(e)
 	return []cell{
-		{p.instant(e.At), plain}, {p.distance(e.At), plain}, {e.Name, bold}, {e.Verb, plain}, {e.From, plain}, {e.To, st}, {attempt, plain},
-		{late, plain}, {reason, plain},
+		{p.instant(e.At), plain},
+		{p.distance(e.At), plain},
+		{e.Name, bold},
+		{e.Verb, plain},
+		{e.From, plain},
+		{e.To, st},
+		{attempt, plain},
+		{late, plain},
+		{reason, plain},
 	}
 }
 

@@ -51,7 +51,7 @@ func newLogs(s *session) *cobra.Command {
 	flags.SortFlags = false
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on until it has ended, and with what comes next")
 	flags.BoolVarP(&f.list, "list", "l", false, "list the attempts of which something is kept, the newest first")
-	flags.VarP((*count)(&f.n), "number", "n", "list `N` attempts, 1 to 10000")
+	flags.VarP((*thousand)(&f.n), "number", "n", "list `N` attempts, 1 to 1000")
 	flags.StringVar(&f.run, "run", "", "what the run with the identifier `ID` has printed, which --list shows")
 	flags.Var((*ordinal)(&f.attempt), "attempt", "what the attempt `N` of the run has printed")
 	outputFlag(cmd, &f.output)
@@ -257,14 +257,15 @@ func (l *follower) heed(ctx context.Context, wake *bell) (ended <-chan struct{})
 
 // catchUp prints what was not printed, and says whether nothing will come any more. Otherwise it has the bell ring when something is due.
 func (l *follower) catchUp(ctx context.Context, wake *bell) (over bool, err error) {
-	t, terr := l.c.Get(ctx, l.name)
-	if terr != nil && !errors.Is(terr, duly.ErrFinished) && !errors.Is(terr, duly.ErrNotFound) {
-		return false, terr
+	t, err := l.c.Get(ctx, l.name)
+	ended := errors.Is(err, duly.ErrFinished) || errors.Is(err, duly.ErrNotFound)
+	if err != nil && !ended {
+		return false, err
 	}
 	if err := l.printNew(ctx); err != nil {
 		return false, err
 	}
-	if terr != nil || t.Ended && len(t.Runs) == 0 || t.State == "dead" && !t.Recurring {
+	if ended || t.Ended && len(t.Runs) == 0 || t.State == "dead" && !t.Recurring {
 		return true, nil
 	}
 	switch due := dueOf(&t); {

@@ -22,7 +22,7 @@ func screen(width int) (*printer, *strings.Builder) {
 
 // someTasks are a task of each kind that a list can show.
 func someTasks() []api.Task {
-	in := func(d time.Duration) time.Time { return glanced.Add(d) }
+	in := glanced.Add
 	return []api.Task{
 		{Name: "backup", Kind: "command", State: "pending", Schedule: "cron 0 3 * * *", Recurring: true, DueAt: in(15 * time.Hour), Starts: 3, Command: &target.Command{Args: []string{"./backup", "--token=abc", "a b"}}},
 		{Name: "evil\x1b[2J\nname", Kind: "command", State: "pending", Schedule: "in 5m", DueAt: in(5 * time.Minute), Command: &target.Command{Shell: "echo \x07 | cat"}},

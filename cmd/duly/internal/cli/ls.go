@@ -206,8 +206,14 @@ func (v *glance) row(t *api.Task) []cell {
 	state, st := stateOf(t)
 	due := dueOf(t)
 	row := []cell{
-		{t.Name, bold}, {t.Kind, plain}, {state, st}, {v.p.instant(due), plain}, {v.p.distance(due), plain}, {scheduleShort(t), plain},
-		v.lastOf(t), {whatOf(t), dim},
+		{t.Name, bold},
+		{t.Kind, plain},
+		{state, st},
+		{v.p.instant(due), plain},
+		{v.p.distance(due), plain},
+		{scheduleShort(t), plain},
+		v.lastOf(t),
+		{whatOf(t), dim},
 	}
 	if v.everywhere {
 		return append([]cell{{t.Namespace, plain}}, row...)
@@ -361,5 +367,21 @@ func (d *span) Set(text string) error {
 		return errors.New("want a length of time such as 90s, 15m or 24h, longer than none")
 	}
 	*d = span(v)
+	return nil
+}
+
+// thousand is the value of a flag that says how many the daemon is asked for at once.
+type thousand int
+
+func (n *thousand) String() string { return strconv.Itoa(int(*n)) }
+
+func (n *thousand) Type() string { return "N" }
+
+func (n *thousand) Set(text string) error {
+	v, err := strconv.Atoi(text)
+	if err != nil || v < 1 || v > lsPage {
+		return fmt.Errorf("want a whole number from 1 to %d", lsPage)
+	}
+	*n = thousand(v)
 	return nil
 }

@@ -45,7 +45,7 @@ func newShow(s *session) *cobra.Command {
 		RunE:                  func(cmd *cobra.Command, args []string) error { return s.show(cmd.Context(), args[0], &f) },
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().VarP((*count)(&f.n), "number", "n", "show the next `N` occurrences, 1 to 10000")
+	cmd.Flags().VarP((*thousand)(&f.n), "number", "n", "show the next `N` occurrences, 1 to 1000")
 	outputFlag(cmd, &f.output)
 	return cmd
 }
@@ -350,8 +350,13 @@ func (v *portrait) runs() {
 			state, st, since = "retrying", yellow, r.DueAt
 		}
 		rows = append(rows, []cell{
-			{state, st}, {v.p.instant(since), plain}, {v.p.distance(since), plain}, {"attempt " + strconv.Itoa(r.Attempt), plain},
-			{v.p.instant(r.ScheduledFor), plain}, {r.ID, dim}, {r.Reason, plain},
+			{state, st},
+			{v.p.instant(since), plain},
+			{v.p.distance(since), plain},
+			{"attempt " + strconv.Itoa(r.Attempt), plain},
+			{v.p.instant(r.ScheduledFor), plain},
+			{r.ID, dim},
+			{r.Reason, plain},
 		})
 	}
 	v.section("runs", []string{"STATE", "SINCE", "", "ATTEMPT", "SCHEDULED FOR", "RUN", "REASON"}, rows)
@@ -413,7 +418,13 @@ func attemptRow(p *printer, a *api.Attempt) []cell {
 	}
 	printed := strconv.FormatInt(a.Bytes, 10) + " B"
 	return []cell{
-		{p.instant(a.StartedAt), plain}, {p.distance(a.StartedAt), plain}, {strconv.Itoa(a.Attempt), plain},
-		{lateness(time.Duration(a.Lateness)), plain}, {took, plain}, {outcome, st}, {printed, plain}, {a.Reason, plain},
+		{p.instant(a.StartedAt), plain},
+		{p.distance(a.StartedAt), plain},
+		{strconv.Itoa(a.Attempt), plain},
+		{lateness(time.Duration(a.Lateness)), plain},
+		{took, plain},
+		{outcome, st},
+		{printed, plain},
+		{a.Reason, plain},
 	}
 }

@@ -56,7 +56,7 @@ func (s *session) stats(ctx context.Context, output string) error {
 	fmt.Fprintf(&b, "%s pending, %d running, %s; %s\n", counted(x.Pending, "task", "tasks"), x.Running, counted(x.Dead, "run dead", "runs dead"),
 		counted(x.History, "entry of history", "entries of history"))
 	if x.StoreErrors > 0 {
-		fmt.Fprintf(&b, "%s\n", p.paint(red, counted(int64(min(x.StoreErrors, 1<<62)), "call that the store failed", "calls that the store failed"))) //nolint:gosec // bounded
+		fmt.Fprintf(&b, "%s\n", p.paint(red, counted(int64(min(x.StoreErrors, 1<<62)), "call that the store failed", "calls that the store failed")))
 	}
 	if len(x.Kinds) > 0 {
 		b.WriteString("\n")
@@ -80,7 +80,8 @@ func (s *session) stats(ctx context.Context, output string) error {
 	for _, kind := range slices.Sorted(maps.Keys(x.Kinds)) {
 		k := x.Kinds[kind]
 		rows = append(rows, []cell{
-			{kind, bold}, number(uint64(max(k.Running, 0)), green), number(k.Started, plain), number(k.Succeeded, plain), number(k.Failed, yellow), //nolint:gosec // not negative
+			{kind, bold},
+			number(uint64(max(k.Running, 0)), green), number(k.Started, plain), number(k.Succeeded, plain), number(k.Failed, yellow),
 			number(k.Snoozed, plain), number(k.Dead, red), number(k.Cancelled, plain), number(k.Lost, red), number(k.Skipped+k.Expired, plain),
 			late(k.Late50), late(k.Late99),
 		})

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os/signal"
 	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -66,6 +68,8 @@ func (s *session) watch(ctx context.Context, q client.Query, f *lsFlags) error {
 	}
 	ctx, stop := untilInterrupt(ctx)
 	defer stop()
+	ctx, unheard := signal.NotifyContext(ctx, syscall.SIGTERM) // which must not leave a terminal on the other screen
+	defer unheard()
 	b := &board{s: s, q: q, f: f, p: s.printer(), rows: map[taskName]*boardRow{}, dirty: map[taskName]bool{}, engine: timer.New()}
 	b.soon, b.due, b.tick, b.new = newBell(b.engine), newBell(b.engine), newBell(b.engine), newBell(b.engine)
 	defer func() { _, _ = b.engine.Close(context.WithoutCancel(ctx)) }() // its bells end at once

@@ -30,8 +30,21 @@ func document(t *testing.T, name string) (path, text string) {
 func TestDocs_JSON(t *testing.T) {
 	_, text := document(t, "cli-json.md")
 	for _, v := range []any{
-		api.Task{}, api.Run{}, api.Policy{}, target.Command{}, target.Callback{}, api.Entry{}, api.Problem{}, api.Cancelled{}, api.Count{}, api.Event{},
-		api.Why{}, api.Attempt{}, api.Chunk{}, api.Stats{}, api.KindStats{},
+		api.Task{},
+		api.Run{},
+		api.Policy{},
+		target.Command{},
+		target.Callback{},
+		api.Entry{},
+		api.Problem{},
+		api.Cancelled{},
+		api.Count{},
+		api.Event{},
+		api.Why{},
+		api.Attempt{},
+		api.Chunk{},
+		api.Stats{},
+		api.KindStats{},
 	} {
 		typ := reflect.TypeOf(v)
 		_, section, ok := strings.Cut(text, "\n### "+typ.Name()+"\n")
@@ -53,8 +66,7 @@ func TestDocs_JSON(t *testing.T) {
 // keys are the keys of a wire type, each with its type as the document has it.
 func keys(typ reflect.Type) []string {
 	var list []string
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			list = append(list, keys(f.Type)...)
@@ -82,7 +94,7 @@ func wireWord(typ reflect.Type) string {
 	if typ.String() == "json.RawMessage" {
 		return "any"
 	}
-	switch typ.Kind() { //nolint:exhaustive // those that the wire has
+	switch typ.Kind() {
 	case reflect.Pointer:
 		return wireWord(typ.Elem())
 	case reflect.Slice:

@@ -35,11 +35,11 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "duly") // the test's own directory can be too long for a socket
+	dir, err := os.MkdirTemp("", "duly") //nolint:usetesting // that of a test is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	w := &world{T: t, dir: dir}
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	}
 	duly.Handle(w.d, target.KindCommand, target.Commands(target.CommandOptions{Outputs: w.outputs, Logger: quiet}))
 	w.handler = api.New(w.d, api.Options{Commands: true, Callbacks: true, Outputs: w.outputs, Defaults: target.Defaults, Version: "test", Logger: quiet})
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan error, 1)
 	go func() { ran <- w.d.Run(ctx) }()
 	t.Cleanup(func() {
@@ -62,7 +62,7 @@ func newWorld(t *testing.T) *world {
 		if err := <-ran; err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("Run: %v", err)
 		}
-		if err := errors.Join(w.d.Close(context.Background()), w.outputs.Close()); err != nil {
+		if err := errors.Join(w.d.Close(context.WithoutCancel(t.Context())), w.outputs.Close()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
