@@ -356,6 +356,46 @@ func TestGroupEndsWithContext(t *testing.T) {
 	}
 }
 
+// A command that is asked to end has its grace for that, and not more.
+func TestGrace(t *testing.T) {
+	need(t, "bash", "sleep")
+	for name, x := range map[string]struct {
+		grace time.Duration
+		first string // what it does when it is asked, before it cleans up
+		want  string
+		clean bool
+	}{
+		"enough":    {time.Minute, "", "the command was ended", true},
+		"too short": {50 * time.Millisecond, "sleep 1000;", "the command was killed", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := serve(t, target.CallbackOptions{})
+			d.now(t, "tea", marked(t, target.Command{
+				Args:  []string{"bash", "-c", "trap '" + x.first + " echo cleaned up; exit 0' TERM; echo ready; while :; do sleep 0.02; done"},
+				Grace: target.Duration(x.grace),
+			}))
+			if s := d.printing(t, "tea"); s != "ready\n" {
+				t.Errorf("printed %q", s)
+			}
+			if _, err := d.CancelRunning(t.Context(), "tea"); err != nil {
+				t.Error(err)
+			}
+			if err := d.Await(t.Context(), "tea"); err != nil {
+				t.Error(err)
+			}
+			a := d.attempt(t, "tea")
+			_, output := only(t.Context(), t, d.outputs, &duly.AttemptInfo{Name: "tea", RunID: a.RunID, Number: a.Number})
+			if !strings.HasSuffix(a.Reason, x.want) || strings.Contains(output, "cleaned up") != x.clean {
+				t.Errorf("%+v, %q", a, output)
+			}
+			if s := survivors(t); len(s) > 0 {
+				t.Errorf("%v are left", s)
+			}
+		})
+	}
+}
+
 // A command that has ended and left somebody who holds its output open is done, and what it left is not harmed.
 func TestOutputHeldOpen(t *testing.T) {
 	need(t, "bash", "sleep")

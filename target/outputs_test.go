@@ -389,6 +389,10 @@ func TestHalfWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(n, err)
 		}
+		// What is written next must not have an old half behind it, in which there may be what looks like a record.
+		if mended, err := os.ReadFile(filepath.Join(dir, filepath.Base(files[0]))); !errors.Is(err, os.ErrNotExist) && n > 8 && !bytes.HasPrefix(whole, mended) { // without a record it goes
+			t.Errorf("%d: %v, the half is still there", n, err)
+		}
 		r := o.Begin(info("coffee", 7), 1000)
 		write(t, r.Stdout(), "black\n")
 		r.End(target.OutcomeDone, "")
@@ -437,9 +441,10 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	if err := mend(); err != nil {
 		t.Fatal(err)
 	}
+	write(t, before.Stdout(), "after\n") // in its place behind what is in memory
 	before.End(target.OutcomeDone, "")
 	meanwhile.End(target.OutcomeDone, "")
-	for n, want := range map[int][]string{1: {"stdout head\n", "stdout in memory\n"}, 2: {"stdout seen\n"}} {
+	for n, want := range map[int][]string{1: {"stdout head\n", "stdout in memory\nafter\n"}, 2: {"stdout seen\n"}} {
 		if diff := cmp.Diff(want, printed(t, o, "tea", n)); diff != "" {
 			t.Errorf("%d (-want +got)\n%s", n, diff)
 		}
