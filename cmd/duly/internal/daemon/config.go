@@ -111,6 +111,9 @@ func Load(g Given) (*Config, error) {
 		}
 		c.Tokens = file.tokens
 	}
+	if err := file.check(); err != nil {
+		return nil, err
+	}
 	for i := range Settings {
 		s := &Settings[i]
 		where, values := s.given(&g, file)

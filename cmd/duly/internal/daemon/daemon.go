@@ -101,7 +101,13 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 	if d.ports, err = c.bindTCP(ctx, handed); err != nil {
 		return nil, err
 	}
-	undo, err := makeDir(c.Data)
+	if c.socketGiven {
+		err = d.bindUnix(ctx)
+	}
+	undo := func() {}
+	if err == nil {
+		undo, err = makeDir(c.Data)
+	}
 	if err == nil {
 		if err = d.fill(ctx, s); err != nil {
 			err = errors.Join(err, d.Close())
@@ -114,6 +120,18 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 		return nil, err
 	}
 	return d, nil
+}
+
+// bindUnix binds the socket, if there is to be one.
+func (d *Daemon) bindUnix(ctx context.Context) error {
+	if d.config.Socket == "" {
+		return nil
+	}
+	p, err := d.config.bindUnix(ctx)
+	if err == nil {
+		d.ports = slices.Insert(d.ports, 0, p)
+	}
+	return err
 }
 
 // fill opens what is in the data directory.
@@ -141,16 +159,10 @@ func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 		return err
 	}
 	d.handle()
-	handed := false
-	for _, p := range d.ports {
-		handed = handed || p.socket
-	}
-	if c.Socket != "" && (c.socketGiven || !handed) {
-		p, err := c.bindUnix(ctx)
-		if err != nil {
+	if d.Socket() == "" { // that of the directory, which is ours from the moment on at which the store is
+		if err := d.bindUnix(ctx); err != nil {
 			return err
 		}
-		d.ports = slices.Insert(d.ports, 0, p)
 	}
 	d.serveAll()
 	return nil

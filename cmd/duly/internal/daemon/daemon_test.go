@@ -52,8 +52,8 @@ func (b *lockedBuffer) await(t *testing.T, text string) {
 	for !strings.Contains(b.String(), text) {
 		select {
 		case <-b.grown:
-		case <-t.Context().Done():
-			t.Fatalf("the log never says %q:\n%s", text, b.String())
+		case <-time.After(time.Minute):
+			t.Fatalf("the log does not say %q:\n%s", text, b.String())
 		}
 	}
 }

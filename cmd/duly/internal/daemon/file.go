@@ -70,6 +70,26 @@ func readFile(path string) (*file, error) {
 	return f, nil
 }
 
+// check looks at each value alone, also at those that a flag or a variable takes the place of.
+func (f *file) check() error {
+	if f == nil {
+		return nil
+	}
+	var c Config
+	for i := range Settings {
+		s := &Settings[i]
+		if v, ok := f.values[s.Key]; ok {
+			if want := s.set(&c, v.texts); want != "" {
+				return &ConfigError{Where: f.where(s.Key), Value: strings.Join(v.texts, ","), Want: want}
+			}
+		}
+	}
+	return nil
+}
+
+// where is where a key's value stands.
+func (f *file) where(key string) string { return fmt.Sprintf("%s:%d: %s", f.path, f.values[key].line, key) }
+
 func (f *file) wrong(line int, value, want string) *ConfigError {
 	return &ConfigError{Where: fmt.Sprintf("%s:%d", f.path, line), Value: value, Want: want}
 }

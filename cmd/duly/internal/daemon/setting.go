@@ -98,7 +98,7 @@ func (s *Setting) given(g *Given, f *file) (where string, values []string) {
 	}
 	if f != nil {
 		if v, ok := f.values[s.Key]; ok {
-			return fmt.Sprintf("%s:%d: %s", f.path, v.line, s.Key), v.texts
+			return f.where(s.Key), v.texts
 		}
 	}
 	return "", nil
