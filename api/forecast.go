@@ -185,6 +185,9 @@ func shownIn(t time.Time, zone *time.Location) time.Time {
 	if _, offset := t.Zone(); offset%60 != 0 {
 		t = t.In(time.FixedZone("", offset/60*60))
 	}
+	if y := t.Year(); y < 0 || y > 9999 { // which RFC 3339 can't write
+		return t.UTC()
+	}
 	return t
 }
 

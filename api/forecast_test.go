@@ -67,6 +67,8 @@ func TestPreview(t *testing.T) {
 				t.Errorf("%s: %+v", query, p)
 			}
 		}
+		e.do("GET", "/v1/preview?zone=Asia/Tokyo&schedule="+url.QueryEscape("at 9999-12-31T23:59:00Z"), "").want(http.StatusOK)
+		e.do("GET", "/v1/preview?zone=America/New_York&from=0000-01-01T00:00:00Z&schedule="+url.QueryEscape("cron * * * * *"), "").want(http.StatusOK)
 		p := read[api.Preview](e.do("GET", "/v1/preview?n=1000&schedule="+url.QueryEscape("cron * * * * * except (cron * 0-11 * * *)"), "").want(http.StatusOK))
 		if n := len(p.Occurrences); n < 1000 || n > 1400 {
 			t.Errorf("%d occurrences of 1000 and those that are left out", n)

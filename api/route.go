@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -231,10 +233,16 @@ func (c *call) allow(need Scope) error { return c.Handler.allow(c.r, need) }
 
 // json answers with a value.
 func (c *call) json(status int, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return &mistake{class: ErrInternal, why: "write the answer: " + err.Error()}
+	}
 	c.w.Header().Set("Content-Type", "application/json")
 	c.w.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
-		c.write(c.w, c.r, v)
+		_, _ = c.w.Write(b.Bytes()) // whoever does not take it has gone
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (c *call) stats() error {
 
 func statsOf(s *duly.Stats) Stats {
 	v := Stats{
-		Pending: s.Store.Tasks - s.Store.Running, Running: s.Store.Running, Dead: s.Store.Dead, History: s.Store.History, Near: s.Near,
+		Pending: max(s.Store.Tasks-s.Store.Running, 0), Running: s.Store.Running, Dead: s.Store.Dead, History: s.Store.History, Near: s.Near,
 		StoreErrors: s.StoreErrors, Kinds: map[string]KindStats{},
 	}
 	for name, k := range s.Kinds {

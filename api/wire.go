@@ -261,7 +261,7 @@ type Chunk struct {
 // Stats are the daemon's counters.
 type Stats struct {
 	Version     string               `json:"version,omitempty"`
-	Pending     int64                `json:"pending"`
+	Pending     int64                `json:"pending"` // tasks, less the attempts that run
 	Running     int64                `json:"running"`
 	Dead        int64                `json:"dead"`
 	History     int64                `json:"history"`
