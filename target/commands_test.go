@@ -366,7 +366,7 @@ func TestGrace(t *testing.T) {
 		clean bool
 	}{
 		"enough":    {time.Minute, "", "the command was ended", true},
-		"too short": {50 * time.Millisecond, "sleep 1000;", "the command was killed", false},
+		"too short": {50 * time.Millisecond, "sleep 2;", "the command was killed", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
