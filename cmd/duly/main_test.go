@@ -18,9 +18,12 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"duly": main})
 }
 
-// TestScripts types what a user types and looks at what a user sees.
+// TestScripts types what a user types and looks at what a user sees. The command "daemon" of the scripts is described in script_test.go.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: filepath.Join("testdata", "script"), RequireUniqueNames: true})
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"), RequireUniqueNames: true,
+		Setup: quietHome, Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": daemonCommand},
+	})
 }
 
 // TestREADME_Table holds the README's picture of the table to what the command above it prints. The version of the zone data

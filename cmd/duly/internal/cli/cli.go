@@ -29,7 +29,12 @@ type Process struct {
 	Now func() time.Time
 	// Local is the zone of whoever looks at the output. Nil is time.Local.
 	Local *time.Location
+	// Name is how the command is called in lines that are printed to be typed. Empty is duly.
+	Name string
 }
+
+// Called returns the Name of a process: how whoever started it can start it again.
+func Called() string { return calledBy() }
 
 // Run does what the arguments say and returns the exit status.
 func Run(p Process) int {
@@ -93,7 +98,7 @@ func newRoot(s *session) *cobra.Command {
 	add(groupPut, putting(s)...)
 	add(groupLook, newLs(s), newShow(s), newWhy(s), newLogs(s), newHistory(s), newEvents(s), newNext(s.Now))
 	add(groupSteer, newRun(s), newMove(s), newCancel(s), newPause(s), newResume(s), newRedrive(s))
-	add(groupServe, newStats(s))
+	add(groupServe, newServe(s), newDemo(s), newStats(s))
 	root.AddCommand(newVersion(), newCompletion())
 	return root
 }

@@ -125,11 +125,11 @@ func (s *session) explainUnreachable(gone *client.UnreachableError) *failure {
 		return f
 	}
 	if errors.Is(gone, fs.ErrPermission) {
-		f.hint = "the daemon there is another user's; your own is started by: duly serve"
+		f.hint = "the daemon there is another user's; your own is started by: " + s.Name + " serve"
 		return f
 	}
 	f.what = "no daemon answers at " + gone.Address
-	f.hint = "start one: duly serve"
+	f.hint = "start one: " + s.Name + " serve"
 	if s.data != "" {
 		f.hint += " --data " + quoteArg(s.data)
 	}

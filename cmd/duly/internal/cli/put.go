@@ -379,7 +379,7 @@ func (p *printer) due(e *api.Entry) string {
 
 // again is the line that names a task to this daemon once more.
 func (s *session) again(verb, name string) string {
-	words := []string{"duly", verb}
+	words := []string{verb}
 	for _, f := range []struct{ name, value string }{{"data", s.data}, {"socket", s.socket}, {"url", s.url}, {"token-file", s.tokenFile}, {"namespace", s.namespace}} {
 		if f.value != "" {
 			words = append(words, "--"+f.name, f.value)
@@ -388,7 +388,7 @@ func (s *session) again(verb, name string) string {
 	if strings.HasPrefix(name, "-") {
 		words = append(words, "--")
 	}
-	return quoteArgs(append(words, name))
+	return s.Name + " " + quoteArgs(append(words, name))
 }
 
 // checkWord refuses a word of a few, where some of them take a number behind a colon.

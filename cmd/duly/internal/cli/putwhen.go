@@ -161,7 +161,7 @@ func (f *putFlags) readAt(verb string, words []string) (time.Time, error) {
 	return f.s.readInstant(strings.Join(words, " "), f.zone, verb)
 }
 
-// readInstant reads an instant. Verb is the line up to it, in which another reading would be typed.
+// readInstant reads an instant. Verb is the command up to it, in which another reading would be typed.
 func (s *session) readInstant(text, zone, verb string) (time.Time, error) {
 	loc := s.Local
 	if zone != "" {
@@ -173,7 +173,7 @@ func (s *session) readInstant(text, zone, verb string) (time.Time, error) {
 	now := s.Now()
 	t, err := when.Read(text, now, loc)
 	if e, ok := errors.AsType[*when.Error](err); ok {
-		return t, &misread{e, verb, zone, now}
+		return t, &misread{e, s.Name + " " + verb, zone, now}
 	}
 	return t, err
 }
@@ -181,7 +181,7 @@ func (s *session) readInstant(text, zone, verb string) (time.Time, error) {
 // A misread is a text that names no instant, or several, with the lines that would be right.
 type misread struct {
 	err        *when.Error
-	verb, zone string
+	verb, zone string // the line up to the instant, and what --zone says
 	now        time.Time
 }
 
@@ -196,7 +196,7 @@ func (m *misread) explain() string {
 	b.WriteString("which is meant?\n")
 	var rows [][]string
 	for _, r := range m.err.Readings {
-		line := "duly " + m.verb + " " + quoteArg(r.Text)
+		line := m.verb + " " + quoteArg(r.Text)
 		if m.zone != "" {
 			line += " --zone " + m.zone
 		}

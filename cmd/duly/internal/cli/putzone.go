@@ -60,6 +60,9 @@ func zoneOfFile(path string) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	if name == "Etc/UTC" {
+		name = "UTC" // as everybody writes it
+	}
 	_, err := loadZone(name)
 	return name, err == nil
 }

@@ -29,6 +29,9 @@ func newSession(p Process) *session {
 	if p.Local == nil {
 		p.Local = time.Local
 	}
+	if p.Name == "" {
+		p.Name = "duly"
+	}
 	return &session{Process: p}
 }
 
@@ -37,10 +40,10 @@ func (s *session) target(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVar(&s.data, "data", "", "the daemon's `DIR` (default: DULY_DATA, else duly in the user's state directory)")
-	flags.StringVar(&s.socket, "socket", "", "the daemon's unix socket (default: DULY_SOCKET, else duly.sock in the daemon's directory)")
+	flags.StringVar(&s.socket, "socket", "", "the `PATH` of the daemon's unix socket (default: DULY_SOCKET, else duly.sock in the daemon's directory)")
 	flags.StringVar(&s.url, "url", "", "the daemon's `URL`, over the net (default: DULY_URL, else the socket)")
 	flags.StringVar(&s.tokenFile, "token-file", "", "the `FILE` with the token for --url (default: DULY_TOKEN, else the file token in the daemon's directory)")
-	flags.StringVar(&s.namespace, "namespace", "", "the namespace of names (default: DULY_NAMESPACE, else none)")
+	flags.StringVar(&s.namespace, "namespace", "", "the `NAMESPACE` of names (default: DULY_NAMESPACE, else none)")
 	for _, name := range []string{"data", "socket", "token-file"} {
 		if err := root.MarkPersistentFlagFilename(name); err != nil {
 			panic(err) // no such flag
