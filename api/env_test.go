@@ -26,11 +26,13 @@ import (
 type env struct {
 	*testing.T
 
-	st  *failing
-	d   *duly.Scheduler
-	h   *api.Handler
-	doc document // once it was needed
+	st *failing
+	d  *duly.Scheduler
+	h  *api.Handler
 }
+
+// described is /openapi.json, as the first env has it that needs it: but for the prefix it is the same for all.
+var described document
 
 // bubble runs a test in an env. What the options leave open allows all.
 func bubble(t *testing.T, o api.Options, test func(t *testing.T, e *env)) {
@@ -134,12 +136,12 @@ type answer struct {
 // do asks, and holds the answer to what /openapi.json says of it. Headers are "Name: value".
 func (e *env) do(method, path, body string, headers ...string) *answer {
 	e.Helper()
-	if e.doc.dict == nil {
-		e.doc = documentOf(e.T, e)
+	if described.dict == nil {
+		described = documentOf(e.T, e)
 	}
 	a := e.raw(method, path, body, headers...)
 	if u, err := url.Parse(path); err == nil && method != http.MethodHead {
-		a.documented(e.doc, method, u.EscapedPath())
+		a.documented(described, method, u.EscapedPath())
 	}
 	return a
 }
