@@ -223,15 +223,15 @@ func TestServe_RunsWhatIsPut(t *testing.T) {
 	if _, err := c.Await(t.Context(), "tea", e.Generation); err != nil {
 		t.Fatal(err)
 	}
-	var said string
+	var said strings.Builder
 	for chunk, err := range c.Output(t.Context(), "tea", "", 0, true) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		said += chunk.Text
+		said.WriteString(chunk.Text)
 	}
-	if said != "ready\n" {
-		t.Errorf("it printed %q", said)
+	if said.String() != "ready\n" {
+		t.Errorf("it printed %q", said.String())
 	}
 	if s, err := c.Stats(t.Context()); err != nil || s.Version != "v1.2.3-test" {
 		t.Errorf("stats: %+v, %v", s, err)

@@ -88,7 +88,9 @@ func (f *file) check() error {
 }
 
 // where is where a key's value stands.
-func (f *file) where(key string) string { return fmt.Sprintf("%s:%d: %s", f.path, f.values[key].line, key) }
+func (f *file) where(key string) string {
+	return fmt.Sprintf("%s:%d: %s", f.path, f.values[key].line, key)
+}
 
 func (f *file) wrong(line int, value, want string) *ConfigError {
 	return &ConfigError{Where: fmt.Sprintf("%s:%d", f.path, line), Value: value, Want: want}

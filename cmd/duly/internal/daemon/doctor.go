@@ -1,0 +1,244 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/schedule"
+)
+
+// A Verdict is what a check has come to.
+type Verdict string
+
+// The verdicts.
+const (
+	Fine Verdict = "ok"
+	Warn Verdict = "warn" // it works, but not as it should
+	Fail Verdict = "fail" // it does not work
+)
+
+// A Check is one thing that was looked at.
+type Check struct {
+	Name    string  `json:"name"` // such as "data directory"; stable
+	Verdict Verdict `json:"verdict"`
+	Text    string  `json:"text"`           // what was found
+	Hint    string  `json:"hint,omitempty"` // what to do about it; empty where it is fine
+}
+
+// A Patient is what Examine looks at.
+type Patient struct {
+	Data    string         // the daemon's directory; "" is one on another machine, which can't be looked into
+	Client  *client.Client // of the daemon
+	Version string         // of the command line
+	Now     func() time.Time
+}
+
+// little are the bytes below which free space is worth a warning; below the store's own bound new tasks are refused.
+const (
+	little  = 1 << 30
+	nothing = 64 << 20
+)
+
+// Examine looks at all that a daemon depends on, and changes nothing. Checks come in the order in which they are to be read: what a
+// later one says may follow from an earlier one.
+func Examine(ctx context.Context, p Patient) []Check {
+	var all []Check
+	if p.Data != "" {
+		all = append(all, p.directory())
+		if all[0].Verdict != Fail {
+			all = append(all, p.files(), p.space())
+		}
+	}
+	all = append(all, p.daemon(ctx)...)
+	return append(all, p.clock(ctx), zones())
+}
+
+func (p *Patient) directory() Check {
+	c := Check{Name: "data directory", Verdict: Fine, Text: p.Data}
+	info, err := os.Stat(p.Data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Verdict, c.Text, c.Hint = Fail, p.Data+" is not there", "duly serve makes it"
+	case err != nil:
+		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "is it another user's?"
+	case !info.IsDir():
+		c.Verdict, c.Text, c.Hint = Fail, p.Data+" is a file", "--data or DULY_DATA says which directory"
+	case tooOpen(info, 0o022) != "":
+		c.Verdict, c.Text, c.Hint = Fail, p.Data+" can be written to by others, mode "+tooOpen(info, 0o022), "chmod 700 "+quote(p.Data)
+	case tooOpen(info, 0o077) != "":
+		c.Verdict, c.Text, c.Hint = Warn, p.Data+" can be looked into by others, mode "+tooOpen(info, 0o077), "chmod 700 "+quote(p.Data)
+	}
+	return c
+}
+
+// files looks for what others can read.
+func (p *Patient) files() Check {
+	c := Check{Name: "permissions", Verdict: Fine}
+	seen, open, first := 0, 0, ""
+	err := filepath.WalkDir(p.Data, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // the daemon has taken it away meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		seen++
+		if path != p.Data && e.Type()&fs.ModeSymlink == 0 && tooOpen(info, 0o077) != "" {
+			if open++; first == "" {
+				first = path
+			}
+		}
+		return nil
+	})
+	c.Text = fmt.Sprintf("%d files, none of which others can read", seen)
+	switch {
+	case err != nil:
+		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "is it another user's?"
+	case open > 0:
+		c.Verdict, c.Hint = Warn, "chmod -R go= "+quote(p.Data)
+		c.Text = fmt.Sprintf("%d files can be read or used by others, such as %s", open, first)
+	}
+	return c
+}
+
+func (p *Patient) space() Check {
+	c := Check{Name: "free space", Verdict: Fine}
+	u, err := vfs.Default.GetDiskUsage(p.Data)
+	if err != nil {
+		c.Verdict, c.Text = Warn, "it can't be told: "+err.Error()
+		return c
+	}
+	free := int64(min(u.AvailBytes, 1<<62))
+	c.Text = roughly(free)
+	switch {
+	case free < nothing:
+		c.Verdict, c.Hint = Fail, "free some space: no new tasks are taken"
+	case free < little:
+		c.Verdict, c.Hint = Warn, "free some space: below "+roughly(nothing)+" no new tasks are taken"
+	}
+	return c
+}
+
+// roughly is a number of bytes as people say it.
+func roughly(n int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.bytes {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.bytes), u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+// daemon looks at whoever answers.
+func (p *Patient) daemon(ctx context.Context) []Check {
+	c := Check{Name: "daemon", Verdict: Fine, Text: "answers at " + p.Client.Address()}
+	if err := p.Client.Ready(ctx); err != nil {
+		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "duly serve starts one; its log says more"
+		return append([]Check{c}, p.socket()...)
+	}
+	v := Check{Name: "version", Verdict: Fine, Text: p.Version}
+	st := Check{Name: "store", Verdict: Fine, Text: "nothing has failed"}
+	s, err := p.Client.Stats(ctx)
+	switch {
+	case err != nil:
+		c.Verdict, c.Text = Fail, err.Error()
+		return []Check{c}
+	case s.Version != p.Version:
+		v.Verdict, v.Text = Warn, fmt.Sprintf("the daemon is %s, this is %s", s.Version, p.Version)
+		v.Hint = "restart the daemon with this version: it drains first, and loses nothing"
+	}
+	if s.StoreErrors > 0 {
+		st.Verdict, st.Text, st.Hint = Warn, fmt.Sprintf("%d calls have failed since the daemon started", s.StoreErrors), "the daemon's log says why"
+	}
+	return append(append([]Check{c}, p.socket()...), v, st)
+}
+
+// socket looks at the file by which the owner's command line finds the daemon.
+func (p *Patient) socket() []Check {
+	if p.Data == "" {
+		return nil
+	}
+	c := Check{Name: "socket", Verdict: Fine}
+	path, err := home.Socket(p.Data)
+	if err != nil {
+		c.Verdict, c.Text = Warn, err.Error()
+		return []Check{c}
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Verdict, c.Text, c.Hint = Warn, path+" is not there", "no daemon runs, or it was given another --socket"
+	case err != nil:
+		c.Verdict, c.Text = Fail, err.Error()
+	case info.Mode()&fs.ModeSocket == 0:
+		c.Verdict, c.Text, c.Hint = Fail, path+" is no socket", "move it away: the daemon does not"
+	case tooOpen(info, 0o077) != "":
+		c.Verdict, c.Text, c.Hint = Fail, "others may use it, mode "+tooOpen(info, 0o077), "chmod 600 "+quote(path)
+	default:
+		c.Text = path
+	}
+	return []Check{c}
+}
+
+// clock looks for what makes tasks late or early without anybody's fault.
+func (p *Patient) clock(ctx context.Context) Check {
+	c := Check{Name: "clock", Verdict: Fine, Text: "kept by the network"}
+	now := p.Now()
+	switch keeping := clockKept(); {
+	case now.Year() < 2025:
+		c.Verdict, c.Text, c.Hint = Fail, "it says "+now.UTC().Format(time.RFC3339), "set it"
+		return c
+	case keeping == unkept:
+		c.Verdict, c.Text, c.Hint = Warn, "nobody keeps it right", "start chronyd, ntpd or systemd-timesyncd: calendar times follow this clock"
+	case keeping == unknown:
+		c.Text = "it says " + now.UTC().Format(time.RFC3339) + "; whether anybody keeps it right is not known"
+	}
+	// What has happened can't be in the future, unless the clock was set back since.
+	events, err := p.Client.History(ctx, client.HistoryQuery{Newest: true, Limit: 1})
+	if err == nil && len(events) > 0 {
+		if ahead := events[0].At.Sub(now); ahead > time.Second {
+			c.Verdict, c.Text = Warn, "it was set back: the last thing that happened is "+ahead.Round(time.Second).String()+" ahead of it"
+			c.Hint = "delays are not affected; what is due at an instant waits for it"
+		}
+	}
+	return c
+}
+
+// A keeping says whether somebody keeps the clock right.
+type keeping uint8
+
+const (
+	unknown keeping = iota
+	kept
+	unkept
+)
+
+func zones() Check {
+	c := Check{Name: "time zones", Verdict: Fine, Text: schedule.TZData()}
+	if _, err := time.LoadLocation("Europe/Berlin"); err != nil {
+		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "install tzdata"
+	} else if strings.HasPrefix(c.Text, "the copy of ") {
+		c.Verdict, c.Hint = Warn, "install tzdata: what was decided about daylight saving since this was built is not known here"
+	}
+	return c
+}
