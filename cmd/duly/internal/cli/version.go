@@ -13,9 +13,10 @@ import (
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the versions of duly, of Go and of the zone data in use",
-		Args:  noArguments,
+		Use:     "version",
+		Short:   "Print the versions of duly, of Go and of the zone data in use",
+		Example: "  duly version",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := io.WriteString(cmd.OutOrStdout(), versionText())
 			return err

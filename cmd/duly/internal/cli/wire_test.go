@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -45,6 +46,7 @@ func TestDocs_JSON(t *testing.T) {
 		api.Chunk{},
 		api.Stats{},
 		api.KindStats{},
+		daemon.Check{},
 	} {
 		typ := reflect.TypeOf(v)
 		_, section, ok := strings.Cut(text, "\n### "+typ.Name()+"\n")

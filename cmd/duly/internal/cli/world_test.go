@@ -85,6 +85,9 @@ func (w *world) serve() {
 	if err != nil {
 		w.Fatal(err)
 	}
+	if err := os.Chmod(w.socket(), 0o600); err != nil {
+		w.Fatal(err)
+	}
 	w.srv = &http.Server{Handler: w.handler, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	w.served = make(chan error, 1)
 	go func() { w.served <- w.srv.Serve(l) }()

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
+)
+
+const doctorLong = `Look for what keeps the daemon from doing its work, or will: its directory, who else may open it, free space, zone data, the clock,
+whether it answers, its version, its store, tasks that are late and runs that are dead. Each finding says what to do. Nothing is
+changed.
+
+Exit status: 1 if something does not work.`
+
+const doctorExample = `  duly doctor
+  duly doctor -o jsonl`
+
+func newDoctor(s *session) *cobra.Command {
+	output := ""
+	cmd := &cobra.Command{
+		Use:                   "doctor [flags]",
+		Short:                 "Look for what is wrong, and say what to do",
+		Long:                  doctorLong,
+		Example:               doctorExample,
+		DisableFlagsInUseLine: true,
+		Args:                  noArguments,
+		ValidArgsFunction:     cobra.NoFileCompletions,
+		RunE:                  func(cmd *cobra.Command, _ []string) error { return s.doctor(cmd.Context(), output) },
+	}
+	cmd.Flags().SortFlags = false
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (s *session) doctor(ctx context.Context, output string) error {
+	c, err := s.connect()
+	if err != nil {
+		return err
+	}
+	o := daemon.Patient{Client: c, Version: version(), Now: s.Now}
+	if s.onThisMachine() {
+		if o.Data, err = home.Data(s.data, s.getenv); err != nil {
+			return &usageError{what: err.Error()}
+		}
+	}
+	p := s.printer()
+	failed := false
+	var rows [][]cell
+	looks := map[daemon.Verdict]style{daemon.Fine: green, daemon.Warn: yellow, daemon.Fail: red}
+	checks := daemon.Examine(ctx, o)
+	for _, check := range append(checks, s.tasksChecked(ctx, c)...) {
+		failed = failed || check.Verdict == daemon.Fail
+		if output != "table" {
+			if err := p.object(output, check); err != nil {
+				return err
+			}
+			continue
+		}
+		if !p.terminal {
+			rows = append(rows, cells(string(check.Verdict), check.Name, check.Text, check.Hint))
+			continue
+		}
+		rows = append(rows, []cell{{string(check.Verdict), looks[check.Verdict]}, {check.Name, bold}, {check.Text, plain}})
+		if check.Hint != "" {
+			rows = append(rows, []cell{{}, {}, {"→ " + check.Hint, plain}})
+		}
+	}
+	if output == "table" {
+		if err := p.table([]string{"", "CHECK", "FOUND"}, rows); err != nil {
+			return err
+		}
+	}
+	if failed {
+		return &failure{status: exitFailed}
+	}
+	return nil
+}
+
+// tasksChecked looks for what is wrong with tasks: one that should have started, and runs that have failed for good. Of a daemon that
+// does not answer there is nothing to say.
+func (s *session) tasksChecked(ctx context.Context, c *client.Client) []daemon.Check {
+	stats, err := c.Stats(ctx)
+	if err != nil {
+		return nil
+	}
+	late := daemon.Check{Name: "late tasks", Verdict: daemon.Fine, Text: "none"}
+	const patience = time.Minute
+	q := client.Query{AllNamespaces: true, State: "pending", DueUntil: s.Now().Add(-patience)}
+	for t, err := range c.List(ctx, q) {
+		if err != nil {
+			late.Verdict, late.Text, late.Hint = daemon.Warn, err.Error(), "the daemon's log says more"
+			break
+		}
+		if t.PausedAt.IsZero() && !t.Ended {
+			late.Verdict, late.Text = daemon.Warn, "there are some, such as "+t.Name+", by more than a minute"
+			if late.Hint = "it tells why: duly why " + quoteArg(t.Name); t.Namespace != "" {
+				late.Hint += " --namespace " + quoteArg(t.Namespace)
+			}
+			break
+		}
+	}
+	dead := daemon.Check{Name: "dead runs", Verdict: daemon.Fine, Text: "none"}
+	if stats.Dead > 0 {
+		dead.Verdict, dead.Text = daemon.Warn, counted(stats.Dead, "has", "have")+" failed for good"
+		dead.Hint = "duly ls --state dead lists them; duly redrive has them tried again"
+	}
+	return []daemon.Check{late, dead}
+}
