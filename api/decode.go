@@ -103,12 +103,40 @@ func member(raw []byte, v reflect.Value, path string) error {
 	}
 	err := json.Unmarshal(raw, v.Addr().Interface())
 	if err == nil {
+		if v.Kind() == reflect.Map {
+			return once(raw, path)
+		}
 		return nil
 	}
 	if t, ok := errors.AsType[*target.Error](err); ok {
 		return wrong(path, shown(raw), t.Want)
 	}
 	return wrong(path, shown(raw), wanted(v.Type()))
+}
+
+// once refuses an object that has a name twice: which of the two values counts is not for us to choose.
+func once(raw []byte, path string) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if _, err := dec.Token(); err != nil {
+		return wrong(path, shown(raw), "a JSON object") // Unmarshal has read it, so this is never reached
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return wrong(path, shown(raw), "a JSON object") // as before
+		}
+		name, _ := key.(string)
+		if seen[name] {
+			return wrong(join(path, name), "there twice", "it once")
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return wrong(join(path, name), shown(raw), "a JSON value") // as before
+		}
+	}
+	return nil
 }
 
 // wanted says what the JSON of a type is.
@@ -174,6 +202,9 @@ func join(path, name string) string {
 	const most = 60
 	if len(name) > most {
 		name = strings.ToValidUTF8(name[:most], "") + "..."
+	}
+	if name == "" {
+		name = `""`
 	}
 	if path == "" {
 		return name

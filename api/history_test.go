@@ -55,3 +55,34 @@ func TestHistory(t *testing.T) {
 		}
 	})
 }
+
+// What is asked for is found however far away it is.
+func TestHistory_Far(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		e.work(nil)
+		put := func(namespace, name string, n int) {
+			t.Helper()
+			lines := ""
+			for i := range n {
+				lines += fmt.Sprintf(`{"name": "%s%d", "kind": "done", "in": "0s"}`, name, i) + "\n"
+			}
+			e.raw("POST", "/v1/tasks:batch?namespace="+namespace, lines, ndjson).want(http.StatusOK)
+			e.pass(time.Second)
+		}
+		put("few", "first", 3)
+		put("many", "n", 2100)
+		put("few", "last", 2)
+		names := func(query string) (all []string) {
+			t.Helper()
+			for _, ev := range read[api.EventPage](e.do("GET", "/v1/history?"+query, "").want(http.StatusOK)).Events {
+				all = append(all, ev.Name[:len(ev.Name)-1])
+			}
+			return all
+		}
+		is(t, "the oldest first", names("namespace=few"), []string{"first", "first", "first", "last", "last"})
+		is(t, "the newest first", names("namespace=few&newest=true"), []string{"last", "last", "first", "first", "first"})
+		is(t, "four", names("namespace=few&limit=4"), []string{"first", "first", "first", "last"})
+		is(t, "four, the newest first", names("namespace=few&limit=4&newest=true"), []string{"last", "last", "first", "first"})
+		is(t, "how many at most", len(names("namespace=many&limit=1000")), 1000)
+	})
+}

@@ -278,6 +278,9 @@ func (c *call) media(wants ...string) error {
 	if err != nil || !slices.Contains(wants, kind) || charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return &mistake{class: ErrMediaType, field: "Content-Type", value: quote(got), want: strings.Join(wants, " or ")}
 	}
+	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return &mistake{class: ErrMediaType, field: "Content-Encoding", value: quote(coding), want: "none: bodies are taken as they are, not compressed"}
+	}
 	return nil
 }
 

@@ -80,7 +80,35 @@ func compact(raw json.RawMessage) ([]byte, error) {
 	if err := json.Compact(&b, raw); err != nil {
 		return nil, wrong("payload", shown(raw), "JSON")
 	}
+	if deep(b.Bytes()) {
+		return nil, wrong("payload", "nested deeper", "arrays and objects in each other at most "+strconv.Itoa(maxDepth)+" deep")
+	}
 	return b.Bytes(), nil
+}
+
+// maxDepth is how deep what is in a payload may be. Readers of JSON have a limit, which a payload must not bring an answer to that it is
+// only a part of: nobody could list the tasks around it any more.
+const maxDepth = 1000
+
+// deep says whether valid JSON is nested deeper than maxDepth.
+func deep(b []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '[', c == '{':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == ']', c == '}':
+			depth--
+		}
+	}
+	return false
 }
 
 // command returns the payload of a command, if it may be put.

@@ -33,7 +33,7 @@ var badSpecs = []struct{ spec, field string }{
 	// what is not a field, at any depth
 	{`{"kind": "k", "in": "1s", "delay": 1}`, "delay"},
 	{`{"kind": "k", "in": "1s", "Kind": "k"}`, "Kind"},
-	{`{"kind": "k", "in": "1s", "": 1}`, ""},
+	{`{"kind": "k", "in": "1s", "": 1}`, `""`},
 	{`{"kind": "k", "in": "1s", "Policy": {}}`, "Policy"},
 	{`{"kind": "k", "in": "1s", "policy": {"attempts": 1}}`, "policy"},
 	{`{"command": {"args": ["x"], "cwd": "/"}, "in": "1s"}`, "command.cwd"},
@@ -41,6 +41,8 @@ var badSpecs = []struct{ spec, field string }{
 	{`{"http": {"url": "https://x.example", "headers": {}}, "in": "1s"}`, "http.headers"},
 	{`{"kind": "k", "kind": "k", "in": "1s"}`, "kind"},
 	{`{"command": {"args": ["x"], "args": ["rm"]}, "in": "1s"}`, "command.args"},
+	{`{"command": {"args": ["x"], "env": {"A": "1", "B": "2", "A": "3"}}, "in": "1s"}`, "command.env.A"},
+	{`{"http": {"url": "https://x.example", "header": {"X": "1", "\u0058": "2"}}, "in": "1s"}`, "http.header.X"},
 	{`{"kind": "k", "in": "1s", "` + strings.Repeat("x", 100) + `": 1}`, strings.Repeat("x", 60) + "..."},
 
 	// of another type
@@ -65,6 +67,8 @@ var badSpecs = []struct{ spec, field string }{
 	{`{"kind": "command", "payload": {"args": ["x"]}, "in": "1s"}`, "kind"},
 	{`{"kind": "http", "payload": {}, "in": "1s"}`, "kind"},
 	{`{"kind": "..", "in": "1s"}`, "kind"},
+	{`{"kind": "k", "in": "1s", "payload": ` + nested(1001) + `}`, "payload"},
+	{`{"kind": "k", "in": "1s", "payload": ` + nested(9990) + `}`, "payload"},
 	{`{"kind": "` + strings.Repeat("k", 256) + `", "in": "1s"}`, "kind"},
 
 	// when
@@ -117,6 +121,36 @@ var badSpecs = []struct{ spec, field string }{
 	{`{"command": {"args": ["x"], "dir": "here"}, "in": "1s"}`, "command.dir"},
 	{`{"http": {}, "in": "1s"}`, "http.url"},
 	{`{"http": {"url": "ftp://x.example"}, "in": "1s"}`, "http.url"},
+}
+
+// nested is JSON so many arrays and objects deep.
+func nested(deep int) string {
+	return strings.Repeat(`{"a":[`, deep/2) + strings.Repeat("[", deep%2) + strings.Repeat("]", deep%2) + strings.Repeat("]}", deep/2)
+}
+
+// What a payload may be as deep as, the tasks around it can be listed with, by readers that have a limit.
+func TestSpec_Deep(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		for i, payload := range []string{nested(1000), `"` + strings.Repeat("[", 2000) + `"`, `["\"", "` + strings.Repeat(`[\\{`, 800) + `"]`} {
+			e.do("PUT", "/v1/tasks/a", fmt.Sprintf(`{"kind": "k", "in": "%dh", "payload": %s}`, i+1, payload))
+			page := read[api.TaskPage](e.do("GET", "/v1/tasks", "").want(http.StatusOK))
+			is(t, "tasks", len(page.Tasks), 1)
+			is(t, "payload", string(page.Tasks[0].Payload), strings.ReplaceAll(payload, ", ", ","))
+		}
+		e.do("PATCH", "/v1/tasks/a", `{"payload": `+nested(1001)+`}`).want(http.StatusBadRequest).problem("invalid", "payload")
+	})
+}
+
+// A body is what its type says, and not packed.
+func TestSpec_Packed(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		const spec = `{"kind": "k", "in": "1h"}`
+		for _, coding := range []string{"gzip", "br", "identity, gzip"} {
+			e.do("PUT", "/v1/tasks/a", spec, "Content-Type: application/json", "Content-Encoding: "+coding).
+				want(http.StatusUnsupportedMediaType).problem("media-type", "Content-Encoding")
+		}
+		e.do("PUT", "/v1/tasks/a", spec, "Content-Type: application/json", "Content-Encoding: identity").want(http.StatusCreated)
+	})
 }
 
 func TestSpec_Refused(t *testing.T) {
