@@ -11,7 +11,7 @@ import (
 // A Kind is the kind of a fault.
 type Kind uint8
 
-// The kinds. Of a recurring task only Early, Doubled, Overlapping and FenceOrder are looked for.
+// The kinds. Of a recurring task only Early, Doubled, Overlapping, WhilePaused and FenceOrder are looked for.
 const (
 	_           Kind = iota // the zero Kind is none
 	Missed                  // accepted, due before the end, not cancelled, superseded or in doubt, and no attempt began
@@ -21,6 +21,7 @@ const (
 	Overlapping             // two attempts of one name at the same time
 	AfterCancel             // an attempt of a generation began after Cancelled was the answer for it
 	AfterMove               // an attempt of a generation began after it had been moved away
+	WhilePaused             // an attempt that was claimed later than its name was paused began before anything else was asked for
 	FenceOrder              // a fence that isn't above those of the attempts of the name that began before
 	BadLog                  // the records contradict each other: whoever wrote them is at fault, or the clock was set
 	kinds                   // how many there are
@@ -28,7 +29,7 @@ const (
 
 var kindNames = [kinds]string{
 	Missed: "missed", Early: "early", Late: "late", Doubled: "doubled", Overlapping: "overlapping",
-	AfterCancel: "afterCancel", AfterMove: "afterMove", FenceOrder: "fenceOrder", BadLog: "badLog",
+	AfterCancel: "afterCancel", AfterMove: "afterMove", WhilePaused: "whilePaused", FenceOrder: "fenceOrder", BadLog: "badLog",
 }
 
 // String returns the kind's name.

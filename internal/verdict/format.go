@@ -50,6 +50,7 @@ var layouts = [ops][]field{
 	Cancelled: {name, gen},
 	Moved:     {name, gen, next, scheduledFor, due, recurring},
 	Settled:   {name, gen, scheduledFor},
+	Paused:    {name, gen},
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

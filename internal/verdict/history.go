@@ -33,6 +33,8 @@ type subject struct {
 	newest    int64         // generation that was accepted; those of attempts are only the scheduler's word
 	recurring bool          // in any generation
 	asked     map[*life]int // asked for and not answered
+	asks      []*Record
+	pauses    []*Record
 }
 
 // A generation is what was acknowledged of it. Each record may be nil.
@@ -165,8 +167,11 @@ func (h *history) end(l *life, r *Record) {
 
 // told takes in what a producer or the scheduler said of a name.
 func (s *subject) told(h *history, l *life, r *Record) {
-	if r.Op != Settled {
+	if r.Op != Settled && r.Op != Paused {
 		s.count(l, r.Op)
+	}
+	if r.Op == Asked {
+		s.asks = append(s.asks, r)
 	}
 	switch r.Op {
 	case Put:
@@ -184,6 +189,9 @@ func (s *subject) told(h *history, l *life, r *Record) {
 		if u := s.run(r.Run); u.settled == nil || r.At < u.settled.At {
 			u.settled = r
 		}
+	case Paused:
+		s.newest = max(s.newest, r.Generation)
+		s.pauses = append(s.pauses, r)
 	default: // Asked and Answered are counted, and no other is told
 	}
 }

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -56,6 +57,7 @@ func (j *judge) subject(s *subject) {
 	for _, a := range s.attempts {
 		j.begun(s, a)
 	}
+	j.paused(s)
 	for id, u := range s.runs {
 		slices.SortStableFunc(u.attempts, func(a, b *attempt) int {
 			return cmp.Or(cmp.Compare(a.begin.At, b.begin.At), cmp.Compare(a.until, b.until))
@@ -125,6 +127,26 @@ func (j *judge) begun(s *subject, a *attempt) {
 	}
 	if m := g.moved; m != nil && at > m.At {
 		j.blame(Verdict{Kind: AfterMove, Run: a.begin.Run, By: micros(m.At, at), Why: "began after it was moved"}, g.accepted, m, a)
+	}
+}
+
+// paused looks for attempts that were claimed during a pause. Fences and generations are drawn from one rising sequence, so that a
+// greater fence is of a later claim.
+func (j *judge) paused(s *subject) {
+	if len(s.pauses) == 0 {
+		return
+	}
+	slices.SortStableFunc(s.asks, func(a, b *Record) int { return cmp.Compare(a.At, b.At) })
+	for _, p := range s.pauses {
+		until := int64(math.MaxInt64)
+		if i, _ := slices.BinarySearchFunc(s.asks, p.At, func(a *Record, at int64) int { return cmp.Or(cmp.Compare(a.At, at), -1) }); i < len(s.asks) {
+			until = s.asks[i].At
+		}
+		for _, a := range s.attempts {
+			if at := a.begin.At; at > p.At && at < until && a.begin.Fence > p.Generation {
+				j.blame(Verdict{Kind: WhilePaused, Run: a.begin.Run, By: micros(p.At, at), Why: "was claimed and began while it was paused"}, p, a)
+			}
+		}
 	}
 }
 

@@ -312,6 +312,18 @@ var faults = []planted{
 		s.more(run, put.Due, put.Due, 1)
 		return true
 	}},
+	{name: "claimed while it is paused", among: "once", kind: verdict.WhilePaused, by: time.Microsecond, plant: func(s *story) bool {
+		begin := *s.last(verdict.Begin)
+		for _, r := range s.records {
+			if r.Op == verdict.Asked && r.At >= begin.At-1 && r.At <= begin.At {
+				return false
+			}
+		}
+		s.records = append(s.records, verdict.Record{
+			Op: verdict.Paused, At: begin.At - 1, Incarnation: steady, Run: verdict.Run{Name: begin.Name, Generation: begin.Fence - 1},
+		})
+		return true
+	}},
 	{name: "a fence twice", among: "", kind: verdict.FenceOrder, plant: func(s *story) bool { return s.refence(0) }},
 	{name: "a fence that falls", among: "rec", kind: verdict.FenceOrder, plant: func(s *story) bool { return s.refence(-1) }},
 	{name: "an end without a begin", among: "", kind: verdict.BadLog, plant: func(s *story) bool {

@@ -21,12 +21,14 @@ const (
 	Cancelled           // Cancelled was the answer: Name, Generation
 	Moved               // accepted: as Put, of the generation Next, which supersedes Generation
 	Settled             // the scheduler says that the run is done: the run
+	Paused              // after the answer; until the next Asked of the name: Name, and the generation that the pause has made
 	ops                 // how many there are
 )
 
 var opNames = [ops]string{
 	Start: "start", Died: "died", Begin: "begin", End: "end", Asked: "asked", Answered: "answered",
 	Put: "put", Cancelled: "cancelled", Moved: "moved", Settled: "settled",
+	Paused: "paused",
 }
 
 // String returns the op as the log spells it.
