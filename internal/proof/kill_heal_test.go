@@ -15,6 +15,9 @@ import (
 // heal waits, while nobody produces, until every one-off that is due has run and every recurring task that is there has run again. What
 // still waits after limit is a fault.
 func (l *load) heal(ctx context.Context, limit time.Duration) error {
+	if err := l.resumeAll(ctx); err != nil {
+		return err
+	}
 	from := time.Now()
 	for {
 		left, err := l.unhealed(ctx, from)
@@ -65,7 +68,7 @@ type last struct {
 
 // lost compares what is in a store with what was acknowledged, as far as that is not in doubt: a task that has not begun must be there,
 // at its instant, and a recurring one must be there whatever ran.
-func lost(records []verdict.Record, there map[string]*duly.Task) (faults []string) {
+func lost(records []verdict.Record, there map[string]*duly.Task, dead map[string]*duly.Task) (faults []string) {
 	type asking struct {
 		verdict.Incarnation
 		name string
@@ -107,6 +110,9 @@ func lost(records []verdict.Record, there map[string]*duly.Task) (faults []strin
 			continue
 		}
 		t := there[name]
+		if d := dead[name]; d != nil && single(name) && d.Runs[0].Generation >= n.gen { // it had started, and that was all
+			continue
+		}
 		switch {
 		case t == nil || t.Ended:
 			faults = append(faults, fmt.Sprintf("%s: it is gone; accepted: %v", name, n.accepted))
@@ -145,7 +151,7 @@ func afterEnd(records []verdict.Record) (faults []string) {
 
 // A tally counts what a log holds.
 type tally struct {
-	acknowledged, begun, completed, failed, settled, unanswered, dead int
+	acknowledged, begun, completed, failed, settled, unanswered, paused, dead int
 }
 
 func (n *tally) add(records []verdict.Record) {
@@ -155,6 +161,8 @@ func (n *tally) add(records []verdict.Record) {
 			n.unanswered++
 		case verdict.Answered:
 			n.unanswered--
+		case verdict.Paused:
+			n.paused++
 		case verdict.Put, verdict.Moved, verdict.Cancelled:
 			n.acknowledged++
 			n.unanswered--
@@ -173,9 +181,10 @@ func (n *tally) add(records []verdict.Record) {
 	}
 }
 
-// inventory returns what a scheduler's store holds, and the names of the dead runs, whose only reason may be that they were lost.
-func inventory(ctx context.Context, s *duly.Scheduler) (there map[string]*duly.Task, dead []string, err error) {
-	there = map[string]*duly.Task{}
+// inventory returns what a scheduler's store holds, and the dead runs, whose only reason may be that they were lost, but where there was
+// to be one attempt at most; of a name the newest.
+func inventory(ctx context.Context, s *duly.Scheduler) (there, dead map[string]*duly.Task, err error) {
+	there, dead = map[string]*duly.Task{}, map[string]*duly.Task{}
 	for t, err := range s.List(ctx, duly.Query{}) {
 		if err != nil {
 			return nil, nil, err
@@ -186,10 +195,12 @@ func inventory(ctx context.Context, s *duly.Scheduler) (there map[string]*duly.T
 		if err != nil {
 			return nil, nil, err
 		}
-		if r := &t.Runs[0]; r.Reason != "lost" || r.Lost != duly.MaxLost {
+		if r := &t.Runs[0]; !single(t.Name) && (r.Reason != "lost" || r.Lost != duly.MaxLost) {
 			return nil, nil, errors.New("dead without having been lost: " + fmt.Sprintf("%+v", *t))
 		}
-		dead = append(dead, t.Name)
+		if d := dead[t.Name]; d == nil || d.Runs[0].Generation < t.Runs[0].Generation {
+			dead[t.Name] = t
+		}
 	}
 	return there, dead, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,13 +26,14 @@ type logbook interface {
 	Append(r verdict.Record) error
 }
 
-// A work is the payload: how long the handler takes, and how many attempts of a hundred fail.
+// A work is the payload: how long the handler takes, and how many attempts of a hundred fail, or are to be asked again.
 type work struct {
-	Millis int
-	Fails  int
+	Millis  int
+	Fails   int
+	Snoozes int
 }
 
-// A load puts, moves and cancels tasks of one scheduler, and runs them. All it does, and all that is answered, is in the logbook; an error
+// A load puts, moves, pauses, resumes and cancels tasks of one scheduler, and runs them. All it does, and all that is answered, is in the logbook; an error
 // of the logbook, or an answer that can't be, is a fault of the life, which ends with it.
 type load struct {
 	book  logbook
@@ -78,6 +80,8 @@ func (l *load) handle(ctx context.Context, a *duly.Attempt[work]) error {
 	err := wait.Sleep(ctx, time.Duration(a.Payload.Millis)*time.Millisecond)
 	if err == nil && rand.IntN(100) < a.Payload.Fails {
 		err = errors.New("not this time")
+	} else if err == nil && rand.IntN(100) < a.Payload.Snoozes {
+		err = duly.Snooze(time.Duration(rand.Int64N(int64(50 * time.Millisecond))))
 	}
 	r.Op, r.At, r.Completed = verdict.End, time.Now().UnixMicro(), err == nil
 	if err != nil {
@@ -144,9 +148,13 @@ type producer struct {
 	l    *load
 	rng  *rand.Rand
 	once []string
+	lone []string         // of those that are run at most once
 	more []string         // recurring ones
-	gen  map[string]int64 // of the task that a name points to, 0 if there is none
+	gen  map[string]int64 // of the task that a name points to, or of its run; 0 if there is none
 }
+
+// single says whether a name is one whose tasks are run at most once.
+func single(name string) bool { return strings.HasPrefix(name, "single-") }
 
 // produce lets n producers work until ctx ends, and returns when all have ended.
 func (l *load) produce(ctx context.Context, n int) {
@@ -156,6 +164,7 @@ func (l *load) produce(ctx context.Context, n int) {
 		for j := range 4 {
 			p.once = append(p.once, fmt.Sprintf("once-%02d-%d", i, j))
 		}
+		p.lone = []string{fmt.Sprintf("single-%02d", i)}
 		p.more = []string{fmt.Sprintf("again-%02d", i)}
 		all.Go(func() {
 			if err := p.work(ctx); err != nil && ctx.Err() == nil {
@@ -167,7 +176,7 @@ func (l *load) produce(ctx context.Context, n int) {
 }
 
 func (p *producer) work(ctx context.Context) error {
-	for _, names := range [2][]string{p.once, p.more} {
+	for _, names := range [3][]string{p.once, p.lone, p.more} {
 		for _, name := range names {
 			t, err := p.l.s.Get(ctx, name)
 			switch {
@@ -192,46 +201,103 @@ func (p *producer) work(ctx context.Context) error {
 func (p *producer) step(ctx context.Context) error {
 	if p.rng.IntN(8) == 0 {
 		name := p.more[p.rng.IntN(len(p.more))]
-		switch n := p.rng.IntN(10); {
+		switch n := p.rng.IntN(12); {
 		case p.gen[name] == 0 || n < 2:
 			return p.put(ctx, p.l.again, name, schedule.Every(time.Duration(50+p.rng.IntN(950))*time.Millisecond))
 		case n == 2:
 			return p.cancel(ctx, name)
+		case n == 3:
+			return p.runNow(ctx, name)
+		case n == 4:
+			return p.pause(ctx, name)
+		case n < 7:
+			return p.resume(ctx, name)
 		}
 		return nil
 	}
-	name := p.once[p.rng.IntN(len(p.once))]
 	soon := schedule.After(time.Duration(p.rng.Int64N(int64(near))))
-	switch n := p.rng.IntN(20); {
-	case n < 10:
+	if p.rng.IntN(8) == 0 {
+		name := p.lone[p.rng.IntN(len(p.lone))]
+		if p.rng.IntN(4) == 0 {
+			return p.cancel(ctx, name)
+		}
+		return p.put(ctx, p.l.once, name, soon, duly.AtMostOnce())
+	}
+	name := p.once[p.rng.IntN(len(p.once))]
+	switch n := p.rng.IntN(24); {
+	case n < 9:
 		return p.put(ctx, p.l.once, name, soon)
-	case n < 13:
+	case n < 11:
+		return p.putMany(ctx, soon)
+	case n < 14:
 		return p.put(ctx, p.l.once, name, schedule.After(far+time.Duration(p.rng.Int64N(int64(far)))))
-	case n < 16:
+	case n < 17:
 		return p.cancel(ctx, name)
+	case n < 18:
+		return p.runNow(ctx, name)
+	case n < 19:
+		return p.pause(ctx, name)
+	case n < 21:
+		return p.resume(ctx, name)
 	}
 	return p.move(ctx, name, soon)
 }
 
-func (p *producer) put(ctx context.Context, k *duly.Kind[work], name string, s schedule.Schedule) error {
+func (p *producer) task(name string) work {
 	w := work{Millis: p.rng.IntN(10), Fails: 20 * p.rng.IntN(2)}
 	if p.rng.IntN(30) == 0 {
 		w.Millis = 100
 	}
+	if !single(name) { // a snooze is another attempt
+		w.Snoozes = 10 * p.rng.IntN(2)
+	}
+	return w
+}
+
+func (p *producer) put(ctx context.Context, k *duly.Kind[work], name string, s schedule.Schedule, opts ...duly.PutOption) error {
 	p.l.note(verdict.Record{Op: verdict.Asked, Run: verdict.Run{Name: name}})
-	e, err := k.Put(ctx, name, w, s)
+	e, err := k.Put(ctx, name, p.task(name), s, opts...)
 	switch {
 	case errors.Is(err, duly.ErrUnknown), errors.Is(err, duly.ErrClosed):
 		return err // it has no answer
 	case err != nil:
 		return fmt.Errorf("put %q: %w", name, err)
 	}
-	p.gen[name] = e.Generation
-	r := verdict.Record{Op: verdict.Put, Run: verdict.Run{Name: name, Generation: e.Generation}, Recurring: s.Recurring()}
+	p.accepted(&e, s.Recurring())
+	return nil
+}
+
+// accepted notes what was put.
+func (p *producer) accepted(e *duly.Entry, recurring bool) {
+	p.gen[e.Name] = e.Generation
+	r := verdict.Record{Op: verdict.Put, Run: verdict.Run{Name: e.Name, Generation: e.Generation}, Recurring: recurring}
 	if !r.Recurring {
 		r.ScheduledFor, r.Due = e.ScheduledFor.UnixMicro(), e.Due.UnixMicro()
 	}
 	p.l.note(r)
+}
+
+// putMany puts all one-offs with one call.
+func (p *producer) putMany(ctx context.Context, s schedule.Schedule) error {
+	for _, name := range p.once {
+		p.l.note(verdict.Record{Op: verdict.Asked, Run: verdict.Run{Name: name}})
+	}
+	entries, err := p.l.once.PutMany(ctx, func(yield func(duly.Item[work]) bool) {
+		for _, name := range p.once {
+			if !yield(duly.Item[work]{Name: name, Payload: p.task(name), Schedule: s}) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if err := entries[i].Err; err != nil {
+			return fmt.Errorf("put %q: %w", entries[i].Name, err)
+		}
+		p.accepted(&entries[i], false)
+	}
 	return nil
 }
 

@@ -298,11 +298,14 @@ func judged(t *testing.T, s *duly.Scheduler, records []verdict.Record, end int64
 	}
 	n.add(records)
 	n.dead += len(dead)
-	vs := verdict.Check(records, verdict.Options{End: end})
+	vs := verdict.Check(records, verdict.Options{End: end, Excuse: func(v verdict.Verdict) bool {
+		d := dead[v.Run.Name] // what is run at most once may be lost with its process before its handler has written anything
+		return v.Kind == verdict.Missed && single(v.Run.Name) && d != nil && d.Runs[0].Generation >= v.Run.Generation
+	}})
 	if len(vs) > 0 {
 		t.Errorf("%d faults, the first of them:\n%v", len(vs), vs[:min(len(vs), 20)])
 	}
-	for _, faults := range [2][]string{lost(records, there), afterEnd(records)} {
+	for _, faults := range [3][]string{lost(records, there, dead), afterEnd(records), twice(records)} {
 		if len(faults) > 0 {
 			t.Errorf("%d faults, the first of them:\n%s", len(faults), strings.Join(faults[:min(len(faults), 20)], "\n"))
 		}

@@ -168,7 +168,7 @@ func buried(t *testing.T, dir string, poison, neighbours int) {
 		t.Errorf("%d tasks are left, want none", len(there))
 	}
 	var innocent []string
-	for _, name := range dead {
+	for name := range dead {
 		if !strings.HasPrefix(name, poisonName) {
 			innocent = append(innocent, name)
 		}
