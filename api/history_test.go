@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,11 +63,11 @@ func TestHistory_Far(t *testing.T) {
 		e.work(nil)
 		put := func(namespace, name string, n int) {
 			t.Helper()
-			lines := ""
+			var lines strings.Builder
 			for i := range n {
-				lines += fmt.Sprintf(`{"name": "%s%d", "kind": "done", "in": "0s"}`, name, i) + "\n"
+				lines.WriteString(fmt.Sprintf(`{"name": "%s%d", "kind": "done", "in": "0s"}`, name, i) + "\n")
 			}
-			e.raw("POST", "/v1/tasks:batch?namespace="+namespace, lines, ndjson).want(http.StatusOK)
+			e.raw("POST", "/v1/tasks:batch?namespace="+namespace, lines.String(), ndjson).want(http.StatusOK)
 			e.pass(time.Second)
 		}
 		put("few", "first", 3)
