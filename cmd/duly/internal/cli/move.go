@@ -25,6 +25,7 @@ what comes after that run stays as it was. A task that has started can't be move
   duly move report tomorrow 9:00
   duly move backup '2026-12-24 18:00' --zone Europe/Berlin`,
 		DisableFlagsInUseLine: true,
+		ValidArgsFunction:     s.completeNames(client.Query{}, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return &usageError{what: "move takes a name and when it is to run", hint: moveExample}

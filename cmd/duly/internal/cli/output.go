@@ -195,6 +195,8 @@ func (p *printer) distance(t time.Time) string {
 	switch d := t.Sub(p.now); {
 	case t.IsZero():
 		return ""
+	case t.Year()-p.now.Year() > 2: // which may be more than a duration can be
+		return away(p.now, t)
 	case d >= time.Second/2:
 		return away(p.now, p.now.Add(d.Round(time.Second)))
 	case d > -time.Second:

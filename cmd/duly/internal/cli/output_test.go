@@ -114,6 +114,7 @@ func TestInstant(t *testing.T) {
 		{now.Add(100 * time.Millisecond), "12:00:00", "2026-10-24T12:00:00.1000005+02:00", "now"},
 		{now.Add(24 * time.Hour), "Sun 25 Oct 11:00 +01:00", "2026-10-25T11:00:00.0000005+01:00", "in 1d"},
 		{time.Date(2029, 1, 1, 9, 0, 0, 0, berlin), "Mon 1 Jan 2029 09:00 +01:00", "2029-01-01T09:00:00+01:00", "in 2y 68d"},
+		{time.Date(9999, 1, 1, 9, 0, 0, 0, berlin), "Fri 1 Jan 9999 09:00 +01:00", "9999-01-01T09:00:00+01:00", "in 7972y 68d"},
 		{time.Time{}, "", "", ""},
 	}
 	for _, tt := range tests {

@@ -229,6 +229,7 @@ func TestCLI_Wait(t *testing.T) {
 		{"in 0s --name n --wait -- good", exitOK, "out\n", "err\nn: done, "},
 		{"in 0s --name n --wait -- bad", 7, "", "broken\nn: dead (exit status 7: broken), "},
 		{"in 0s --name n --retry 1 --backoff 1ms --wait -- twice", exitOK, "attempt 1\nattempt 2\n", "n: done, "},
+		{"in 0s --name n --wait --shell kill|-9|$$", 128 + 9, "", "n: dead (ended by the signal"},
 		{"every 1h --name n -- good", exitOK, "n\t", ""},
 		{"run n --wait", exitOK, "out\n", "err\nn: done, "},
 		{"put n --schedule in|0s --wait --on-conflict fail -- good", exitConflict, "", "exists"},

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/when"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/target"
@@ -20,12 +22,23 @@ func putting(s *session) []*cobra.Command {
 	return []*cobra.Command{newIn(s), newAt(s), newEvery(s), newCron(s), newPut(s)}
 }
 
+// completeCommand completes files behind --, where another command stands, and words before it. The flags can't be asked where that is:
+// cobra reads them with a -- of its own behind them.
+func (s *session) completeCommand(before cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if typed := s.Args[:max(0, len(s.Args)-1)]; slices.Contains(typed, "--") {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return before(cmd, args, begun)
+	}
+}
+
 // putCommand returns a command that reads when from the words before --.
 func putCommand(s *session, cmd cobra.Command, example string, read func(*putFlags, []string, *api.Spec) error) (*cobra.Command, *putFlags) {
 	f := &putFlags{s: s}
 	cmd.Long += "\n" + putTail
 	cmd.DisableFlagsInUseLine = true
-	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	cmd.ValidArgsFunction = s.completeCommand(cobra.NoFileCompletions)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		words, err := f.split(cmd, args, example)
 		if err != nil {
@@ -249,7 +262,7 @@ func newCron(s *session) *cobra.Command {
 		Use:   "cron 'EXPR' [flags] -- CMD ARG...",
 		Short: "Run something by the calendar",
 		Long: `Run something by the calendar. EXPR is a cron expression: 5 fields, 6 with seconds first, 7 with a year last, or a macro such as @daily.
-Its times are those of this machine's zone, unless --zone or EXPR say another. duly next 'EXPR' shows when that is.`,
+Its times are those of this machine's zone, unless --zone or EXPR say another. duly next 'EXPR' --zone Z shows when that is.`,
 		Example: `  duly cron '0 3 * * *' -- ./backup
   duly cron '0 9 * * mon-fri' --zone Europe/Berlin --name standup -- notify-send standup
   duly cron @hourly --overlap skip --timeout 50m -- ./sync`,
@@ -311,6 +324,7 @@ S is the text form of a schedule, as duly next takes it. A cron expression in it
   duly put poll --schedule 'every 15m jitter 30s until 2027-01-01' --tag net -- ./poll
   duly put hook --schedule 'at 2026-12-24T18:00[Europe/Berlin]' --post https://example.com/hook`,
 		DisableFlagsInUseLine: true,
+		ValidArgsFunction:     s.completeCommand(s.completeNames(client.Query{}, 1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			const example = "duly put backup --schedule '0 3 * * *' -- ./backup"
 			if dash := cmd.ArgsLenAtDash(); dash == 0 || len(args) == 0 {

@@ -1,6 +1,10 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/dulyhq/duly/client"
+)
 
 func newRun(s *session) *cobra.Command {
 	var waits bool
@@ -12,6 +16,7 @@ Limits and pauses hold: duly why NAME tells what it waits for.`,
 		Example: `  duly run backup
   duly run backup --wait`,
 		DisableFlagsInUseLine: true,
+		ValidArgsFunction:     s.completeNames(client.Query{}, 1),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{what: "run takes the name of one task", hint: "duly run backup"}

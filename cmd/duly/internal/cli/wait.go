@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/dulyhq/duly"
@@ -196,7 +197,7 @@ func (w *waiting) conclude(ctx context.Context, e *api.Event) error {
 	if e.To == "done" {
 		status = exitOK
 	}
-	if e.Reason != "" {
+	if e.Reason != "" && e.Reason != e.To {
 		how += " (" + e.Reason + ")"
 	}
 	if e.Lateness != nil {
@@ -208,8 +209,8 @@ func (w *waiting) conclude(ctx context.Context, e *api.Event) error {
 		if !a.EndedAt.IsZero() {
 			how += ", took " + lateness(a.EndedAt.Sub(a.StartedAt))
 		}
-		if a.ExitCode != nil && *a.ExitCode > 0 && status != exitOK {
-			status = *a.ExitCode
+		if status != exitOK {
+			status = statusOf(a)
 		}
 	}
 	if err := w.s.stderr().linef("%s: %s", w.name, how); err != nil {
@@ -219,4 +220,18 @@ func (w *waiting) conclude(ctx context.Context, e *api.Event) error {
 		return nil
 	}
 	return &failure{status: status}
+}
+
+// statusOf is the status of an attempt that has failed, as a shell has it: its own, or that of the signal that has ended it.
+func statusOf(a *api.Attempt) int {
+	if a.ExitCode != nil && *a.ExitCode > 0 {
+		return *a.ExitCode
+	}
+	const ofSignal, most = 128, 64
+	for n := syscall.Signal(1); n < most && a.Signal != ""; n++ {
+		if n.String() == a.Signal {
+			return ofSignal + int(n)
+		}
+	}
+	return exitFailed
 }
