@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"duly": main})
+	testscript.Main(tidy{m}, map[string]func(){"duly": main})
 }
 
 // TestScripts types what a user types and looks at what a user sees. The command "daemon" of the scripts is described in script_test.go.
