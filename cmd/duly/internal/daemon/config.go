@@ -219,19 +219,19 @@ func (c *Config) secrets() (*secrets, error) {
 func (c *Config) Report() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "data\t%s\t\n", c.Data)
+	_, _ = fmt.Fprintf(w, "data\t%s\t\n", c.Data)
 	for i := range Settings {
 		s := &Settings[i]
 		from := c.from[s.Key]
 		if from == "" {
 			from = "default"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Key, s.show(c), from)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", s.Key, s.show(c), from)
 	}
 	for i := range c.Tokens {
 		t := &c.Tokens[i]
-		fmt.Fprintf(w, "token %s\t%v\t%s\n", t.Name, t.Scopes, t.where)
+		_, _ = fmt.Fprintf(w, "token %s\t%v\t%s\n", t.Name, t.Scopes, t.where)
 	}
-	_ = w.Flush() // into memory
+	_ = w.Flush() // all of it goes into memory
 	return b.String()
 }

@@ -74,8 +74,7 @@ func Run(ctx context.Context, c *Config, p Process) error {
 	return d.Run(ctx)
 }
 
-// Open binds and opens all that a daemon needs. It is to be followed by Run or Close. After an error nothing is left open, and no file
-// where there was no directory.
+// Open binds and opens all that a daemon needs. It is to be followed by Run or Close. After an error nothing is left open or bound.
 func Open(ctx context.Context, c *Config, p Process) (d *Daemon, err error) {
 	return open(ctx, c, p, usualLimits)
 }
@@ -94,6 +93,7 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 	if err != nil {
 		return nil, err
 	}
+	keepDescriptors()
 	handed, err := handedOver(p.Getenv, p.PID)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 	}
 	if err == nil {
 		if err = d.fill(ctx, s); err != nil {
-			err = errors.Join(err, d.Close())
+			err = errors.Join(err, d.Close()) //nolint:contextcheck // it has to close, whatever ctx is
 			undo()
 		}
 	}
@@ -137,7 +137,7 @@ func (d *Daemon) bindUnix(ctx context.Context) error {
 // fill opens what is in the data directory.
 func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 	c := d.config
-	st, err := pebble.Open(home.Store(c.Data), pebble.Options{
+	st, err := pebble.Open(home.Store(c.Data), pebble.Options{ //nolint:contextcheck // the store lives longer than ctx
 		Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{vfs.Default},
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ type fixture struct {
 // shortDir returns a directory whose path leaves room for a socket.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "d")
+	dir, err := os.MkdirTemp("", "d") //nolint:usetesting // that of a test is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +441,7 @@ func TestProfilesAreOnTheSocketAlone(t *testing.T) {
 	if status, _ := f.ask("GET", "/debug/pprof/cmdline", "", f.bearer()); status != 404 {
 		t.Errorf("over TCP: %d", status)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://localhost/debug/pprof/goroutine?debug=1", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/debug/pprof/goroutine?debug=1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -469,7 +469,7 @@ func TestBeyondLoopback_Commands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, err := http.NewRequestWithContext(t.Context(), "PUT", "http://127.0.0.1:"+port+"/v1/tasks/a", strings.NewReader(put))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://127.0.0.1:"+port+"/v1/tasks/a", strings.NewReader(put))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -500,7 +500,7 @@ func TestTLS_Reload(t *testing.T) {
 		}
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(pem)
-		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+f.tcp()+"/livez", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+f.tcp()+"/livez", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -538,7 +538,7 @@ func TestTLS_Reload(t *testing.T) {
 	write(t, dir, "one.key", "not a key")
 	f.signals <- reloadSignal
 	f.log.await(t, "the reload is refused")
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+f.tcp()+"/livez", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+f.tcp()+"/livez", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -86,8 +87,7 @@ func (c *Config) judge(p *port, where string) error {
 	p.secure = c.TLSCert != ""
 	p.beyond = !loopback(p.Addr().String())
 	if err := c.checkReach(p.Addr().String()); err != nil {
-		var e *ConfigError
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*ConfigError](err); ok {
 			e.Where = where
 		}
 		return err
@@ -103,7 +103,7 @@ func (c *Config) explainBind(ctx context.Context, address string, err error) err
 	if c.Socket != "" && answers(ctx, c.Socket) {
 		return fmt.Errorf("a daemon with the data directory %s runs already, and answers at %s", c.Data, c.Socket)
 	}
-	host, _, _ := net.SplitHostPort(address) //nolint:errcheck // it was looked at before
+	host, _, _ := net.SplitHostPort(address) // it was looked at before
 	return fmt.Errorf("%s is taken, maybe by another user's daemon: --listen %s takes any free port, "+
 		"--listen none does without (the command line needs only the socket)", address, net.JoinHostPort(host, "0"))
 }
@@ -255,10 +255,10 @@ func makeDir(dir string) (undo func(), err error) {
 		}
 		made = append(made, at)
 	}
-	for i := len(made) - 1; i >= 0; i-- {
-		err := os.Mkdir(made[i], 0o700)
+	for i, d := range slices.Backward(made) {
+		err := os.Mkdir(d, 0o700)
 		if err == nil {
-			err = os.Chmod(made[i], 0o700) //nolint:gosec // a directory; whatever the umask has taken away
+			err = os.Chmod(d, 0o700) //nolint:gosec // a directory; whatever the umask has taken away
 		}
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			made = made[i+1:]

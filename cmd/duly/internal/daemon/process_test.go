@@ -282,7 +282,7 @@ func TestProcess_Systemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for auth, want := range map[string]int{"": 401, "Bearer " + strings.TrimSpace(string(token)): 200} {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+tcp.Addr().String()+"/v1/tasks", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+tcp.Addr().String()+"/v1/tasks", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

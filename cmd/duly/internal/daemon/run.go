@@ -38,7 +38,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	err = errors.Join(err, r.drain(ctx), r.shutdown(ctx))
 	unwatch()
 	<-kept
-	err = errors.Join(err, d.Close())
+	err = errors.Join(err, d.Close()) //nolint:contextcheck // it has to close, whatever ctx is
 	if err == nil {
 		d.log.Info("ended, nothing was cut off")
 	}

@@ -101,7 +101,7 @@ func TestSlowReadersAreCut(t *testing.T) {
 // Waiting for news is not being slow: a stream outlives all of the limits, however short they are.
 func TestStreamsAreNotCut(t *testing.T) {
 	f := serveIn(t, shortDir(t), hasty, "")
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+f.tcp()+"/v1/events?after=now", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+f.tcp()+"/v1/events?after=now", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@
 package home
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -35,7 +36,7 @@ func Data(flag string, getenv func(string) string) (string, error) {
 		return filepath.Join(dir, ".local", "state", "duly"), nil
 	}
 	if runtime.GOOS == "windows" {
-		return "", fmt.Errorf("there is no data directory: none of --data, DULY_DATA and LocalAppData says where; give --data DIR")
+		return "", errors.New("there is no data directory: none of --data, DULY_DATA and LocalAppData says where; give --data DIR")
 	}
 	return system, nil
 }
