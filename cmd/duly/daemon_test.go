@@ -505,12 +505,9 @@ func TestDaemon_Timeout(t *testing.T) {
 	d.term(t)
 }
 
-// TestDaemon_Durations: lengths of time are exact, to parts of a second, and a bare number is none.
-//
-// requirement: D02.
-// requirement: F15.
-func TestDaemon_Durations(t *testing.T) {
-	d := serve(t, dataDir(t))
+// ask sends the daemon a request as any program does, and returns the answer.
+func (d *served) ask(t *testing.T, method, path, body string) (status int, answer string) {
+	t.Helper()
 	socket, err := home.Socket(d.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -519,6 +516,28 @@ func TestDaemon_Durations(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
 	defer plain.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := plain.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// TestDaemon_Durations: lengths of time are exact, to parts of a second, and a bare number is none.
+//
+// requirement: D02.
+// requirement: F15.
+func TestDaemon_Durations(t *testing.T) {
+	d := serve(t, dataDir(t))
 	for _, tt := range []struct {
 		in     string
 		status int
@@ -532,25 +551,13 @@ func TestDaemon_Durations(t *testing.T) {
 		{`3600.25`, http.StatusBadRequest, 0},
 	} {
 		body := fmt.Sprintf(`{"command":{"args":["true"]},"in":%s}`, tt.in)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://localhost/v1/tasks/tea", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := plain.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := io.ReadAll(res.Body)
-		if err := errors.Join(err, res.Body.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if res.StatusCode != tt.status {
-			t.Errorf("in %s: status %d, want %d\n%s", tt.in, res.StatusCode, tt.status, answer)
+		status, answer := d.ask(t, http.MethodPut, "/v1/tasks/tea", body)
+		if status != tt.status {
+			t.Errorf("in %s: status %d, want %d\n%s", tt.in, status, tt.status, answer)
 			continue
 		}
 		if tt.status != http.StatusCreated {
-			if !strings.Contains(string(answer), `"in"`) {
+			if !strings.Contains(answer, `"in"`) {
 				t.Errorf("in %s: the answer does not name the field: %s", tt.in, answer)
 			}
 			continue
@@ -589,6 +596,15 @@ func TestDaemon_Lateness(t *testing.T) {
 	}
 	if k := s.Kinds["command"]; k.Started != 1 || k.Succeeded != 1 || k.Early != 0 || k.Late50 <= 0 || k.Late99 < k.Late50 {
 		t.Errorf("stats: %+v", k)
+	}
+	status, metrics := d.ask(t, http.MethodGet, "/metrics", "")
+	for _, want := range []string{
+		`duly_lateness_seconds_count{kind="command"} 1`,
+		`duly_lateness_seconds_bucket{kind="command",le="+Inf"} 1`,
+	} {
+		if status != http.StatusOK || !strings.Contains(metrics, want) {
+			t.Errorf("/metrics: status %d, want %s in\n%s", status, want, metrics)
+		}
 	}
 	d.term(t)
 }
