@@ -242,7 +242,8 @@ func (r *recorder) begins(n *name, old, t *store.Task, x *store.Claim, run *stor
 	if !t.Recurring {
 		return
 	}
-	if run.For <= l.high && !l.moved[run.For] {
+	// From where a start was moved to a pace goes on, also if the clock was set back and that is before what has begun.
+	if paced := r.scheduleOf(old).Kind() == schedule.KindPaceFromStart && len(l.moved) > 0; run.For <= l.high && !l.moved[run.For] && !paced {
 		r.w.bad("%v begins after %v", run.ID(t.Key), show(l.high))
 	}
 	l.high = max(l.high, run.For)
