@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,7 +70,7 @@ func newCompletion() *cobra.Command {
 			root, w := cmd.Root(), cmd.OutOrStdout()
 			switch args[0] {
 			case "bash":
-				return root.GenBashCompletionV2(w, true)
+				return bashCompletion(root, w)
 			case "zsh":
 				return root.GenZshCompletion(w)
 			case "fish":
@@ -77,6 +79,26 @@ func newCompletion() *cobra.Command {
 			return root.GenPowerShellCompletionWithDesc(w)
 		},
 	}
+}
+
+// bashWords is how the script for bash learns what is typed: of a package of the system's, which not every system has.
+const bashWords = `_get_comp_words_by_ref "$@" cur prev words cword`
+
+// bashAlone stands in for it.
+const bashAlone = `if declare -F _get_comp_words_by_ref >/dev/null 2>&1; then
+        _get_comp_words_by_ref "$@" cur prev words cword
+    else
+        cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+    fi`
+
+// bashCompletion writes a script that needs nothing but bash.
+func bashCompletion(root *cobra.Command, w io.Writer) error {
+	var script strings.Builder
+	if err := root.GenBashCompletionV2(&script, true); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, strings.Replace(script.String(), bashWords, bashAlone, 1))
+	return err
 }
 
 // completeNames completes the names of tasks that a query selects, for at most so many arguments; 0 is any number. Where no daemon

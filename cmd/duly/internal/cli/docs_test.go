@@ -29,7 +29,7 @@ func TestDocs_Commands(t *testing.T) {
 		t.Errorf("docs/cli.md (-help +document), to be written with -update:\n%s", diff)
 	}
 	if *update {
-		if err := os.WriteFile(path, []byte(head+mark+want), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(path, []byte(head+mark+want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

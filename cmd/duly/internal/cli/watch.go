@@ -186,6 +186,7 @@ func (b *board) comeDue(now time.Time) {
 func (b *board) load(ctx context.Context) error {
 	began := b.s.Now()
 	seen := map[taskName]bool{}
+	var tasks []api.Task
 	for t, err := range b.c.List(ctx, b.q) {
 		if err != nil {
 			return err
@@ -197,7 +198,10 @@ func (b *board) load(ctx context.Context) error {
 		if seen[name] = true; len(seen) > boardMost {
 			return &usageError{what: fmt.Sprintf("more than %d tasks can't be watched", boardMost), hint: "give a prefix, or --due-within D"}
 		}
-		if err := b.set(name, &t); err != nil {
+		tasks = append(tasks, t)
+	}
+	for i := range tasks {
+		if err := b.set(taskName{tasks[i].Namespace, tasks[i].Name}, &tasks[i]); err != nil {
 			return err
 		}
 	}
@@ -217,10 +221,15 @@ func (b *board) load(ctx context.Context) error {
 // refresh asks for what has changed, and shows it.
 func (b *board) refresh(ctx context.Context) error {
 	err := b.reread(ctx)
-	if err != nil && (ctx.Err() != nil || !b.lost.Load()) {
+	_, wrong := errors.AsType[*usageError](err)
+	if refused, ok := errors.AsType[*api.Error](err); ok && !errors.Is(refused, api.ErrUnavailable) {
+		wrong = true
+	}
+	if err != nil && (ctx.Err() != nil || wrong) {
 		return err
 	}
-	if err != nil {
+	if err != nil { // the stream of events may not have noticed yet, or an answer that was under way has come after it had
+		b.lost.Store(true)
 		b.all = true
 		b.soon.ring(afterLoss)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,9 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("what the tests run are lines of a Unix shell")
+	}
 	dir, err := os.MkdirTemp("", "duly") //nolint:usetesting // that of a test is too long for a socket
 	if err != nil {
 		t.Fatal(err)
