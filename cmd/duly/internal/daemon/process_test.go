@@ -60,6 +60,7 @@ type child struct {
 	dir  string
 	log  lockedBuffer
 	gone chan error
+	over bool // that was received
 	c    *client.Client
 }
 
@@ -80,9 +81,9 @@ func startChild(t *testing.T, dir, line string, files []*os.File, env ...string)
 	}
 	go func() { p.gone <- p.cmd.Wait() }()
 	t.Cleanup(func() {
-		if p.cmd.ProcessState == nil {
+		if !p.over {
 			_ = p.cmd.Process.Kill() // it may have ended
-			<-p.gone
+			t.Logf("it was not awaited: %v", <-p.gone)
 		}
 	})
 	if p.c, err = client.New(client.Options{Socket: filepath.Join(dir, "data", "duly.sock")}); err != nil {
@@ -106,6 +107,7 @@ func (p *child) end() error {
 	p.Helper()
 	select {
 	case err := <-p.gone:
+		p.over = true
 		return err
 	case <-time.After(time.Minute):
 		p.Fatalf("it does not end:\n%s", p.log.String())
@@ -332,5 +334,37 @@ func TestProcess_HandedOverBeyondLoopback(t *testing.T) {
 	}
 	if err := errors.Join(l.Close(), f.Close()); err != nil {
 		t.Error(err)
+	}
+}
+
+// However it is made to end, the daemon leaves no command behind that its successor would start beside.
+func TestProcess_LeavesNoCommandBehind(t *testing.T) {
+	dir := shortDir(t)
+	p := startChild(t, dir, plainly, nil, "DULY_DRAIN_TIMEOUT=24h")
+	p.log.await(t, "msg=ready")
+	deaf := sh("trap '' TERM; echo $$ > " + dir + "/part; mv " + dir + "/part " + dir + "/pid; while [ -e " + dir + " ]; do sleep 0.1; done")
+	deaf.Grace = api.Duration(time.Hour)
+	if _, err := p.c.Put(t.Context(), "deaf", api.Spec{Command: deaf, In: in(0)}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, dir+"/pid")
+	for _, heard := range []string{"told to end", "told again to end"} {
+		p.signal(syscall.SIGTERM)
+		p.log.await(t, heard)
+	}
+	p.signal(syscall.SIGTERM)
+	if err := p.end(); err == nil {
+		t.Errorf("it was cut off, and ended well:\n%s", p.log.String())
+	}
+	b, err := os.ReadFile(dir + "/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(b), &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the command runs on: %v", err)
 	}
 }
