@@ -192,8 +192,8 @@ func (r *recorder) choices(n *name, l *listing) (some []choice) {
 	if n.allCovered(l, k) {
 		some = append(some, l.overlapped(k))
 	}
-	unhandled := l.t.Kind == "rare"                                                                     // a process puts out of its mind what it does not handle yet
-	if unhandled || l.due(0) <= l.t.AcceptedAt || !n.knows(r.call.p, l.due(0)) || !n.allCovered(l, k) { // before it was put it was not due
+	// Before it was put it was not due; and a process puts out of its mind what it does not handle yet.
+	if l.t.Kind == "rare" || l.due(0) <= l.t.AcceptedAt || !n.knows(r.call.p, l.due(0)) || !n.allCovered(l, k) {
 		some = append(some, l.missed()...)
 	}
 	return some
