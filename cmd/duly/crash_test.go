@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -220,6 +219,21 @@ func TestDaemon_Crash(t *testing.T) {
 	if os.Getenv("DULY_TEST_LONG") != "" {
 		kills = 100
 	}
+	if faults := crash(t, kills); len(faults) > 0 {
+		t.Errorf("%d faults, the first of them:\n%s", len(faults), strings.Join(faults[:min(len(faults), 20)], "\n"))
+	}
+}
+
+// TestDaemon_CrashIsSeen: what a daemon loses that was told not to sync is found to be lost.
+func TestDaemon_CrashIsSeen(t *testing.T) {
+	if faults := crash(t, 2, "--durability", "memory"); len(faults) == 0 {
+		t.Error("a daemon that keeps in memory what it acknowledges has lost nothing")
+	}
+}
+
+// crash kills a daemon while clients work, and returns what of that was not as it should be.
+func crash(t *testing.T, kills int, args ...string) (faults []string) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -230,11 +244,11 @@ func TestDaemon_Crash(t *testing.T) {
 		}
 	})
 	to := newCallee(t, b)
-	dir := dataDir(t)
+	dir, args := dataDir(t), append([]string{"--allow-private"}, args...)
 	var w *crowd
 	for n := range kills {
 		enough := b.start(20 + rng.IntN(120))
-		d := launch(t, dir, "--allow-private")
+		d := launch(t, dir, args...)
 		if w == nil {
 			w = newCrowd(b, d.Client, to.URL, seed, 64)
 		}
@@ -262,12 +276,12 @@ func TestDaemon_Crash(t *testing.T) {
 	}
 	healed := time.Now().UnixMicro()
 	b.start(0)
-	d := serve(t, dir, "--allow-private")
+	d := serve(t, dir, args...)
 	heal(t, b, d.Client)
 	recount(t, b, d.Client)
-	there := inventory(t, d.Client)
+	there, faults := inventory(t, d.Client)
 	d.term(t)
-	judge(t, b, there, healed)
+	return append(faults, judge(t, b, there, healed)...)
 }
 
 // pause lets others work.
@@ -337,10 +351,10 @@ func recount(t *testing.T, b *book, c *client.Client) {
 	}
 }
 
-// inventory returns what the daemon holds. Nothing of it may be dead.
-func inventory(t *testing.T, c *client.Client) map[string]api.Task {
+// inventory returns what the daemon holds. What is dead is a fault, unless its process was killed with it too often.
+func inventory(t *testing.T, c *client.Client) (there map[string]api.Task, faults []string) {
 	t.Helper()
-	there := map[string]api.Task{}
+	there = map[string]api.Task{}
 	for task, err := range c.List(t.Context(), client.Query{Limit: 1000}) {
 		if err != nil {
 			t.Fatal(err)
@@ -352,17 +366,16 @@ func inventory(t *testing.T, c *client.Client) map[string]api.Task {
 			t.Fatal(err)
 		}
 		for _, r := range task.Runs {
-			if r.Reason != "lost" { // too often its process was killed with it
-				text, _ := json.Marshal(task)
-				t.Errorf("dead without having been lost: %s", text)
+			if r.Reason != "lost" {
+				faults = append(faults, fmt.Sprintf("%s: dead without having been lost: %+v", task.Name, r))
 			}
 		}
 	}
-	return there
+	return there, faults
 }
 
 // judge holds the book to what was promised, and to what is left.
-func judge(t *testing.T, b *book, there map[string]api.Task, healed int64) {
+func judge(t *testing.T, b *book, there map[string]api.Task, healed int64) (faults []string) {
 	t.Helper()
 	acknowledged, begun, completed := 0, 0, 0
 	for i := range b.records {
@@ -374,20 +387,17 @@ func judge(t *testing.T, b *book, there map[string]api.Task, healed int64) {
 		case r.Op == verdict.End && r.Completed:
 			completed++
 		case strings.HasPrefix(r.Name, "a call"):
-			t.Error(r.Name)
+			faults = append(faults, r.Name)
 		}
 	}
 	t.Logf("%d lives, %d records: %d acknowledged, %d begun, %d completed, %d tasks left", b.boot, len(b.records), acknowledged, begun, completed, len(there))
 	if acknowledged == 0 || completed == 0 {
 		t.Error("nothing was acknowledged, or nothing ran: this has shown nothing")
 	}
-	vs := verdict.Check(b.records, verdict.Options{End: healed})
-	if len(vs) > 0 {
-		t.Errorf("%d faults, the first of them:\n%v", len(vs), vs[:min(len(vs), 20)])
+	for _, v := range verdict.Check(b.records, verdict.Options{End: healed}) {
+		faults = append(faults, v.String())
 	}
-	if faults := lost(b.records, there); len(faults) > 0 {
-		t.Errorf("%d faults, the first of them:\n%s", len(faults), strings.Join(faults[:min(len(faults), 20)], "\n"))
-	}
+	return append(faults, lost(b.records, there)...)
 }
 
 // lost compares what is left with what was acknowledged last of each name, as far as no request of the name after it is in doubt: a task

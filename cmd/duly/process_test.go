@@ -129,7 +129,8 @@ func launch(t *testing.T, dir string, args ...string) *served {
 		t.Fatal(err)
 	}
 	d := &served{Client: c, dir: dir, ended: make(chan struct{})}
-	d.cmd = program(context.WithoutCancel(t.Context()), t, dir, append([]string{"serve", "--listen", "none"}, args...)...)
+	d.cmd = program(context.WithoutCancel(t.Context()), t, dir, append([]string{"serve"}, args...)...)
+	d.cmd.Env = append(d.cmd.Env, "DULY_LISTEN=none")
 	d.cmd.Stdout, d.cmd.Stderr = d, d
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
