@@ -29,6 +29,9 @@ type CommandOptions struct {
 	Outputs *Outputs
 	// Engine keeps the times of graces. Nil is a default engine, shared by all.
 	Engine *timer.Engine
+	// Kill, when it ends, makes an end of what runs without its grace: for a process that is about to exit, and would leave commands to
+	// run on beside those that its successor starts for the same tasks. Nil never ends.
+	Kill context.Context //nolint:containedctx // it is not of an attempt, but of all
 	// Logger is told what goes wrong beside a command, and that is not its failure. Nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -104,7 +107,14 @@ func (r *commandRun) run(ctx context.Context) error {
 	if err != nil {
 		return r.failed(ctx, nil, err)
 	}
-	res, err := proc.Run(ctx, spec)
+	p, err := proc.Start(ctx, spec)
+	if err != nil {
+		return r.failed(ctx, nil, err)
+	}
+	if r.o.Kill != nil {
+		defer context.AfterFunc(r.o.Kill, p.Kill)() //nolint:contextcheck // Kill is of all attempts
+	}
+	res, err := p.Wait(context.WithoutCancel(ctx)) // it ends with ctx, but not before it is gone
 	return r.failed(ctx, res, err)
 }
 

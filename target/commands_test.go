@@ -545,3 +545,36 @@ func TestWrongCommandIsPermanent(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whoever is about to exit waits for no grace, and leaves nothing behind.
+func TestKill(t *testing.T) {
+	need(t, "bash", "sleep")
+	patience, kill := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, stop := context.WithCancelCause(t.Context())
+	ready := filepath.Join(t.TempDir(), "ready")
+	c := marked(t, target.Command{
+		Args: []string{"bash", "-c", "trap '' TERM; touch " + ready + "; while :; do sleep 0.02; done"}, Grace: target.Duration(time.Hour),
+	})
+	handler := target.Commands(target.CommandOptions{Kill: patience})
+	ended := make(chan error, 1)
+	go func() { ended <- handler(ctx, &duly.Attempt[target.Command]{AttemptInfo: info("tea", 1), Payload: c}) }()
+	for {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		default:
+			runtime.Gosched()
+		}
+	}
+	stop(duly.ErrClosing)
+	kill()
+	if err := <-ended; !errors.Is(err, duly.ErrClosing) || !strings.HasSuffix(err.Error(), "the command was killed") {
+		t.Error(err)
+	}
+	if s := survivors(t); len(s) > 0 {
+		t.Errorf("%v are left", s)
+	}
+}

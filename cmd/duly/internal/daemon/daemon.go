@@ -61,6 +61,9 @@ type Daemon struct {
 
 	streams    context.Context //nolint:containedctx // it ends answers that have no end of their own
 	endStreams context.CancelFunc
+	patience   context.Context //nolint:containedctx // when it ends, commands are killed
+	kill       context.CancelFunc
+	commands   sync.WaitGroup // that run
 	closing    sync.Once
 	closed     error
 }
@@ -89,6 +92,7 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 	d = &Daemon{config: c, process: p, limits: l, veil: &veil{to: p.Stderr}, notify: newNotifier(p.Getenv, p.PID)}
 	d.log = newLogger(d.veil, c.LogFormat, &d.level)
 	d.streams, d.endStreams = context.WithCancel(context.WithoutCancel(ctx))
+	d.patience, d.kill = context.WithCancel(context.WithoutCancel(ctx))
 	s, err := c.secrets()
 	if err != nil {
 		return nil, err
@@ -117,6 +121,7 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 	if err != nil {
 		closePorts(d.ports)
 		d.endStreams()
+		d.kill()
 		return nil, err
 	}
 	return d, nil
@@ -194,7 +199,12 @@ func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
 // handle ties the daemon's kinds to what runs them.
 func (d *Daemon) handle() {
 	c := d.config
-	duly.Handle(d.scheduler, target.KindCommand, target.Commands(target.CommandOptions{Outputs: d.outputs, Logger: d.log}))
+	command := target.Commands(target.CommandOptions{Outputs: d.outputs, Kill: d.patience, Logger: d.log})
+	duly.Handle(d.scheduler, target.KindCommand, func(ctx context.Context, a *duly.Attempt[target.Command]) error {
+		d.commands.Add(1)
+		defer d.commands.Done()
+		return command(ctx, a)
+	})
 	o := target.CallbackOptions{
 		Outputs: d.outputs, Secrets: func() [][]byte { return *d.webhooks.Load() }, Allow: c.addresses(), UserAgent: "duly/" + d.process.Version,
 	}
@@ -274,10 +284,11 @@ func (d *Daemon) Close() error {
 
 func (d *Daemon) close() error {
 	d.endStreams()
+	d.kill()
 	closePorts(d.ports)
 	var errs []error
 	if d.scheduler != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(d.streams), time.Second)
+		ctx, cancel := within(context.WithoutCancel(d.streams), time.Second)
 		defer cancel()
 		errs = append(errs, d.scheduler.Close(ctx))
 	}

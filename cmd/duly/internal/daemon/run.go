@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/wait"
 )
 
 // How long what is under way has when a daemon ends, beside its drain.
 const (
 	lastAnswers = 5 * time.Second  // for requests that are being answered
 	forced      = 10 * time.Second // for attempts, after a second signal
+	lastGrace   = 10 * time.Second // for commands that were asked to end, and for which nobody waits any more
+	killed      = 2 * time.Second  // for those that are killed
 )
 
 // Run answers requests and runs tasks until ctx ends or a signal says so; then it lets what runs finish, for the drain timeout, and
@@ -35,7 +38,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}()
 	d.announce(ctx)
 	err := r.until(ctx)
-	err = errors.Join(err, r.drain(ctx), r.shutdown(ctx))
+	err = errors.Join(err, r.drain(ctx))
+	r.outlive()
+	err = errors.Join(err, r.shutdown(ctx))
 	unwatch()
 	<-kept
 	err = errors.Join(err, d.Close()) //nolint:contextcheck // it has to close, whatever ctx is
@@ -55,6 +60,7 @@ type running struct {
 
 	serving int  // servers of which that was not received
 	over    bool // ran was received
+	hurried bool // a second signal has come
 }
 
 // announce tells everybody that the daemon is there.
@@ -107,7 +113,6 @@ func (r *running) drain(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	hurried := false
 	for {
 		select {
 		case err := <-r.ran:
@@ -116,10 +121,10 @@ func (r *running) drain(ctx context.Context) error {
 		case s := <-r.process.Signals:
 			switch {
 			case !slices.Contains(endSignals, s):
-			case hurried:
+			case r.hurried:
 				cancel() // a third one does not wait at all
 			default:
-				hurried = true
+				r.hurried = true
 				r.log.Warn("told again to end, what runs is stopped", "signal", s.String())
 				defer r.hurry(ctx)()
 			}
@@ -127,9 +132,39 @@ func (r *running) drain(ctx context.Context) error {
 	}
 }
 
+// outlive lets no command run on when the daemon has exited, beside the one that its successor starts for the same task. All have been
+// asked to end by now; they have what is left of their graces, unless somebody is in a hurry.
+func (r *running) outlive() {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		r.commands.Wait()
+	}()
+	limit, stop := within(context.WithoutCancel(r.patience), lastGrace)
+	defer stop()
+	for waits := !r.hurried; waits; {
+		select {
+		case <-gone:
+			return
+		case <-limit.Done():
+			waits = false
+		case s := <-r.process.Signals:
+			waits = !slices.Contains(endSignals, s)
+		}
+	}
+	r.kill()
+	last, stop := within(context.WithoutCancel(r.patience), killed)
+	defer stop()
+	select {
+	case <-gone:
+	case <-last.Done():
+		r.log.Warn("commands run on that can't be killed")
+	}
+}
+
 // hurry asks what runs to stop, and returns what waits until that has been heard.
 func (r *running) hurry(ctx context.Context) (wait func()) {
-	ctx, cancel := context.WithTimeout(ctx, forced)
+	ctx, cancel := within(ctx, forced)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -144,7 +179,7 @@ func (r *running) hurry(ctx context.Context) (wait func()) {
 // shutdown ends the servers: streams at once, requests when they are answered.
 func (r *running) shutdown(ctx context.Context) error {
 	r.endStreams()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+	ctx, cancel := within(context.WithoutCancel(ctx), lastAnswers)
 	defer cancel()
 	var errs []error
 	for _, s := range r.servers {
@@ -204,15 +239,8 @@ func (d *Daemon) watch(ctx context.Context) {
 	if d.notify.address == "" || d.notify.watch <= 0 {
 		return
 	}
-	tick := time.NewTicker(d.notify.watch / 2)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		asked, cancel := context.WithTimeout(ctx, d.notify.watch/2)
+	for wait.Sleep(ctx, d.notify.watch/2) == nil {
+		asked, cancel := within(ctx, d.notify.watch/2)
 		_, err := d.store.Clock(asked)
 		cancel()
 		if err == nil {
