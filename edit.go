@@ -66,7 +66,7 @@ func (c *core) stopName(k store.Key) {
 func (s *Scheduler) Await(ctx context.Context, name string) error {
 	c := s.core
 	k := s.key(name)
-	for {
+	for last := false; ; {
 		next := c.news.next()
 		ts, err := c.store.Get(ctx, []store.Key{k})
 		if err != nil {
@@ -85,9 +85,10 @@ func (s *Scheduler) Await(ctx context.Context, name string) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case a.closed:
+		case last:
 			return ErrClosed
 		}
+		last = a.closed // what was seen running may have ended with the scheduler
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // What the simulation has found, one test each.
@@ -125,6 +127,56 @@ func TestRegress_MoveBack(t *testing.T) {
 		}
 		if want := []string{"35s", "40s", "50s"}; !slices.Equal(seen, want) {
 			t.Errorf("Simulate foresaw %v, want %v", seen, want)
+		}
+	})
+}
+
+// lateStore keeps the answer to its first Get back until it is let go.
+type lateStore struct {
+	store.Store
+	asked, free chan struct{}
+}
+
+func (s *lateStore) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
+	ts, err := s.Store.Get(ctx, keys)
+	if s.asked != nil {
+		close(s.asked)
+		s.asked = nil
+		<-s.free
+	}
+	return ts, err
+}
+
+// Who waits for an attempt that ends with the scheduler is told that it has ended, also if the scheduler was closed while it was looked
+// at. contract: K1.
+func TestRegress_AwaitWhatEndsWithTheScheduler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &lateStore{Store: memory.New(memory.Options{})}
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(ctx context.Context, _ *duly.Attempt[string]) error { <-ctx.Done(); return ctx.Err() })
+		ended := make(chan error)
+		go func() { ended <- s.Run(context.WithoutCancel(t.Context())) }()
+		if _, err := k.Put(t.Context(), "a", "", schedule.After(0)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		asked := make(chan struct{})
+		st.asked, st.free = asked, make(chan struct{})
+		awaited := make(chan error, 1)
+		go func() { awaited <- s.Await(t.Context(), "a") }()
+		<-asked
+		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+		close(st.free)
+		if err := <-awaited; err != nil {
+			t.Errorf("Await: %v, want nil", err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }
