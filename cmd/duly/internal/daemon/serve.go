@@ -55,12 +55,12 @@ func newServer(streams context.Context, p *port, h http.Handler, l limits, log *
 
 // endStreams ends the contexts of requests whose answer has no end of its own, when streams ends.
 func endStreams(streams context.Context, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:contextcheck // a request's context is the request's
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isStream(r.URL.Path, r.URL.Query().Get("follow")) {
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer context.AfterFunc(streams, cancel)()
-			r = r.WithContext(ctx)
+			r = r.WithContext(ctx) //nolint:contextcheck // it is of the request's
 		}
 		next.ServeHTTP(w, r)
 	})
