@@ -62,6 +62,24 @@ work               command  running   11:59:58          2s ago  once            
 	}
 }
 
+// TestGlance_Narrow has room for how it went and what it does on a terminal of 80 columns.
+func TestGlance_Narrow(t *testing.T) {
+	p, b := screen(80)
+	v := &glance{p: p, last: map[taskName]api.Event{{"", "backup"}: {From: "running", To: "done", At: glanced.Add(-9 * time.Hour)}}}
+	task := someTasks()[0]
+	task.Schedule += " in America/Argentina/Buenos_Aires"
+	if err := p.table(v.head(), [][]cell{v.row(&task)}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+NAME    STATE    DUE                       SCHEDULE              LAST         W…
+backup  pending  Sun 29 Nov 03:00  in 15h  cron 0 3 * * * in A…  done 9h ago  .…
+`
+	if diff := cmp.Diff(want[1:], b.String()); diff != "" {
+		t.Errorf("list (-want +got):\n%s", diff)
+	}
+}
+
 // TestGlance_Piped is what a script reads: fields between tabs, no head, instants with their zone.
 func TestGlance_Piped(t *testing.T) {
 	var b strings.Builder
@@ -126,6 +144,35 @@ runs
 last attempts
   STARTED          ATTEMPT  LATE   TOOK   OUTCOME         PRINTED  REASON
   11:00    1h ago  1        0.4ms  1.50s  failed, exit 3  12 B     exit status 3: no space
+`
+	if diff := cmp.Diff(want[1:], v.text()); diff != "" {
+		t.Errorf("portrait (-want +got):\n%s", diff)
+	}
+}
+
+// TestPortrait_Usual says nothing of what is so by default, and shows the times of a rule without a zone on the clock of whoever looks.
+func TestPortrait_Usual(t *testing.T) {
+	task := api.Task{
+		Name: "sync", Kind: "command", State: "pending", Schedule: "every 1h", Words: "every hour", Recurring: true, AcceptedAt: glanced,
+		DueAt: glanced.Add(time.Hour), Command: &target.Command{Args: []string{"./sync"}}, Policy: api.Policy{Attempts: 1},
+	}
+	p, _ := screen(0)
+	p.local = time.FixedZone("X", -3*3600)
+	v := &portrait{p: p, t: &task, next: api.Preview{Zone: "UTC", Never: true, Occurrences: []api.Occurrence{{At: glanced.Add(time.Hour)}}}}
+	const want = `
+sync
+  state       pending
+  due         10:00, in 1h
+  command     ./sync
+  directory   /
+  schedule    every 1h
+              every hour
+  accepted    09:00:00, now, generation 0
+  started     0 times
+
+next
+  Sat  2026-11-28  10:00:00  -03:00  X  in 1h
+  then never again
 `
 	if diff := cmp.Diff(want[1:], v.text()); diff != "" {
 		t.Errorf("portrait (-want +got):\n%s", diff)

@@ -207,11 +207,11 @@ func (v *glance) row(t *api.Task) []cell {
 	due := dueOf(t)
 	row := []cell{
 		{t.Name, bold},
-		{t.Kind, plain},
+		{v.kindOf(t), plain},
 		{state, st},
 		{v.p.instant(due), plain},
 		{v.p.distance(due), plain},
-		{scheduleShort(t), plain},
+		{v.scheduleOf(t), plain},
 		v.lastOf(t),
 		{whatOf(t), dim},
 	}
@@ -259,12 +259,28 @@ func dueOf(t *api.Task) time.Time {
 	return due
 }
 
-// scheduleShort is a schedule in few words.
-func scheduleShort(t *api.Task) string {
+// narrow says whether a line has no room for everything: then how it went is worth more than the kind, which is seen by what it does.
+func (v *glance) narrow() bool {
+	const enough = 100
+	return v.p.width > 0 && v.p.width < enough
+}
+
+func (v *glance) kindOf(t *api.Task) string {
+	if v.narrow() && whatOf(t) != "" {
+		return ""
+	}
+	return t.Kind
+}
+
+// scheduleOf is a schedule in few words.
+func (v *glance) scheduleOf(t *api.Task) string {
+	most := 40
+	if v.narrow() {
+		most = 20
+	}
 	if !t.Recurring {
 		return "once"
 	}
-	const most = 40
 	return cut(t.Schedule, most)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/target"
 )
 
 const showLong = `Show all that is known of a task: what it does, with the directory and the variables it does that in, its schedule in words, when it
@@ -222,6 +223,9 @@ func (v *portrait) when() {
 	v.field("", v.t.Words)
 }
 
+// usualAttempts are those that the daemon gives its own kinds.
+var usualAttempts = map[string]int{target.KindCommand: 1, target.KindHTTP: 10}
+
 // how says how the task is run, where that is not by default.
 func (v *portrait) how() {
 	var words []string
@@ -241,7 +245,9 @@ func (v *portrait) how() {
 		}
 	}
 	p := &v.t.Policy
-	number("attempts", p.Attempts)
+	if p.Attempts != usualAttempts[v.t.Kind] {
+		number("attempts", p.Attempts)
+	}
 	say("backoff", durationText(p.Backoff))
 	say("max backoff", durationText(p.MaxBackoff))
 	say("max elapsed", durationText(p.MaxElapsed))
@@ -282,10 +288,7 @@ func (v *portrait) occurrences() {
 		}
 		return
 	}
-	loc, err := loadZone(v.next.Zone)
-	if err != nil {
-		loc = v.p.local
-	}
+	loc, title := v.nextIn()
 	a := &answer{loc: loc, from: v.p.now.Truncate(time.Second)}
 	before := a.from
 	var rows [][]string
@@ -315,11 +318,19 @@ func (v *portrait) occurrences() {
 		rows = append(rows, row)
 		before = o.At
 	}
-	fmt.Fprintf(&v.b, "\n%s\n", v.p.paint(dim, "next, in "+clean(v.next.Zone)))
+	fmt.Fprintf(&v.b, "\n%s\n", v.p.paint(dim, title))
 	align(&v.b, rows)
 	if v.next.Never {
 		v.b.WriteString("  then never again\n")
 	}
+}
+
+// nextIn returns the zone in which the next occurrences are shown: that of the rule, or of whoever looks if the rule reads no clock.
+func (v *portrait) nextIn() (loc *time.Location, title string) {
+	if loc, err := loadZone(v.next.Zone); err == nil && strings.Contains(v.t.Schedule, "cron") {
+		return loc, "next, in " + clean(v.next.Zone)
+	}
+	return v.p.local, "next"
 }
 
 func nonEmpty(text string) []string {
