@@ -86,7 +86,7 @@ func (b *batch) flush(ctx context.Context, c *Client, yield func(api.Entry, erro
 				break
 			}
 			if e.Error != nil {
-				lerr = r.problem(e.Error)
+				e.Name, lerr = names[0], r.problem(e.Error) // a line that is too long has not been read for its name
 			}
 			names = names[1:]
 			if !yield(e, lerr) {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -265,6 +266,37 @@ func TestClient_Errors(t *testing.T) {
 	})
 }
 
+// TestClient_Names: a name is the same here and there, whatever a path would make of it.
+func TestClient_Names(t *testing.T) {
+	everyWay(t, func(t *testing.T, h *house, c *client.Client) {
+		ctx := t.Context()
+		for _, name := range []string{
+			"a/b", "/a", "a/", "//", "a//b", "a/./b", "a/../b", "../..", "...", "a/run", "a/why", "%", "%2F", "%2e%2e", "a%00b", "a?b=c", "a#b", "a;b", "a&b",
+			"a b", " ", "+", "~", "*", ":", "a:batch", "@", "a=b", `"`, `\`, "'", "<a>", "日本", "\u202e", "é", "e\u0301", strings.Repeat("日", 85),
+		} {
+			e := of(c.Put(ctx, name, note("any", "in 1h"))).must(t)
+			if e.Name != name {
+				t.Errorf("%q was put as %q", name, e.Name)
+			}
+			if _, err := h.d.Get(ctx, name); err != nil {
+				t.Errorf("%q is not there: %v", name, err)
+			}
+			if got := of(c.Get(ctx, name)).must(t); got.Name != name || got.Generation != e.Generation {
+				t.Errorf("get %q: %+v", name, got)
+			}
+			if w := of(c.WhyNot(ctx, name)).must(t); w.Name != name || w.Code != "not_due" {
+				t.Errorf("why %q: %+v", name, w)
+			}
+			if x := of(c.Cancel(ctx, name)).must(t); x.Name != name || x.Outcome != "cancelled" {
+				t.Errorf("cancel %q: %+v", name, x)
+			}
+			if ev := of(c.Await(ctx, name, e.Generation)).must(t); ev.Name != name || ev.To != "cancelled" {
+				t.Errorf("await %q: %+v", name, ev)
+			}
+		}
+	})
+}
+
 // TestClient_Token: without the right one nothing is answered.
 func TestClient_Token(t *testing.T) {
 	h := newHouse(t)
@@ -395,14 +427,22 @@ func TestClient_List(t *testing.T) {
 // TestClient_PutManyRefused: a line that is refused is an entry with its error, and the others are put.
 func TestClient_PutManyRefused(t *testing.T) {
 	h := newHouse(t)
-	c := ways["tcp"](t, api.New(h.d, api.Options{}))
-	good, bad, last := note("any", "in 1h"), note("any", "evry 1h"), note("any", "in 2h")
-	good.Name, bad.Name, last.Name = "good", "bad", "last"
+	c := ways["tcp"](t, api.New(h.d, api.Options{MaxBody: 1000}))
+	good, bad, long, last := note("any", "in 1h"), note("any", "evry 1h"), note(strings.Repeat("long ", 1000), "in 1h"), note("any", "in 2h")
+	good.Name, bad.Name, long.Name, last.Name = "good", "bad", "long", "last"
 	var got []string
-	for e, err := range c.PutMany(t.Context(), slices.Values([]api.Spec{good, bad, last})) {
-		got = append(got, fmt.Sprint(e.Name, " ", e.Outcome, " ", errors.Is(err, duly.ErrInvalid)))
+	for e, err := range c.PutMany(t.Context(), slices.Values([]api.Spec{good, bad, long, last})) {
+		switch {
+		case errors.Is(err, duly.ErrInvalid):
+			e.Outcome = "invalid"
+		case errors.Is(err, api.ErrTooLarge):
+			e.Outcome = "too large"
+		case err != nil:
+			t.Errorf("%s: %v", e.Name, err)
+		}
+		got = append(got, e.Name+" "+e.Outcome)
 	}
-	if diff := cmp.Diff([]string{"good created false", "bad  true", "last created false"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"good created", "bad invalid", "long too large", "last created"}, got); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 }
