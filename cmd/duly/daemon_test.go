@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -187,6 +188,53 @@ func TestDaemon_Restart(t *testing.T) {
 		t.Errorf("ran (-want +got):\n%s", diff)
 	}
 	d.term(t)
+}
+
+// TestDaemon_Follow: whoever waits for a task, or listens to what becomes of all, does not notice that the daemon was killed and started
+// anew, but for the time that takes.
+func TestDaemon_Follow(t *testing.T) {
+	dir := dataDir(t)
+	file := filepath.Join(t.TempDir(), "notes")
+	d := serve(t, dir)
+	first := d.in(t, "first", 0, "note", file, "first")
+	d.end(t, "first", first.Generation, "done")
+	second := d.in(t, "second", time.Hour, "note", file, "second")
+	awaited, heard := make(chan error, 1), make(chan string, 10)
+	go func() {
+		_, err := d.Await(t.Context(), "second", second.Generation)
+		awaited <- err
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		defer close(heard)
+		for e, err := range d.Events(ctx, 0, "") {
+			if err == nil {
+				heard <- e.Name + " " + e.To
+			}
+		}
+	}()
+	if got := <-heard; got != "first done" {
+		t.Errorf("heard %q, want that the first is done", got)
+	}
+	d.kill(t)
+	again := serve(t, dir)
+	if err := again.RunNow(t.Context(), "second"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-awaited; err != nil {
+		t.Errorf("await: %v", err)
+	}
+	for _, want := range []string{"second pending", "second done"} { // moved to now, and run
+		if got := <-heard; got != want {
+			t.Errorf("heard %q, want %q", got, want)
+		}
+	}
+	cancel()
+	for range heard {
+		t.Error("heard more")
+	}
+	again.term(t)
 }
 
 // TestDaemon_ArgumentsBound: what a task is to do is what it was when it was put: its arguments, and of a command line its directory and
