@@ -325,7 +325,7 @@ func (f *putFlags) put(ctx context.Context, spec api.Spec) error {
 		}
 	}
 	if err != nil {
-		return err
+		return f.refused(err)
 	}
 	p := f.s.printer()
 	if !f.wait || f.output != "table" {
@@ -337,6 +337,17 @@ func (f *putFlags) put(ctx context.Context, spec api.Spec) error {
 		return w.awaitPut(ctx, &entry)
 	}
 	return nil
+}
+
+// refused tells, of an address that the daemon does not call, how it would.
+func (f *putFlags) refused(err error) error {
+	if e, ok := errors.AsType[*api.Error](err); ok && e.Problem.Field == "http.url" && strings.Contains(e.Problem.Want, "allowed") {
+		return &usageError{
+			what: "--post " + e.Problem.Value + ": want " + e.Problem.Want,
+			hint: f.s.Name + " serve --allow-private lets callbacks go to loopback and private networks; --allow-addresses CIDR to others",
+		}
+	}
+	return err
 }
 
 // report prints what was put: its name, when it is due, and how to cancel it.

@@ -39,3 +39,22 @@ func TestTTY_WaitOutput(t *testing.T) {
 	}
 	y.out.has(t, "job: dead (exit status 3), ")
 }
+
+// TestTTY_WaitLoss: a connection that breaks ends neither the wait nor the task, and that output may be missing is said.
+func TestTTY_WaitLoss(t *testing.T) {
+	w := newWorld(t)
+	fifo := t.TempDir() + "/go"
+	y := w.tty([]string{"PATH=/bin:/usr/bin", "NO_COLOR=1"}, "in", "0s", "--name", "job", "--wait", "--shell",
+		`mkfifo `+fifo+`; echo began; read line <`+fifo+`; echo "$line"`)
+	y.out.has(t, "began\r\n")
+	w.hangUp()
+	w.serve()
+	w.put("go", now("echo went on >"+fifo))
+	y.out.has(t, "job: done, ")
+	if status := y.status(); status != exitOK {
+		t.Errorf("status %d, want %d", status, exitOK)
+	}
+	if text := y.out.String(); !strings.Contains(text, "not all of what it printed was seen here: ") {
+		t.Errorf("it says %q, want that output is missing", text)
+	}
+}

@@ -21,6 +21,7 @@ type waiting struct {
 	name  string
 	fence int64 // of the newest attempt that was shown, or that was there before
 	blind bool  // the daemon keeps no output
+	cut   bool  // not all of an output was shown, because the connection broke
 	// ended returns the entry of the history with which the task has ended.
 	ended func(context.Context) (api.Event, error)
 }
@@ -106,7 +107,7 @@ func (w *waiting) end(ctx context.Context, due time.Time) (event api.Event, err 
 	go func() {
 		defer close(done)
 		defer cancel()
-		event, err = w.ended(ctx)
+		event, err = w.endedAtLast(ctx)
 	}()
 	if until := due.Sub(w.s.Now()); until > 0 {
 		_ = wait.Sleep(shown, until) // ends early if the task does
@@ -120,6 +121,24 @@ func (w *waiting) end(ctx context.Context, due time.Time) (event api.Event, err 
 		err = w.attempts(ctx)
 	}
 	return event, err
+}
+
+// endedAtLast is ended, also where the daemon is started anew just when it is asked: it was there when the task was put.
+func (w *waiting) endedAtLast(ctx context.Context) (api.Event, error) {
+	for told := false; ; told = true {
+		event, err := w.ended(ctx)
+		if _, gone := errors.AsType[*client.UnreachableError](err); !gone && !errors.Is(err, api.ErrUnavailable) {
+			return event, err
+		}
+		if !told {
+			if err := w.s.stderr().linef("no daemon answers now; the wait for %s goes on", w.name); err != nil {
+				return event, err
+			}
+		}
+		if werr := wait.Sleep(ctx, lookLast); werr != nil {
+			return event, err
+		}
+	}
 }
 
 // How often it is looked whether an attempt has begun: that it has is not in the history before it has ended.
@@ -144,20 +163,16 @@ func (w *waiting) show(ctx, waits context.Context) error {
 	}
 }
 
-// attempts passes on what those attempts print that were not shown yet, the oldest first, each until it has ended.
+// attempts passes on what those attempts print that were not shown yet, the oldest first, each until it has ended. The error is that of
+// writing it.
 func (w *waiting) attempts(ctx context.Context) error {
 	if w.blind {
 		return nil
 	}
 	list, err := w.c.Attempts(ctx, w.name, 10)
-	switch {
-	case errors.Is(err, api.ErrNoOutput):
-		w.blind = true
-		return nil
-	case errors.Is(err, duly.ErrNotFound), errors.Is(err, duly.ErrFinished):
-		return nil
-	case err != nil:
-		return err
+	if err != nil {
+		w.blind = errors.Is(err, api.ErrNoOutput)
+		return nil // whoever waits for the end notices it too, if it lasts
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		a := &list[i]
@@ -167,7 +182,8 @@ func (w *waiting) attempts(ctx context.Context) error {
 		w.fence = a.Fence
 		for chunk, err := range w.c.Output(ctx, w.name, a.RunID, a.Attempt, true) {
 			if err != nil {
-				return err
+				w.cut = true
+				break
 			}
 			if err := w.s.pass(&chunk); err != nil {
 				return err
@@ -212,6 +228,9 @@ func (w *waiting) conclude(ctx context.Context, e *api.Event) error {
 		if status != exitOK {
 			status = statusOf(a)
 		}
+	}
+	if w.cut {
+		how += "; not all of what it printed was seen here: " + w.s.again("logs", w.name)
 	}
 	if err := w.s.stderr().linef("%s: %s", w.name, how); err != nil {
 		return err
