@@ -70,11 +70,11 @@ func Output(blocks []Block, i int) (string, bool) {
 	return "", false
 }
 
-// varies are a number with its unit and the blanks before it, by which a column keeps its place.
-var varies = regexp.MustCompile(` *[0-9]+(\.[0-9]+)?(µs|ms|s)?`)
+// varies are a number with its unit and the blanks on either side, by which columns keep their places.
+var varies = regexp.MustCompile(` *[0-9]+(\.[0-9]+)?(µs|ms|s)? *`)
 
 // Shape returns what of a transcript does not differ from run to run: numbers and the units of seconds are replaced.
-func Shape(transcript string) string { return varies.ReplaceAllString(transcript, " N") }
+func Shape(transcript string) string { return varies.ReplaceAllString(transcript, " N ") }
 
 // A Place is where a reader types a command.
 type Place int

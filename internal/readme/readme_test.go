@@ -107,7 +107,7 @@ func TestShape(t *testing.T) {
 	for _, same := range [][2]string{
 		{"A  3.1ms late", "A  870µs late"},
 		{"A    3ms late", "A  1.02s late"},
-		{"kill -9 7", "kill -9 4711"},
+		{"kill -9 7     D is pending", "kill -9 4711  D is pending"},
 	} {
 		if got, want := readme.Shape(same[0]), readme.Shape(same[1]); got != want {
 			t.Errorf("%q has the shape %q, and %q has %q", same[0], got, same[1], want)
