@@ -19,8 +19,9 @@ how it went last. With PREFIX only those whose names begin so.
 What has ended is not listed: duly history tells of it. Runs that are dead, because all their attempts failed, are kept beside
 the tasks: --state dead lists them, and duly redrive has them tried again.
 
---watch goes on and shows each change as it happens: on a terminal as a picture that is drawn anew, the soonest first, until
-Ctrl-C; elsewhere as a line for each task that has changed, the last with the state in which it has ended.`
+--watch goes on and shows each change as it happens, and what is new within two seconds: on a terminal as a picture that is drawn
+anew, the soonest first, until Ctrl-C; elsewhere as a line for each task that has changed, the last with the state in which it has
+ended.`
 
 const lsExample = `  duly ls
   duly ls backup- --state running
