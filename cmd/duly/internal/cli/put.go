@@ -304,6 +304,9 @@ func readAll(r io.Reader, name string) (string, error) {
 
 // put sends the spec and says what came of it. A task without a name gets one that is made up.
 func (f *putFlags) put(ctx context.Context, spec api.Spec) error {
+	if f.wait {
+		f.s.tellLoss()
+	}
 	c, err := f.s.connect()
 	if err != nil {
 		return err

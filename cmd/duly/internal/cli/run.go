@@ -24,6 +24,9 @@ Limits and pauses hold: duly why NAME tells what it waits for.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if waits {
+				s.tellLoss()
+			}
 			c, err := s.connect()
 			if err != nil {
 				return err

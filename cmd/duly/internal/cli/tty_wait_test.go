@@ -48,6 +48,7 @@ func TestTTY_WaitLoss(t *testing.T) {
 		`mkfifo `+fifo+`; echo began; read line <`+fifo+`; echo "$line"`)
 	y.out.has(t, "began\r\n")
 	w.hangUp()
+	y.out.has(t, "the daemon does not answer now; the wait goes on\r\n")
 	w.serve()
 	w.put("go", now("echo went on >"+fifo))
 	y.out.has(t, "job: done, ")

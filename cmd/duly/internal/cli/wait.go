@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"syscall"
 	"time"
 
@@ -125,19 +126,27 @@ func (w *waiting) end(ctx context.Context, due time.Time) (event api.Event, err 
 
 // endedAtLast is ended, also where the daemon is started anew just when it is asked: it was there when the task was put.
 func (w *waiting) endedAtLast(ctx context.Context) (api.Event, error) {
-	for told := false; ; told = true {
+	for {
 		event, err := w.ended(ctx)
 		if _, gone := errors.AsType[*client.UnreachableError](err); !gone && !errors.Is(err, api.ErrUnavailable) {
 			return event, err
 		}
-		if !told {
-			if err := w.s.stderr().linef("no daemon answers now; the wait for %s goes on", w.name); err != nil {
-				return event, err
-			}
+		if w.s.lost != nil {
+			w.s.lost(err)
 		}
 		if werr := wait.Sleep(ctx, lookLast); werr != nil {
 			return event, err
 		}
+	}
+}
+
+// tellLoss has it said once, if the daemon is gone while something is waited for.
+func (s *session) tellLoss() {
+	var once sync.Once
+	s.lost = func(error) {
+		once.Do(func() {
+			_ = s.stderr().linef("the daemon does not answer now; the wait goes on") // the wait matters more
+		})
 	}
 }
 
