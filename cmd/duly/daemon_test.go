@@ -326,9 +326,9 @@ func TestDaemon_OneForADirectory(t *testing.T) {
 // TestDaemon_TCP: over TCP the same is there for whoever has the token, which lies in the daemon's directory, and nothing for others.
 func TestDaemon_TCP(t *testing.T) {
 	d := serve(t, dataDir(t), "--listen", "127.0.0.1:0")
-	address := regexp.MustCompile(`127\.0\.0\.1:[1-9]\d*`).FindString(d.said())
-	if address == "" {
-		t.Fatalf("it does not say where it listens:\n%s", d.said())
+	address := ""
+	for where := regexp.MustCompile(`127\.0\.0\.1:[1-9]\d*`); address == ""; address = where.FindString(d.said()) {
+		pause(t, 5*time.Millisecond) // it answers before it says so
 	}
 	token, err := os.ReadFile(home.Token(d.dir))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -201,9 +202,13 @@ func (d *served) exit(t *testing.T, status int) {
 	}
 }
 
-// term asks the daemon to end, and waits until it has, well.
+// term asks the daemon to end, and waits until it has, well. Where a process can't be asked it is killed.
 func (d *served) term(t *testing.T) {
 	t.Helper()
+	if runtime.GOOS == "windows" {
+		d.kill(t)
+		return
+	}
 	d.signal(t, syscall.SIGTERM)
 	d.exit(t, 0)
 }
