@@ -164,7 +164,8 @@ func (f *feed) read(res *http.Response, yield func(api.Event, error) bool) (err 
 
 // Await returns the entry of the history with which a task of a generation, the one that an Entry tells, has ended: done, dead,
 // cancelled, expired or skipped; of a recurring task, with which its first occurrence has. It follows a task that is moved, paused or
-// resumed meanwhile. A generation of 0 is whatever ends next from now on.
+// resumed meanwhile. A generation of 0 is whatever ends next from now on. As with Events, a daemon that is not there at the beginning is
+// an error, and one that goes away later is waited for.
 //
 // The error is duly.ErrNotFound if there is no such task, and duly.ErrFinished if its end is not in the history, or not any more.
 func (c *Client) Await(ctx context.Context, name string, generation int64) (api.Event, error) {
@@ -172,16 +173,34 @@ func (c *Client) Await(ctx context.Context, name string, generation int64) (api.
 	if err != nil {
 		return api.Event{}, err
 	}
-	w := awaited{generation: generation, seen: after}
-	if generation > 0 {
-		w.seen = 0
-		if e, err := c.lookBack(ctx, name, &w); e != nil || err != nil {
+	w := awaited{generation: generation}
+	if generation == 0 {
+		w.seen = after
+	}
+	for f := (feed{}); ; {
+		e, err := c.await(ctx, name, after, &w)
+		if err == nil || !passing(err) || ctx.Err() != nil {
+			return e, err
+		}
+		if c.o.Lost != nil {
+			c.o.Lost(err)
+		}
+		if (wait.Sleeper{Engine: c.o.Engine}).Sleep(ctx, f.pause()) != nil {
+			return api.Event{}, context.Cause(ctx)
+		}
+	}
+}
+
+// await awaits what comes behind an entry, and what has been missed until then.
+func (c *Client) await(ctx context.Context, name string, after int64, w *awaited) (api.Event, error) {
+	if w.generation > 0 {
+		if e, err := c.lookBack(ctx, name, w); e != nil || err != nil {
 			return value(e), err
 		}
 	}
 	t, err := c.Get(ctx, name)
 	if errors.Is(err, duly.ErrFinished) { // it may have ended since
-		if e, herr := c.lookBack(ctx, name, &w); e != nil || herr != nil {
+		if e, herr := c.lookBack(ctx, name, w); e != nil || herr != nil {
 			return value(e), herr
 		}
 	}

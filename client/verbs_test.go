@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -34,7 +35,7 @@ type house struct {
 // newHouse returns a scheduler that runs tasks of the kind "note", whose payload is what becomes of them: "fail", "wait" or anything.
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	d, err := duly.New(duly.Options{DrainTimeout: time.Second})
+	d, err := duly.New(duly.Options{DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
