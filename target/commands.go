@@ -42,6 +42,8 @@ const (
 	// How long a command that is to be run later waits, by how often it was put off already.
 	firstLater = time.Minute
 	lastLater  = time.Hour
+	// notBegun is how long one waits that lost its lease before it was started: whoever is so late has too much to do.
+	notBegun = time.Second
 )
 
 // defaultLater is what LaterCodes are if they are nil: EX_TEMPFAIL.
@@ -281,6 +283,9 @@ func (r *commandRun) ended(res *proc.Result, cause error) error {
 	}
 	reason := cause.Error()
 	switch {
+	case res == nil && errors.Is(cause, duly.ErrLeaseLost): // and so nothing was attempted
+		r.outcome, r.reason = OutcomeLater, reason+", before the command was started"
+		return duly.Snooze(notBegun)
 	case res == nil:
 		reason += ", before the command was started"
 	case res.Killed:

@@ -310,6 +310,16 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	}
 }
 
+// What was never started was not attempted: it does not cost the only attempt that a command has.
+func TestLeaseLostBeforeTheStart(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(duly.ErrLeaseLost)
+	a, _, err := handled(ctx, t, sh("exit 1"))
+	if d, ok := duly.Snoozed(err); !ok || d != time.Second || a.Outcome != target.OutcomeLater || !strings.HasSuffix(a.Reason, "before the command was started") {
+		t.Errorf("%v, %+v", err, a)
+	}
+}
+
 // A command that forks children, all of which ignore SIGTERM, is gone when the handler returns, whatever ends its context.
 func TestGroupEndsWithContext(t *testing.T) {
 	need(t, "bash", "sleep")
