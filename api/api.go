@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dulyhq/duly"
@@ -91,6 +92,7 @@ type Handler struct {
 	cross  *http.CrossOriginProtection
 	closed chan struct{}
 	once   sync.Once
+	told   [toldMost]atomic.Pointer[told] // by their seqs
 }
 
 // New returns a handler for a scheduler, which it neither runs nor closes.

@@ -139,11 +139,30 @@ func (c *call) pump(ctx context.Context, q *queue.Queue[duly.Event], after int64
 	}
 }
 
+// event adds an entry. What it looks like is worked out once for all who listen, as long as they are not far from each other: else many
+// of them would take the time that the tasks need.
 func (s *stream) event(ev *duly.Event) {
-	v := eventOf(ev)
-	s.buf.WriteString("id: " + strconv.FormatInt(ev.Seq, 10) + "\nevent: task\ndata: ")
-	s.line(&v)
-	s.buf.WriteString("\n")
+	slot := &s.told[uint64(ev.Seq)%toldMost]
+	t := slot.Load()
+	if t == nil || t.seq != ev.Seq {
+		v := eventOf(ev)
+		begin := s.buf.Len()
+		s.buf.WriteString("id: " + strconv.FormatInt(ev.Seq, 10) + "\nevent: task\ndata: ")
+		s.line(&v)
+		s.buf.WriteString("\n")
+		slot.Store(&told{ev.Seq, bytes.Clone(s.buf.Bytes()[begin:])})
+		return
+	}
+	s.buf.Write(t.text)
+}
+
+// toldMost is how many entries are kept as streams have them.
+const toldMost = 512
+
+// A told is an entry as streams have it.
+type told struct {
+	seq  int64
+	text []byte
 }
 
 // line adds a line of JSON.

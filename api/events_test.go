@@ -230,6 +230,39 @@ func TestEvents_Resume(t *testing.T) {
 	})
 }
 
+// Who listens from different places on is told the same, also where what was told to one is kept in the place of what is told to another.
+func TestEvents_Apart(t *testing.T) {
+	const n = 1300
+	bubble(t, all, func(t *testing.T, e *env) {
+		e.work(nil)
+		s := e.serve()
+		var lines strings.Builder
+		for i := range n {
+			fmt.Fprintf(&lines, `{"name": "n%d", "kind": "done", "in": "0s"}`+"\n", i)
+		}
+		e.do("POST", "/v1/tasks:batch", lines.String(), "Content-Type: application/x-ndjson").want(http.StatusOK)
+		const apart = 512
+		all := make([]*api.Event, n)
+		whole := s.listen("?after=0")
+		for i := range all {
+			if all[i] = whole.next(); all[i] == nil || i > 0 && all[i].Seq <= all[i-1].Seq {
+				t.Fatalf("%+v, want a later one", all[i])
+			}
+		}
+		whole.close()
+		first, second := s.listen("?after=0"), s.listen(fmt.Sprintf("?after=%d", all[apart-1].Seq))
+		for i, want := range all[:n-apart] {
+			for _, x := range []struct{ got, want *api.Event }{{first.next(), want}, {second.next(), all[apart+i]}} {
+				if x.got == nil || x.got.Seq != x.want.Seq || x.got.Name != x.want.Name {
+					t.Fatalf("%+v, want %+v", x.got, x.want)
+				}
+			}
+		}
+		first.close()
+		second.close()
+	})
+}
+
 func TestEvents_Beat(t *testing.T) {
 	bubble(t, all, func(t *testing.T, e *env) {
 		e.work(nil)
