@@ -225,7 +225,7 @@ func TestClient_OddAnswers(t *testing.T) {
 		{"a problem without end", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusBadRequest)
-			_, _ = io.Copy(w, io.LimitReader(endless{}, 8<<20))
+			_, _ = io.Copy(w, io.LimitReader(endless{}, 2<<20))
 		}, "status 400", false},
 		{"a failure that nobody foresaw", problem(http.StatusInternalServerError, "internal"), "internal", true},
 		{"a failure of later versions", problem(http.StatusInternalServerError, "meteor"), "meteor", true},
@@ -292,7 +292,7 @@ func TestClient_LinesAreLimited(t *testing.T) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			say(w, "data: ")
 		}
-		_, _ = io.Copy(w, io.LimitReader(endless{}, 64<<20))
+		_, _ = io.Copy(w, io.LimitReader(endless{}, 16<<20))
 	})
 	var oerr, eerr error
 	for _, err := range c.Output(t.Context(), "tea", "", 0, false) {

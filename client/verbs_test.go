@@ -391,7 +391,7 @@ func TestClient_List(t *testing.T) {
 	ctx := t.Context()
 	var want []string
 	put := func(yield func(api.Spec) bool) {
-		for i := range 2500 {
+		for i := range 1300 {
 			s := note("any", "in 1h")
 			s.Name = fmt.Sprintf("task-%04d", i)
 			want = append(want, s.Name)
@@ -407,11 +407,11 @@ func TestClient_List(t *testing.T) {
 		}
 		n++
 	}
-	if n != 2500 {
-		t.Fatalf("%d entries, want 2500", n)
+	if n != 1300 {
+		t.Fatalf("%d entries, want 1300", n)
 	}
 	var got []string
-	for task, err := range c.List(ctx, client.Query{Prefix: "task-", Limit: 300}) {
+	for task, err := range c.List(ctx, client.Query{Prefix: "task-", Limit: 400}) {
 		got = append(got, of(task, err).must(t).Name)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
