@@ -96,7 +96,7 @@ func (c *core) why(t *store.Task) Why {
 	case t.Next.None() || due == store.Never:
 		return Why{Code: WhyNever, Text: "its schedule, " + t.Schedule + ", has no occurrence left"}
 	case due > now:
-		return Why{Code: WhyNotDue, Until: due.Time(), Text: "it is due at " + clock3(due) + ", in " + due.Sub(now).String()}
+		return Why{Code: WhyNotDue, Until: due.Time(), Text: "it is due at " + clock3(due) + ", in " + about(due.Sub(now))}
 	}
 	return c.whyLateLocked(t, waits, due)
 }
@@ -159,4 +159,12 @@ func (s *Scheduler) whyEnded(ctx context.Context, k store.Key) (Why, error) {
 		}
 	}
 	return w, nil
+}
+
+// about is a length of time as a person wants it: to the second, and below a minute to the millisecond.
+func about(d time.Duration) string {
+	if d < time.Minute {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
 }
