@@ -22,6 +22,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/wait"
 )
 
 // TestDaemon_CBAD: what is put in the order A, B, C, D begins in the order in which it is due, C, B, A, D, and never before, whether it is
@@ -201,8 +202,14 @@ func TestDaemon_Follow(t *testing.T) {
 	second := d.in(t, "second", time.Hour, "note", file, "second")
 	awaited, heard := make(chan error, 1), make(chan string, 10)
 	go func() {
-		_, err := d.Await(t.Context(), "second", second.Generation)
-		awaited <- err
+		for {
+			_, err := d.Await(t.Context(), "second", second.Generation)
+			if _, late := errors.AsType[*client.UnreachableError](err); !late { // it had not even begun to wait before the kill
+				awaited <- err
+				return
+			}
+			_ = wait.Sleep(t.Context(), 10*time.Millisecond) // the next Await says whether the test is over
+		}
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
