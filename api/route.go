@@ -225,7 +225,11 @@ func (c *call) space() error {
 		k.Namespace = c.q.Get("namespace")
 		c.d = c.d.In(k.Namespace)
 	}
-	return (&store.Cancel{Key: k}).Check()
+	err := (&store.Cancel{Key: k}).Check() // of what has a key it has nothing else to check
+	if e, ok := errors.AsType[*store.Error](err); ok {
+		e.Op = map[string]string{http.MethodGet: "get", http.MethodPut: "put", http.MethodPatch: "change", http.MethodPost: "change", http.MethodDelete: "cancel"}[c.r.Method]
+	}
+	return err
 }
 
 // allow asks whether the request may have a scope.

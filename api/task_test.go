@@ -388,3 +388,19 @@ func TestPayloads(t *testing.T) {
 		is(t, "none given", string(read[api.Task](e.do("GET", "/v1/tasks/null", "")).Payload), "null")
 	})
 }
+
+// A name that can't be one is refused in the words of what was asked for.
+func TestNames_RefusedByTheirVerb(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		for method, verb := range map[string]string{"GET": "get", "PUT": "put", "DELETE": "cancel"} {
+			body := ""
+			if method == "PUT" {
+				body = `{"in": "5m", "kind": "k"}`
+			}
+			p := read[api.Problem](e.do(method, "/v1/tasks/a%09b", body).want(http.StatusBadRequest))
+			if p.Field != "name" || !strings.HasPrefix(p.Detail, verb+" ") {
+				t.Errorf("%s: %+v", method, p)
+			}
+		}
+	})
+}

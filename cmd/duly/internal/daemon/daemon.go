@@ -26,6 +26,7 @@ import (
 	"github.com/dulyhq/duly/store/pebble"
 	"github.com/dulyhq/duly/target"
 	dulyprom "github.com/dulyhq/duly/telemetry/prometheus"
+	"github.com/dulyhq/duly/wait"
 )
 
 // A Process is what a daemon has of the process that it is.
@@ -142,9 +143,7 @@ func (d *Daemon) bindUnix(ctx context.Context) error {
 // fill opens what is in the data directory.
 func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 	c := d.config
-	st, err := pebble.Open(home.Store(c.Data), pebble.Options{ //nolint:contextcheck // the store lives longer than ctx
-		Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{vfs.Default},
-	})
+	st, err := d.openStore(ctx)
 	if err != nil {
 		return c.explainStore(err)
 	}
@@ -171,6 +170,29 @@ func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 	}
 	d.serveAll()
 	return nil
+}
+
+// A daemon that was killed holds its directory until the system has taken it apart, which takes longer the more it had in memory.
+const (
+	dying     = 2 * time.Second
+	tryDying  = 20 * time.Millisecond
+	triesMost = int(dying / tryDying)
+)
+
+// openStore opens the store, and gives whoever has it a moment to be gone.
+func (d *Daemon) openStore(ctx context.Context) (*pebble.Store, error) {
+	c := d.config
+	for tries := 1; ; tries++ {
+		st, err := pebble.Open(home.Store(c.Data), pebble.Options{ //nolint:contextcheck // the store lives longer than ctx
+			Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{vfs.Default},
+		})
+		if !errors.Is(err, store.ErrLocked) || tries == triesMost {
+			return st, err
+		}
+		if werr := wait.Sleep(ctx, tryDying); werr != nil {
+			return nil, err
+		}
+	}
 }
 
 // explainStore says what to do where the store can't be opened.
