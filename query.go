@@ -345,6 +345,7 @@ type future struct {
 	occ  store.Occurrence
 	left int64 // starts that are left; less than 0 is no limit
 	rule schedule.Rule
+	pace bool // what comes next follows from the run
 }
 
 type futures []future
@@ -412,6 +413,7 @@ func (x *simulation) add(t *store.Task) {
 			return
 		}
 		f.rule = sc.Bind(t.String(), t.AcceptedAt.Time())
+		f.pace = sc.Kind() == schedule.KindPace || sc.Kind() == schedule.KindPaceFromStart
 		if n := sc.Limit(); n > 0 {
 			f.left = max(int64(n)-t.Starts, 0)
 		}
@@ -433,7 +435,11 @@ func (x *simulation) step() {
 		f.left--
 	}
 	if f.t.Recurring && f.left != 0 && f.rule != (schedule.Rule{}) {
-		n = occurrence(f.rule, f.rule.Next(max(f.occ.For, f.t.Last).Time()))
+		last := max(f.occ.For, f.t.Last)
+		if f.pace { // the run is when it is due, and not before from
+			last = max(last, f.occ.Due)
+		}
+		n = occurrence(f.rule, f.rule.Next(last.Time()))
 	}
 	if n.None() || n.Due >= x.to {
 		heap.Pop(&x.later)

@@ -259,7 +259,7 @@ func (l *look) rest(p *Preview, t *duly.Task, s schedule.Schedule, r schedule.Ru
 		l.collect(p, r, start)
 		return
 	}
-	for at := r.Next(t.ScheduledFor); !at.IsZero() && l.n > 0 && l.left != 0; at = r.Next(at) {
+	for at := l.skip(r, r.Next(t.ScheduledFor)); !at.IsZero() && l.n > 0 && l.left != 0; at = r.Next(at) {
 		due := at.Add(r.Offset())
 		if !l.until.IsZero() && due.After(l.until) {
 			return
@@ -270,6 +270,26 @@ func (l *look) rest(p *Preview, t *duly.Task, s schedule.Schedule, r schedule.Ru
 		}
 		l.left--
 	}
+}
+
+// skip returns where a pace is just before what is looked for, which can be far away, or nearly there.
+func (l *look) skip(r schedule.Rule, at time.Time) time.Time {
+	for !at.IsZero() {
+		period := r.Next(at).Sub(at)
+		if period <= 0 { // it is the last
+			break
+		}
+		far := l.from.Sub(at.Add(r.Offset())) // up to 292 years at a time
+		n := int64(far / period)
+		if n <= 1 {
+			break
+		}
+		at = r.Next(at.Add(far - far%period - period))
+		if l.left > 0 {
+			l.left = max(l.left-int(min(n, math.MaxInt32)), 0)
+		}
+	}
+	return at
 }
 
 func maxTime(a, b time.Time) time.Time {

@@ -160,6 +160,44 @@ func TestPreview_IsTrue(t *testing.T) {
 	})
 }
 
+// What is far away is found at once, however short a pace is: nobody can keep the server busy with a question.
+func TestForecast_FarAway(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		for name, schedule := range map[string]string{"quick": "pace 1us", "from": "pace-from-start 1us", "few": "pace 1h times 48", "ends": "pace 1us until 2000-01-02T00:00Z"} {
+			e.do("PUT", "/v1/tasks/"+name, `{"kind": "nobody", "schedule": "`+schedule+`"}`).want(http.StatusCreated)
+		}
+		due := func(path string) (all []time.Time) {
+			for _, o := range read[api.Preview](e.do("GET", path, "").want(http.StatusOK)).Occurrences {
+				all = append(all, o.UTC)
+			}
+			return all
+		}
+		for _, from := range []time.Time{time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} {
+			at := from.Format(time.RFC3339)
+			for _, name := range []string{"quick", "from"} {
+				is(t, name+" from "+at, due("/v1/tasks/"+name+"/preview?n=2&from="+at), []time.Time{from.Add(time.Microsecond), from.Add(2 * time.Microsecond)})
+			}
+			for _, name := range []string{"few", "ends"} {
+				is(t, name+" from "+at, due("/v1/tasks/"+name+"/preview?from="+at), nil)
+			}
+		}
+		is(t, "the last of few", len(due("/v1/tasks/few/preview?from=2000-01-02T22:30:00Z")), 2)
+
+		// Each run is when it is due, or, if that is over, at once; and takes no time.
+		e.do("PUT", "/v1/tasks/slow", `{"kind": "nobody", "schedule": "pace 10m"}`).want(http.StatusCreated)
+		for at, want := range map[string]map[string]int{
+			"2000-01-01T00:25:00": {"quick": 3, "from": 3, "ends": 3, "slow": 1},
+			"2099-01-01T00:05:00": {"quick": 3, "from": 3, "ends": 1, "slow": 1, "few": 1},
+		} {
+			fires := map[string]int{}
+			for _, f := range read[api.Simulation](e.do("GET", "/v1/simulate?from="+at+"Z&until="+at+".0000025Z", "").want(http.StatusOK)).Fires {
+				fires[f.Name]++
+			}
+			is(t, "fires at "+at, fires, want)
+		}
+	})
+}
+
 func TestSimulate(t *testing.T) {
 	bubble(t, all, func(t *testing.T, e *env) {
 		e.do("PUT", "/v1/tasks/a", `{"kind": "k", "every": "1m"}`).want(http.StatusCreated)
