@@ -63,7 +63,7 @@ func newIn(s *session) *cobra.Command {
 	cmd, f := putCommand(s, cobra.Command{
 		Use:   "in DURATION [flags] -- CMD ARG...",
 		Short: "Run something once, after a while",
-		Long: `Run something once, after a while: 90s, 5m, 1h30m, "2 hours". It counts on while the machine sleeps, and over changes of the clocks.
+		Long: `Run something once, after a while: 90s, 5m, 1h30m, "2 hours". It counts on while the machine sleeps, and daylight saving does not touch it.
 0s is at once.`,
 		Example: `  duly in 5m -- notify-send tea
   duly in 2h --name report --retry 3 -- ./report --all
