@@ -135,7 +135,7 @@ func Handle[T any](s *Scheduler, kind string, handler func(ctx context.Context, 
 func Declare[T any](s *Scheduler, kind string, opts ...KindOption) *Kind[T] {
 	k, _ := declare[T](s, kind, opts)
 	if k.err == nil && kindError(kind) == nil {
-		s.core.stats.know(kind)
+		s.core.stats.declared(kind)
 	}
 	return k
 }

@@ -72,7 +72,7 @@ type KindStats struct {
 }
 
 // Stats are what a scheduler has counted since it was made, and what it knows of its store. Near, Overdue and Unhandled are 0 while Run
-// does not run. Kinds holds every kind that is handled or declared, or was met.
+// does not run. Kinds holds every kind that is handled, and those that are declared or were met, up to 1,000; "(other kinds)" are the rest.
 type Stats struct {
 	Kinds       map[string]KindStats
 	StoreErrors uint64      // calls of the running scheduler that the store failed
@@ -91,8 +91,23 @@ type stats struct {
 	kinds       map[string]*KindStats
 }
 
+// Whoever may put tasks names kinds: beyond mostKinds those that nobody handles are counted together.
+const (
+	mostKinds  = 1000
+	otherKinds = "(other kinds)"
+)
+
 // know makes sure that there are numbers of a kind, though they are 0.
-func (s *stats) know(kind string) { s.count(kind, func(*KindStats) {}) }
+func (s *stats) know(kind string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kinds[kind] == nil {
+		s.kinds[kind] = &KindStats{}
+	}
+}
+
+// declared is know, as long as there are not too many.
+func (s *stats) declared(kind string) { s.count(kind, func(*KindStats) {}) }
 
 func (s *stats) init() { s.kinds = map[string]*KindStats{} }
 
@@ -100,6 +115,10 @@ func (s *stats) count(kind string, f func(k *KindStats)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.kinds[kind]
+	if k == nil && len(s.kinds) >= mostKinds {
+		kind = otherKinds
+		k = s.kinds[kind]
+	}
 	if k == nil {
 		k = &KindStats{}
 		s.kinds[kind] = k
