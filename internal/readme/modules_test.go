@@ -30,6 +30,7 @@ func TestModules_OfTheWorkspace(t *testing.T) {
 		}
 		ran++
 		t.Run(use.DiskPath, func(t *testing.T) {
+			t.Parallel() // as go test does with packages
 			cmd := exec.CommandContext(t.Context(), "go", "test", "./...")
 			cmd.Dir = filepath.Join(root, filepath.FromSlash(use.DiskPath))
 			out, err := cmd.CombinedOutput()
