@@ -217,7 +217,7 @@ func (r *commandRun) failed(ctx context.Context, res *proc.Result, err error) er
 	switch cause := context.Cause(ctx); {
 	case err == nil:
 		return r.done("")
-	case ctx.Err() != nil && errors.Is(err, cause):
+	case ctx.Err() != nil && (errors.Is(err, cause) || errors.Is(err, proc.ErrStopped)): // by Kill, which came before the end of ctx was seen
 		return r.ended(res, cause)
 	case errors.As(err, &exit):
 		return r.exited(exit)
