@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 // A Process is what a run of the command has of the process that it is.
@@ -117,7 +119,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	}
 	if i := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, args[0]) }); i >= 0 {
 		e.hint = "did you mean duly " + names[i] + "?"
-	} else if name, ok := closest(args[0], names); ok {
+	} else if name, ok := wording.Closest(args[0], names); ok {
 		e.hint = "did you mean duly " + name + "?"
 	} else if strings.ContainsAny(args[0], " *@") {
 		e.hint = "to see when an expression fires: duly next '" + args[0] + "'"
@@ -131,7 +133,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok && len(missing.GetSpecifiedName()) > 1 {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if name, ok := closest(missing.GetSpecifiedName(), names); ok {
+		if name, ok := wording.Closest(missing.GetSpecifiedName(), names); ok {
 			e.hint = "did you mean --" + name + "?"
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/schedule"
 )
 
@@ -255,8 +256,8 @@ func TestClosest(t *testing.T) {
 		{strings.Repeat("e", 100), ""},
 	}
 	for _, tt := range tests {
-		if got, _ := closest(tt.text, forms); got != tt.want {
-			t.Errorf("closest(%.20q) = %q, want %q", tt.text, got, tt.want)
+		if got, _ := wording.Closest(tt.text, forms); got != tt.want {
+			t.Errorf("wording.Closest(%.20q) = %q, want %q", tt.text, got, tt.want)
 		}
 	}
 }

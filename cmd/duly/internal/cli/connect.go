@@ -12,6 +12,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 // connect returns the client of the daemon that the flags and the environment mean: a flag before a variable, the socket before the
@@ -131,7 +132,7 @@ func (s *session) explainUnreachable(gone *client.UnreachableError) *failure {
 	f.what = "no daemon answers at " + gone.Address
 	f.hint = "start one: " + s.Name + " serve"
 	if s.data != "" {
-		f.hint += " --data " + quoteArg(s.data)
+		f.hint += " --data " + wording.Quote(s.data)
 	}
 	if s.socket != "" {
 		f.hint = "is the socket right? duly serve prints it when it starts"

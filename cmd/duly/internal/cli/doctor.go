@@ -9,6 +9,7 @@ import (
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 const doctorLong = `Look for what keeps the daemon from doing its work, or will: its directory, who else may open it, free space, zone data, the clock,
@@ -98,8 +99,8 @@ func (s *session) tasksChecked(ctx context.Context, c *client.Client) []daemon.C
 		}
 		if t.PausedAt.IsZero() && !t.Ended {
 			late.Verdict, late.Text = daemon.Warn, "there are some, such as "+t.Name+", by more than a minute"
-			if late.Hint = "it tells why: duly why " + quoteArg(t.Name); t.Namespace != "" {
-				late.Hint += " --namespace " + quoteArg(t.Namespace)
+			if late.Hint = "it tells why: duly why " + wording.Quote(t.Name); t.Namespace != "" {
+				late.Hint += " --namespace " + wording.Quote(t.Namespace)
 			}
 			break
 		}

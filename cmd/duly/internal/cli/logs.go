@@ -14,6 +14,7 @@ import (
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/timer"
 )
 
@@ -129,7 +130,7 @@ func (l *follower) one(ctx context.Context) error {
 	}
 	err := l.print(ctx, want)
 	if errors.Is(err, duly.ErrNotFound) {
-		return &failure{exitNotFound, err.Error(), "what is kept: duly logs --list " + quoteArg(l.name)}
+		return &failure{exitNotFound, err.Error(), "what is kept: duly logs --list " + wording.Quote(l.name)}
 	}
 	return err
 }
@@ -142,7 +143,7 @@ func (l *follower) nothing(ctx context.Context, err error) error {
 	t, err := l.c.Get(ctx, l.name)
 	switch {
 	case errors.Is(err, duly.ErrFinished):
-		return &failure{exitNotFound, "nothing is kept of what " + l.name + " has printed", "what became of it: duly history " + quoteArg(l.name)}
+		return &failure{exitNotFound, "nothing is kept of what " + l.name + " has printed", "what became of it: duly history " + wording.Quote(l.name)}
 	case err != nil:
 		return err
 	case t.Command == nil && t.HTTP == nil:
@@ -152,7 +153,7 @@ func (l *follower) nothing(ctx context.Context, err error) error {
 	if !t.DueAt.IsZero() {
 		what += "; it is due " + l.p.distance(t.DueAt)
 	}
-	return &failure{exitNotFound, what, "to wait for it: duly logs -f " + quoteArg(l.name)}
+	return &failure{exitNotFound, what, "to wait for it: duly logs -f " + wording.Quote(l.name)}
 }
 
 // print prints what an attempt has printed, as far as that was not done before. With --follow it goes on until the attempt has ended.

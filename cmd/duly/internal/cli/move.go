@@ -8,6 +8,7 @@ import (
 
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -72,7 +73,7 @@ func (s *session) change(name string, words []string, zone string) (api.Change, 
 		d, err := readDelay(words)
 		return api.Change{In: &d}, err
 	}
-	at, err := s.readInstant(text, zone, "move "+quoteArg(name))
+	at, err := s.readInstant(text, zone, "move "+wording.Quote(name))
 	return api.Change{At: at}, err
 }
 

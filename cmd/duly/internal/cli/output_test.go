@@ -13,6 +13,7 @@ import (
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 // TestClean: what a terminal might obey is shown and not sent.
@@ -186,8 +187,8 @@ func TestExplain(t *testing.T) {
 
 func TestQuoteArg(t *testing.T) {
 	for word, want := range map[string]string{"tea": "tea", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "a/b=c,d": "a/b=c,d", "*": "'*'"} {
-		if got := quoteArg(word); got != want {
-			t.Errorf("quoteArg(%q) = %s, want %s", word, got, want)
+		if got := wording.Quote(word); got != want {
+			t.Errorf("wording.Quote(%q) = %s, want %s", word, got, want)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -170,7 +171,7 @@ func (f *putFlags) split(cmd *cobra.Command, args []string, example string) (wor
 	case ways == 0 && len(words) > 1:
 		return nil, &usageError{
 			what: "it is not said what is to run",
-			hint: "it comes behind --: " + cmd.CommandPath() + " " + quoteArg(words[0]) + " -- " + quoteArgs(words[1:]),
+			hint: "it comes behind --: " + cmd.CommandPath() + " " + wording.Quote(words[0]) + " -- " + quoteArgs(words[1:]),
 		}
 	case ways == 0:
 		return nil, &usageError{what: "it is not said what is to run", hint: "it comes behind --: " + cmd.CommandPath() + " " + quoteArgs(words) + " -- CMD ARG..., or --shell LINE, or --post URL"}

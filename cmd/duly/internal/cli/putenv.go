@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -54,7 +55,7 @@ func captureEnv(environ, flags []string) (map[string]string, error) {
 		case !said:
 			var ok bool
 			if value, ok = here[name]; !ok {
-				return nil, &usageError{what: fmt.Sprintf("--env %q: there is no such variable here", f), hint: "to give it a value: --env " + quoteArg(name+"=VALUE")}
+				return nil, &usageError{what: fmt.Sprintf("--env %q: there is no such variable here", f), hint: "to give it a value: --env " + wording.Quote(name+"=VALUE")}
 			}
 		}
 		env[name] = value
@@ -92,7 +93,7 @@ func findProgram(c *target.Command) error {
 	}
 	e := &usageError{what: fmt.Sprintf("no program %q is found in PATH", name), hint: hint}
 	if strings.ContainsAny(name, " |&;<>$") {
-		e.hint = "for a line of the shell: --shell " + quoteArg(strings.Join(c.Args, " "))
+		e.hint = "for a line of the shell: --shell " + wording.Quote(strings.Join(c.Args, " "))
 	} else if _, err := os.Stat(filepath.Join(c.Dir, name)); err == nil {
 		e.hint = "for the file in this directory: ./" + name
 	}

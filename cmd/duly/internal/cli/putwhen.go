@@ -13,6 +13,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/when"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/target"
 )
@@ -91,9 +92,9 @@ func readDelay(words []string) (target.Duration, error) {
 		switch {
 		case !ok || no.hint != "":
 		case strings.Contains(words[0], ":"):
-			no.hint = "for an instant: duly at " + quoteArg(text)
+			no.hint = "for an instant: duly at " + wording.Quote(text)
 		case len(words) > 1:
-			no.hint = "what is to run comes behind --: duly in " + quoteArg(words[0]) + " -- " + quoteArgs(words[1:])
+			no.hint = "what is to run comes behind --: duly in " + wording.Quote(words[0]) + " -- " + quoteArgs(words[1:])
 		}
 		return 0, err
 	}
@@ -209,7 +210,7 @@ func (m *misread) explain() string {
 	b.WriteString("which is meant?\n")
 	var rows [][]string
 	for _, r := range m.err.Readings {
-		line := m.verb + " " + quoteArg(r.Text)
+		line := m.verb + " " + wording.Quote(r.Text)
 		if m.zone != "" {
 			line += " --zone " + m.zone
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 const serveLong = `Start the daemon: it keeps tasks in a directory, runs them when they are due, and answers on a unix socket and on loopback. There is
@@ -132,7 +133,7 @@ func calledBy() string {
 	if found, err := exec.LookPath("duly"); err == nil && same(found, self) {
 		return "duly"
 	}
-	return quoteArg(self)
+	return wording.Quote(self)
 }
 
 func same(a, b string) bool {

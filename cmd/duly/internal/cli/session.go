@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 // A session is one run of the command: the process, and what the flags that every command has say about the daemon.
@@ -115,20 +117,11 @@ func (s *session) confirm(what string, yes bool) error {
 	return &failure{status: exitFailed, what: "nothing was done"}
 }
 
-// quoteArg is a word as a shell reads it.
-func quoteArg(word string) string {
-	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
-	if word != "" && strings.Trim(word, safe) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
 // quoteArgs are words as a shell reads them.
 func quoteArgs(words []string) string {
 	quoted := make([]string, len(words))
 	for i, word := range words {
-		quoted[i] = quoteArg(word)
+		quoted[i] = wording.Quote(word)
 	}
 	return strings.Join(quoted, " ")
 }

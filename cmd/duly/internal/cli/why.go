@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 const whyLong = `Tell why a task does not run now: it is not due, paused, waits for its next attempt, for an earlier run, for a worker or for others of
@@ -85,7 +86,7 @@ func (p *printer) localized(text string) string {
 
 // whyHint says what can be done about a reason.
 func whyHint(name, code string) string {
-	name = quoteArg(name)
+	name = wording.Quote(name)
 	switch code {
 	case "not_due", "retry":
 		return "to run it now: duly run " + name

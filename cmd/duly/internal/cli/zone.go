@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/schedule"
 )
 
@@ -83,10 +84,10 @@ func zoneHint(name string) string {
 		cities[city] = n
 		short = append(short, city)
 	}
-	if n, ok := closest(meant, names); ok {
+	if n, ok := wording.Closest(meant, names); ok {
 		return didYouMean + n + "?"
 	}
-	if city, ok := closest(meant, short); ok && len(meant) > 4 {
+	if city, ok := wording.Closest(meant, short); ok && len(meant) > 4 {
 		return didYouMean + cities[city] + "?"
 	}
 	return ""

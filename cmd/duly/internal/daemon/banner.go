@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 // banner is what whoever has started the daemon sees: where it is, and what to try.
@@ -20,11 +21,11 @@ func (d *Daemon) banner() string {
 	fmt.Fprintf(&b, "  %s ls\n", call)
 	for _, p := range d.ports {
 		if !p.socket {
-			fmt.Fprintf(&b, "  curl -H \"Authorization: Bearer $(cat %s)\" %v/v1/stats\n", quote(home.Token(d.config.Data)), p)
+			fmt.Fprintf(&b, "  curl -H \"Authorization: Bearer $(cat %s)\" %v/v1/stats\n", wording.Quote(home.Token(d.config.Data)), p)
 			return b.String()
 		}
 	}
-	fmt.Fprintf(&b, "  curl --unix-socket %s http://localhost/v1/stats\n", quote(d.Socket()))
+	fmt.Fprintf(&b, "  curl --unix-socket %s http://localhost/v1/stats\n", wording.Quote(d.Socket()))
 	return b.String()
 }
 
@@ -35,20 +36,11 @@ func (d *Daemon) how() string {
 	at, serr := home.Socket(d.config.Data)
 	switch {
 	case socket == "" && len(d.ports) > 0:
-		return " --url " + quote(d.ports[0].String()) + " --token-file " + quote(home.Token(d.config.Data))
+		return " --url " + wording.Quote(d.ports[0].String()) + " --token-file " + wording.Quote(home.Token(d.config.Data))
 	case serr != nil || socket != at:
-		return " --socket " + quote(socket)
+		return " --socket " + wording.Quote(socket)
 	case err != nil || usual != d.config.Data:
-		return " --data " + quote(d.config.Data)
+		return " --data " + wording.Quote(d.config.Data)
 	}
 	return ""
-}
-
-// quote returns a word as a shell reads it.
-func quote(word string) string {
-	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
-	if word != "" && strings.Trim(word, safe) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

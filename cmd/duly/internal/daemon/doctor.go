@@ -14,6 +14,7 @@ import (
 
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/schedule"
 )
 
@@ -74,9 +75,9 @@ func (p *Patient) directory() Check {
 	case !info.IsDir():
 		c.Verdict, c.Text, c.Hint = Fail, p.Data+" is a file", "--data or DULY_DATA says which directory"
 	case tooOpen(info, 0o022) != "":
-		c.Verdict, c.Text, c.Hint = Fail, p.Data+" can be written to by others, mode "+tooOpen(info, 0o022), "chmod 700 "+quote(p.Data)
+		c.Verdict, c.Text, c.Hint = Fail, p.Data+" can be written to by others, mode "+tooOpen(info, 0o022), "chmod 700 "+wording.Quote(p.Data)
 	case tooOpen(info, 0o077) != "":
-		c.Verdict, c.Text, c.Hint = Warn, p.Data+" can be looked into by others, mode "+tooOpen(info, 0o077), "chmod 700 "+quote(p.Data)
+		c.Verdict, c.Text, c.Hint = Warn, p.Data+" can be looked into by others, mode "+tooOpen(info, 0o077), "chmod 700 "+wording.Quote(p.Data)
 	}
 	return c
 }
@@ -112,7 +113,7 @@ func (p *Patient) files() Check {
 	case err != nil:
 		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "is it another user's?"
 	case open > 0:
-		c.Verdict, c.Hint = Warn, "chmod -R go= "+quote(p.Data)
+		c.Verdict, c.Hint = Warn, "chmod -R go= "+wording.Quote(p.Data)
 		c.Text = fmt.Sprintf("%d files can be read or used by others, such as %s", open, first)
 	}
 	return c
@@ -193,7 +194,7 @@ func (p *Patient) socket() []Check {
 	case info.Mode()&fs.ModeSocket == 0:
 		c.Verdict, c.Text, c.Hint = Fail, path+" is no socket", "move it away: the daemon does not"
 	case tooOpen(info, 0o077) != "":
-		c.Verdict, c.Text, c.Hint = Fail, "others may use it, mode "+tooOpen(info, 0o077), "chmod 600 "+quote(path)
+		c.Verdict, c.Text, c.Hint = Fail, "others may use it, mode "+tooOpen(info, 0o077), "chmod 600 "+wording.Quote(path)
 	default:
 		c.Text = path
 	}

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 )
 
 // mostFile is how long a file of settings or secrets may be.
@@ -128,7 +129,7 @@ func (f *file) unknown(k *yaml.Node, known []string) error {
 		e.Want, e.Hint = "another key", "the directory is given by --data or DULY_DATA, by which the command line finds it too"
 		return e
 	}
-	if meant, ok := closest(strings.ReplaceAll(strings.ToLower(k.Value), "-", "_"), known); ok {
+	if meant, ok := wording.Closest(strings.ReplaceAll(strings.ToLower(k.Value), "-", "_"), known); ok {
 		e.Want, e.Hint = "a key that there is", "did you mean "+meant+"?"
 	}
 	return e
@@ -222,41 +223,4 @@ func readLimited(path string) ([]byte, error) {
 		err = fmt.Errorf("%s: want at most %d bytes", path, mostFile)
 	}
 	return b, err
-}
-
-// closest returns the word that a misspelt one is probably meant to be.
-func closest(got string, words []string) (string, bool) {
-	best, least := "", 3
-	if len(got) > 64 {
-		return "", false
-	}
-	for _, w := range words {
-		if d := distance(got, w); d < least && d < len(w)/2+1 {
-			best, least = w, d
-		}
-	}
-	return best, best != ""
-}
-
-// distance is by how many letters two words differ, a swap of neighbours counting as one (the restricted Damerau distance).
-func distance(a, b string) int {
-	prev2, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev, row = prev, row, prev2
-	}
-	return prev[len(b)]
 }
