@@ -75,12 +75,17 @@ func password(v string) (shown, secret string) {
 	return v[:m[2]] + Redaction + v[m[3]:], v[m[2]:m[3]]
 }
 
-// redactURL returns a URL without its user and without the secrets in its query. It need not be a right one.
+// redactURL returns a URL without its user and without the secrets in its query. It need not be a right one; what a right one has after
+// the port is its path, also where there is an @ in it.
 func redactURL(s string) string {
 	if i := strings.Index(s, "://"); i >= 0 {
 		rest := s[i+len("://"):]
 		end := strings.IndexAny(rest, "/?#")
-		if _, err := url.Parse(s); err != nil || end < 0 { // a password may have anything in it
+		shown := strings.TrimPrefix(rest, Redaction+"@") // if it has been redacted before
+		if _, err := url.Parse(s[:i+len("://")] + shown); err != nil && strings.Contains(shown, "@") {
+			return s[:i+len("://")] + Redaction // a password may have anything in it, and where it ends is anybody's guess
+		}
+		if end < 0 {
 			end = len(rest)
 		}
 		if at := strings.LastIndexByte(rest[:end], '@'); at >= 0 {
