@@ -14,6 +14,7 @@ import (
 	pdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/internal/record"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -291,9 +292,9 @@ func read(r pdb.Reader, k store.Key) (e entry, err error) {
 // decodeTask takes the value of a due key apart, and fetches a payload that is kept apart.
 func decodeTask(r pdb.Reader, k store.Key, pos store.Instant, v []byte) (e entry, err error) {
 	t := &store.Task{Key: k}
-	d := decoder{b: v}
-	large := d.task(t)
-	if err := d.end(); err != nil {
+	d := record.NewDecoder(v)
+	large := d.Task(t)
+	if err := d.End(); err != nil {
 		return entry{}, fmt.Errorf("task %q: %w", k.String(), err)
 	}
 	if large {

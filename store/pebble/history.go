@@ -11,6 +11,7 @@ import (
 	pdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/internal/record"
 )
 
 // An entryRange bounds a look into the history. The zero entryRange is all of it, oldest first.
@@ -288,10 +289,10 @@ func (w *writer) deadBefore(from store.Instant) (gone [][]byte, err error) {
 		return nil, nil
 	}
 	err = each(w.c.db, kindOf(keyDead), false, func(it *pdb.Iterator) (bool, error) {
-		d := decoder{b: it.Value()}
+		d := record.NewDecoder(it.Value())
 		id, ok := parseDeadKey(it.Key())
-		d.version()
-		old := d.instant() < from && d.err == nil && ok          // what can't be read is left to who reads it
+		d.Version()
+		old := d.Instant() < from && d.Err() == nil && ok        // what can't be read is left to who reads it
 		if t, seen := w.deaths[id]; old && (!seen || t != nil) { // else this batch has taken it out
 			gone = append(gone, bytes.Clone(it.Key()))
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/internal/record"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -334,9 +335,9 @@ func (c *core) load(leases map[store.Key]entry) error {
 		if e.t == nil {
 			return false, fmt.Errorf("%w: attempts of task %q, which is not there", store.ErrCorrupt, key.String())
 		}
-		d := decoder{b: it.Value()}
-		if gen := d.overlay(e.t); gen != e.t.Generation {
-			d.fail(fmt.Sprintf("attempts of generation %d of task %q, which is of %d", gen, key.String(), e.t.Generation))
+		d := record.NewDecoder(it.Value())
+		if gen := d.Overlay(e.t); gen != e.t.Generation {
+			d.Fail(fmt.Sprintf("attempts of generation %d of task %q, which is of %d", gen, key.String(), e.t.Generation))
 		}
 		e.overlay = true
 		for i := range e.t.Runs {
@@ -349,7 +350,7 @@ func (c *core) load(leases map[store.Key]entry) error {
 		}
 		c.hot[key] = e
 		c.running += int64(e.t.Running())
-		return true, d.end()
+		return true, d.End()
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	pdb "github.com/cockroachdb/pebble/v2"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/internal/record"
 )
 
 // A writer is the committer's batch in the making. It is what a transition may look at: the tasks as the rows before have left
@@ -143,7 +144,7 @@ func (w *writer) write(k store.Key, old entry, chg *store.Change) {
 func (w *writer) overlay(k store.Key, e *entry) {
 	e.overlay = true
 	w.key = nameKey(w.key[:0], keyLive, k)
-	w.val = appendOverlay(w.val[:0], e.t)
+	w.val = record.AppendOverlay(w.val[:0], e.t)
 	w.set()
 }
 
@@ -208,7 +209,7 @@ func (w *writer) store(k store.Key, old entry, e *entry) {
 		w.key, w.val = nameKey(w.key[:0], keyPayload, k), append(w.val[:0], e.t.Payload...)
 		w.set()
 	}
-	w.key, w.val = dueKey(w.key[:0], e.pos, k), appendTask(w.val[:0], e.t, false)
+	w.key, w.val = dueKey(w.key[:0], e.pos, k), record.AppendTask(w.val[:0], e.t, !e.large)
 	w.set()
 }
 
@@ -234,7 +235,7 @@ func (w *writer) count(old, t *store.Task) {
 func (w *writer) bury(t *store.Task) {
 	id := t.Runs[0].ID(t.Key)
 	w.key = deadKey(w.key[:0], id)
-	w.val = appendDead(w.val[:0], w.m.Now, t)
+	w.val = record.AppendDead(w.val[:0], w.m.Now, t)
 	w.set()
 	w.deaths[id] = t
 	w.c.st.dead++
@@ -248,7 +249,7 @@ func (w *writer) event(e *store.Event) {
 	st.history++
 	e.Seq = st.eventSeq
 	st.hour = max(st.hour, hourOf(e.At), hourOf(st.high))
-	w.key, w.val = historyKey(w.key[:0], st.hour, e.Seq), appendEvent(w.val[:0], e)
+	w.key, w.val = historyKey(w.key[:0], st.hour, e.Seq), record.AppendEvent(w.val[:0], e)
 	w.set()
 	w.key, w.val = indexKey(w.key[:0], st.hour, hashKey(e.Key), e.Seq), w.val[:0]
 	w.set()
