@@ -116,15 +116,15 @@ func hashKey(k store.Key) uint64 {
 
 var _ = fnv.New64a // hashKey is this function, without its allocation; a test compares them
 
-// decodeDead takes the value of a dead key apart.
-func decodeDead(k store.Key, v []byte) (died store.Instant, t *store.Task, err error) {
+// decodeDead takes the value of a dead run's key apart, but for when it died.
+func decodeDead(k store.Key, v []byte) (*store.Task, error) {
 	d := record.NewDecoder(v)
-	t = &store.Task{Key: k}
-	died = d.Dead(t)
-	if err = d.End(); err != nil {
-		return 0, nil, fmt.Errorf("dead run of task %q: %w", k.String(), err)
+	t := &store.Task{Key: k}
+	d.Dead(t)
+	if err := d.End(); err != nil {
+		return nil, fmt.Errorf("dead run of task %q: %w", k.String(), err)
 	}
-	return died, t, nil
+	return t, nil
 }
 
 // decodeEvent takes the value of an entry of the history apart.

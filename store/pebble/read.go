@@ -283,7 +283,7 @@ func listedDead(it *pdb.Iterator, prefix string) (*store.Task, store.Instant, er
 	if !strings.HasPrefix(id.Name, prefix) {
 		return nil, 0, nil
 	}
-	_, t, err := decodeDead(id.Key, it.Value())
+	t, err := decodeDead(id.Key, it.Value())
 	if err != nil {
 		return nil, 0, err
 	}

@@ -330,7 +330,7 @@ func (w *writer) Dead(id store.RunID) (*store.Task, error) {
 func readDead(r pdb.Reader, id store.RunID) (*store.Task, error) {
 	var t *store.Task
 	_, err := fetch(r, deadKey(nil, id), func(v []byte) (err error) {
-		_, t, err = decodeDead(id.Key, v)
+		t, err = decodeDead(id.Key, v)
 		return err
 	})
 	return t, err
