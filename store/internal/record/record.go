@@ -99,7 +99,7 @@ func AppendLive(b []byte, t *store.Task) []byte {
 	return b
 }
 
-// appendRun appends a run, but for its lease: a lease ends on a clock that does not outlive its process.
+// appendRun appends a run, but for its lease: on which clock that ends, and whether it outlives the process, only the store knows.
 func appendRun(b []byte, r *store.Run) []byte {
 	var flags byte
 	if r.Final {
