@@ -34,7 +34,8 @@ type program struct {
 }
 
 // guardian is the shell's script. Standard input is the guard's pipe, standard output the life's, standard error the log; $1 is the
-// directory, the command follows. It signals again and again, because a program that has only begun may ignore what it is told.
+// directory, the command follows. It signals again and again, because a program that has only begun may ignore what it is told, and
+// removes again and again, because children of one that was killed may still be writing.
 const guardian = `
 dir=$1; shift
 "$@" 3>&1 1>&2 </dev/null &
@@ -53,7 +54,11 @@ while kill -"$signal" "$child" 2>/dev/null; do
 	rounds=$((rounds + 1))
 	if [ "$rounds" -ge 100 ]; then signal=KILL; fi
 done
-rm -rf "$dir"
+rounds=0
+until rm -rf "$dir" 2>/dev/null || [ "$rounds" -ge 50 ]; do
+	sleep 0.1
+	rounds=$((rounds + 1))
+done
 `
 
 // launch starts a program in a directory, as a user that PostgreSQL accepts. What it prints goes to output.

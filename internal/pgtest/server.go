@@ -171,7 +171,7 @@ func (s *Server) run(program string, args ...string) error {
 	if err := p.finish(patience); err != nil {
 		return s.failed("run "+program, err)
 	}
-	return nil
+	return os.Truncate(s.logPath(), 0) // what it said does not matter any more
 }
 
 func (s *Server) launch(name string, args ...string) (p *program, err error) {

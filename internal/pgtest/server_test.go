@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -50,6 +52,16 @@ func TestStart(t *testing.T) {
 	}
 	if err := a.Start(); err == nil {
 		t.Error("started twice")
+	}
+}
+
+func TestStart_Versions(t *testing.T) {
+	needServer(t)
+	for _, v := range Versions() {
+		s := Start(t, Options{Version: v.Major})
+		if got := ask(t, s, "SELECT current_setting('server_version_num')::int / 10000"); !slices.Equal(got, []string{strconv.Itoa(v.Major)}) {
+			t.Errorf("%v: it is version %q", v, got)
+		}
 	}
 }
 
@@ -151,9 +163,11 @@ func TestServer_Kill(t *testing.T) {
 // A server that ends by itself is noticed.
 func TestServer_EndsByItself(t *testing.T) {
 	s := Start(t, Options{})
-	p := s.running
-	if err := p.kill(); err != nil {
+	if err := s.running.signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
+	}
+	if !s.running.ended(patience) {
+		t.Fatal("it goes on")
 	}
 	if s.Up() {
 		t.Error("it is up")

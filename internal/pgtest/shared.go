@@ -109,7 +109,7 @@ func (s *Server) Database(t testing.TB) string {
 	}
 	before := s.logSize()
 	t.Cleanup(func() {
-		if t.Failed() && s.foreign == "" {
+		if t.Failed() && s.shared { // one of its own shows the log itself
 			t.Logf("the end of what the server has logged since %s had its database:\n%s", t.Name(), s.logSince(before))
 		}
 		if !s.Up() {
