@@ -468,8 +468,11 @@ func (s *Server) logSize() int64 {
 	return info.Size()
 }
 
-// failed makes an error that shows the log.
+// failed makes an error that shows the log, where we have it.
 func (s *Server) failed(doing string, err error) error {
+	if s.foreign != "" {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	return fmt.Errorf("%s: %w; the end of the log in %s:\n%s", doing, err, s.dir, s.Log())
 }
 

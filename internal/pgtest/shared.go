@@ -105,7 +105,7 @@ func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := "duly_test_" + strings.ToLower(rand.Text())
 	if _, err := s.Query("", "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
-		t.Fatalf("make a database: %v", err)
+		t.Fatal(s.failed("make a database", err))
 	}
 	before := s.logSize()
 	t.Cleanup(func() {

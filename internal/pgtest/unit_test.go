@@ -179,6 +179,27 @@ func TestProgram_DoesNotEnd(t *testing.T) {
 	}
 }
 
+// Both ways to learn whose child a process is tell the truth; one of them there has to be.
+func TestParents(t *testing.T) {
+	if !possible {
+		t.Skip("SKIPPED, NOT TESTED: this system has no servers")
+	}
+	var errs []error
+	for name, parents := range map[string]func() (map[int]int, error){"/proc": parentsInProc, "ps": parentsByPS} {
+		got, err := parents()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if parent, ok := got[os.Getpid()]; !ok || parent != os.Getppid() {
+			t.Errorf("%s: our parent is %d, want %d", name, parent, os.Getppid())
+		}
+	}
+	if len(errs) == 2 {
+		t.Error(errors.Join(errs...))
+	}
+}
+
 // What a server must not say is an error, not a panic, and takes no memory.
 func TestSession_Answer(t *testing.T) {
 	const ready = "Z\x00\x00\x00\x05I"
