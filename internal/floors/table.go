@@ -21,6 +21,7 @@ var Table = []Room{
 	{Path: "store/storetest", Floor: 5, Tests: true, For: "the contract as a suite that holds any store to it"},
 	{Path: "store/memory", Floor: 5, For: "the reference store, in memory"},
 	{Path: "store/pebble", Floor: 5, Own: true, For: "the embedded store, in a directory"},
+	{Path: "store/postgres", Floor: 5, Own: true, Waits: true, For: "the shared store, in a PostgreSQL database"},
 	{Path: ".", Floor: 6, For: "durable named tasks: putting them, and running them: claim, attempt, settle"},
 	{Path: "internal/contract", Floor: 7, Tests: true, For: "the contract of duly as a suite, on any store"},
 	{Path: "internal/sim", Floor: 7, Tests: true, For: "a seeded simulation of package duly: a world of tasks and faults, in virtual time"},

@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// Put implements store.Store.
+func (s *Store) Put(ctx context.Context, puts []store.Put) ([]store.PutResult, error) {
+	return written(ctx, s, "put", puts, putKey, putSize, (*store.Put).Apply)
+}
+
+func putKey(p *store.Put) store.Key { return p.Key }
+func putSize(p *store.Put) int      { return len(p.Payload) }
+
+// Cancel implements store.Store.
+func (s *Store) Cancel(ctx context.Context, cancels []store.Cancel) ([]store.CancelResult, error) {
+	return written(ctx, s, "cancel", cancels, cancelKey, nil, (*store.Cancel).Apply)
+}
+
+func cancelKey(x *store.Cancel) store.Key { return x.Key }
+
+// Edit implements store.Store.
+func (s *Store) Edit(ctx context.Context, edits []store.Edit) ([]store.EditResult, error) {
+	key := func(x *store.Edit) store.Key { return x.Key }
+	return written(ctx, s, "edit", edits, key, func(x *store.Edit) int { return len(x.Payload) }, (*store.Edit).Apply)
+}
+
+// Claim implements store.Store. While Own is at work, claims in shards that are not this process's are refused with store.ErrNotOwner.
+// Every claim is committed before it is answered, whether FirstStart or not.
+func (s *Store) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
+	key := func(x *store.Claim) store.Key { return x.Key }
+	return written(ctx, s, "claim", claims, key, nil, func(x *store.Claim, t *store.Task, m *store.Moment) (store.Change, store.ClaimResult) {
+		if !s.owns(x.Shard()) {
+			return store.Change{}, store.ClaimResult{Err: store.ErrNotOwner}
+		}
+		return x.Apply(t, m)
+	})
+}
+
+// Renew implements store.Store.
+func (s *Store) Renew(ctx context.Context, renewals []store.Renewal) ([]store.RenewResult, error) {
+	key := func(x *store.Renewal) store.Key { return x.Key }
+	return written(ctx, s, "renew", renewals, key, nil, (*store.Renewal).Apply)
+}
+
+// Settle implements store.Store.
+func (s *Store) Settle(ctx context.Context, settlements []store.Settlement) ([]store.SettleResult, error) {
+	return written(ctx, s, "settle", settlements, settlementKey, nil, (*store.Settlement).Apply)
+}
+
+func settlementKey(x *store.Settlement) store.Key { return x.Key }
+
+// Stats implements store.Store.
+func (s *Store) Stats(ctx context.Context) (n store.Stats, err error) {
+	err = s.view(ctx, "stats", func(q session) error {
+		return q.do(ctx, stmt{
+			sql: s.sql(`select sum(tasks)::bigint, sum(paused)::bigint, sum(running)::bigint, sum(dead)::bigint, sum(history)::bigint
+from (select tasks, paused, running, dead, history from duly.counter union all select * from duly.counter_delta) c`),
+			row: func(scan func(dst ...any) error) error {
+				return scan(&n.Tasks, &n.Paused, &n.Running, &n.Dead, &n.History)
+			},
+		})
+	})
+	return n, err
+}
+
+// Note implements store.Noter.
+func (s *Store) Note(ctx context.Context, name string) (text string, err error) {
+	if err := store.CheckNote(name, ""); err != nil {
+		return "", err
+	}
+	err = s.view(ctx, "note", func(q session) error {
+		return q.do(ctx, stmt{sql: s.sql("select text from duly.note where name = $1"), args: []any{name}, row: func(scan func(dst ...any) error) error {
+			return scan(&text)
+		}})
+	})
+	return text, err
+}
+
+// SetNote implements store.Noter.
+func (s *Store) SetNote(ctx context.Context, name, text string) error {
+	if err := store.CheckNote(name, text); err != nil {
+		return err
+	}
+	st := stmt{sql: s.sql("insert into duly.note (name, text) values ($1, $2) on conflict (name) do update set text = excluded.text"), args: []any{name, text}}
+	if text == "" {
+		st = stmt{sql: s.sql("delete from duly.note where name = $1"), args: []any{name}}
+	}
+	return s.view(ctx, "note", func(q session) error { return q.do(ctx, st) })
+}

@@ -1,0 +1,44 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// change lets f write in a transaction.
+func (s *Store) change(ctx context.Context, op string, f func(q session) error) error {
+	return s.view(ctx, op, func(q session) error {
+		if err := q.do(ctx, stmt{sql: "begin"}); err != nil {
+			return err
+		}
+		if err := f(q); err != nil {
+			_ = q.do(ctx, stmt{sql: "rollback"}) // a connection that can't is closed
+			return err
+		}
+		if err := q.do(ctx, stmt{sql: "commit"}); err != nil {
+			if !refused(err) {
+				err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
+			}
+			return err
+		}
+		return nil
+	})
+}
+
+// raise makes sure that no number is given out again that was given out by commits which the server has lost: because it does not sync
+// them, or because a standby was promoted that had not got them. Nobody draws a number before it is done. Numbers keep above the
+// server's clock in microseconds, which runs faster than they do; if it was set back they are raised by what is more than can have been lost.
+func (s *Store) raise(ctx context.Context) error {
+	return s.change(ctx, "raise numbers", func(q session) error {
+		return q.do(ctx,
+			stmt{sql: "select pg_advisory_xact_lock($1, $2)", args: []any{s.class(), lockRaise}},
+			stmt{sql: s.sql(`select setval('duly.number', case when ` + serverNow + ` > last_value then ` + serverNow + ` else last_value + 10000000 end) from duly.number
+where not exists (select from duly.raised)`)},
+			stmt{sql: s.sql(`select setval('duly.history_seq', last_value + 1000000) from duly.history_seq
+where is_called and not exists (select from duly.raised)`)},
+			stmt{sql: s.sql(`insert into duly.raised (at) select now() where not exists (select from duly.raised)`)},
+		)
+	})
+}

@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/internal/record"
+)
+
+// entriesEnd returns the greatest number below which no entry can appear any more: entries are numbered before their transactions
+// commit, so that a reader who goes on from the last it knows would miss those of a transaction that takes longer. Each writer holds a
+// lock that says what the last number was when it began; what they are, and then what is there, is read after the last number.
+func (s *Store) entriesEnd(ctx context.Context, q session) (end int64, err error) {
+	err = q.do(ctx, stmt{sql: s.sql("select last_value from duly.history_seq"), row: func(scan func(dst ...any) error) error { return scan(&end) }})
+	if err != nil {
+		return 0, err
+	}
+	last := end
+	err = q.do(ctx, stmt{
+		sql: `select objid::bigint from pg_locks where locktype = 'advisory' and classid = $1::bigint::oid and objsubid = 2
+and database = (select oid from pg_database where datname = current_database())`,
+		args: []any{int64(s.entriesClass())},
+		row: func(scan func(dst ...any) error) error {
+			var low int64
+			if err := scan(&low); err != nil {
+				return err
+			}
+			behind := (last - low) & math.MaxInt32 // the lock has the last 31 bits of a number that is not greater
+			end = min(end, last-behind)
+			return nil
+		},
+	})
+	return end, err
+}
+
+// History implements store.Store. Where it goes on from an entry, or tells from the oldest on, it ends before the first entry of a
+// transaction that is under way, so that none is passed by.
+func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []store.Event, err error) {
+	limit := pageOf(q.Limit, 100)
+	if plainText(q.Namespace) != q.Namespace || plainText(q.Name) != q.Name {
+		return nil, nil
+	}
+	err = s.view(ctx, "history", func(x session) error {
+		var c clause
+		if q.After > 0 || q.Key == (store.Key{}) && !q.Newest {
+			end, err := s.entriesEnd(ctx, x)
+			if err != nil {
+				return err
+			}
+			c.and("seq > " + c.arg(q.After) + "::bigint and seq <= " + c.arg(end) + "::bigint")
+		}
+		if q.Before > 0 {
+			c.and("seq < " + c.arg(q.Before) + "::bigint")
+		}
+		if q.Key != (store.Key{}) {
+			c.and("ns = " + c.arg(q.Namespace) + " and name = " + c.arg(q.Name))
+		}
+		if q.Since != 0 {
+			c.and("at >= " + c.arg(int64(q.Since)) + "::bigint")
+		}
+		order := "asc"
+		if q.Newest {
+			order = "desc"
+		}
+		return x.do(ctx, stmt{
+			sql:  s.sql("select seq, body from duly.history" + c.String() + " order by seq " + order + " limit " + c.arg(int64(limit)) + "::bigint"),
+			args: c.args,
+			row: func(scan func(dst ...any) error) error {
+				var seq int64
+				var body []byte
+				if err := scan(&seq, &body); err != nil {
+					return err
+				}
+				d := record.NewDecoder(body)
+				var e store.Event
+				d.Event(&e)
+				if err := d.End(); err != nil {
+					return fmt.Errorf("entry %d of the history: %w", seq, err)
+				}
+				e.Seq = seq
+				events = append(events, e)
+				return nil
+			},
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// trimMost is how many entries a transaction of Trim forgets at most.
+const trimMost = 10_000
+
+// Trim implements store.Store. While another process trims it forgets nothing.
+func (s *Store) Trim(ctx context.Context, r store.Retention) (n int64, err error) {
+	for {
+		gone, more, err := s.trim(ctx, &r)
+		n += gone
+		if err != nil || !more {
+			return n, err
+		}
+	}
+}
+
+func (s *Store) trim(ctx context.Context, r *store.Retention) (n int64, more bool, err error) {
+	var mine bool
+	var history, dead int64
+	err = s.change(ctx, "trim", func(q session) error {
+		err := q.do(ctx, stmt{sql: "select pg_try_advisory_xact_lock($1, $2)", args: []any{s.class(), lockTrim}, row: func(scan func(dst ...any) error) error {
+			return scan(&mine)
+		}})
+		if err != nil || !mine {
+			return err
+		}
+		var stmts []stmt
+		if r.HistoryFrom != 0 {
+			stmts = append(stmts, stmt{
+				sql:  s.sql(`delete from duly.history where seq = any(array(select seq from duly.history order by seq limit $1)) and at < $2`),
+				args: []any{int64(trimMost), int64(r.HistoryFrom)}, rows: &history,
+			})
+		}
+		if r.DeadFrom != 0 {
+			stmts = append(stmts, stmt{
+				sql:  s.sql(`delete from duly.dead where died_at < $2 and ctid = any(array(select ctid from duly.dead where died_at < $2 limit $1))`),
+				args: []any{int64(trimMost), int64(r.DeadFrom)}, rows: &dead,
+			})
+		}
+		if err := q.do(ctx, stmts...); err != nil {
+			return err
+		}
+		if r.MaxHistory > 0 {
+			most, err := s.trimTo(ctx, q, r.MaxHistory, history)
+			if err != nil {
+				return err
+			}
+			history += most
+		}
+		return s.addUp(ctx, q, -history, -dead)
+	})
+	return history + dead, mine && (history >= trimMost || dead >= trimMost), err
+}
+
+// trimTo forgets the oldest entries until no more than most are left, where gone have been forgotten that are still counted.
+func (s *Store) trimTo(ctx context.Context, q session, most, gone int64) (n int64, err error) {
+	var count int64
+	err = q.do(ctx, stmt{
+		sql: s.sql(`select (select sum(history) from duly.counter)::bigint + coalesce((select sum(history) from duly.counter_delta), 0)::bigint`),
+		row: func(scan func(dst ...any) error) error { return scan(&count) },
+	})
+	over := min(count-gone-most, trimMost)
+	if err != nil || over <= 0 {
+		return 0, err
+	}
+	err = q.do(ctx, stmt{sql: s.sql(`delete from duly.history where seq = any(array(select seq from duly.history order by seq limit $1))`), args: []any{over}, rows: &n})
+	return n, err
+}
+
+// addUp changes the counters, and adds up what transactions of others have left.
+func (s *Store) addUp(ctx context.Context, q session, history, dead int64) error {
+	return q.do(ctx, stmt{
+		sql: s.sql(`with d as (delete from duly.counter_delta returning *),
+n as (select coalesce(sum(tasks), 0) tasks, coalesce(sum(paused), 0) paused, coalesce(sum(running), 0) running, coalesce(sum(dead), 0) dead, coalesce(sum(history), 0) history from d)
+update duly.counter c set tasks = c.tasks + n.tasks, paused = c.paused + n.paused, running = c.running + n.running,
+dead = c.dead + n.dead + $1, history = c.history + n.history + $2 from n where lane = $3`),
+		args: []any{dead, history, int32(counters - 1)},
+	})
+}

@@ -1,0 +1,11 @@
+package postgres
+
+// Kill ends a store as the death of its process does: whatever is under way is cut off.
+func (s *Store) Kill() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.end()
+	s.hints.Close()
+	s.stop()
+}

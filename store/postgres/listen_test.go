@@ -1,0 +1,159 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/postgres"
+)
+
+const listener = "select coalesce(min(pid), 0)::text from pg_stat_activity where application_name = 'duly listen' and datname = current_database()"
+
+// heard waits for a hint.
+func heard(t *testing.T, hints <-chan store.Hint) store.Hint {
+	t.Helper()
+	select {
+	case h, ok := <-hints:
+		if !ok {
+			t.Fatal("the hints have ended")
+		}
+		return h
+	case <-time.After(patience):
+		t.Fatal("waited in vain for a hint")
+	}
+	return store.Hint{}
+}
+
+// What others notify is heard; what this store itself has sent is known already, and what is no hint is passed by.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	p := c.open("p", c.url)
+	hints, stop := p.s.Hints()
+	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	tell := func(text string) { c.ask("select pg_notify($1, $2)::text", p.s.Channel(), text) }
+	want := store.Hint{At: 7, Shards: store.Shards{1, 2, 3, 1 << 63}}
+	tell("nothing that anybody knows")
+	tell(postgres.FormatHint(p.s.Sender(), store.Hint{At: 1, Shards: postgres.Every()}))
+	tell(postgres.FormatHint(p.s.Sender()+1, want))
+	if got := heard(t, hints); got != want {
+		t.Errorf("hint is %v, want %v", got, want)
+	}
+	stop()
+	if _, ok := <-hints; ok {
+		t.Error("after stop there is a hint, want the end")
+	}
+	again, stop := p.s.Hints()
+	defer stop()
+	tell(postgres.FormatHint(0, want))
+	if got := heard(t, again); got != want {
+		t.Errorf("hint is %v, want %v", got, want)
+	}
+	if err := p.s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, ok := <-again; ok {
+		t.Error("after Close there is a hint, want the end")
+	}
+	if late, _ := p.s.Hints(); late == nil {
+		t.Error("a closed store has no channel")
+	} else if _, ok := <-late; ok {
+		t.Error("a closed store has a hint")
+	}
+}
+
+// A listener that was lost may have missed anything: when another listens everything has to be looked at.
+func TestHints_Lost(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	p := c.open("p", c.url)
+	hints, stop := p.s.Hints()
+	defer stop()
+	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	old := c.ask(listener)
+	c.ask("select pg_terminate_backend($1::int)::text", old)
+	if got, want := heard(t, hints), (store.Hint{At: store.Over, Shards: postgres.Every()}); got != want {
+		t.Errorf("hint is %v, want %v", got, want)
+	}
+	if pid := c.ask(listener); pid == "0" || pid == old {
+		t.Errorf("session %s listens, want another than %s", pid, old)
+	}
+	if log := p.log.String(); strings.Count(log, "no connection") != 1 || strings.Count(log, "listening again") != 1 {
+		t.Errorf("the log does not say once that it was lost and once that it is back:\n%s", log)
+	}
+}
+
+// A connection that is dead without having been closed is noticed by asking.
+func TestHints_Silent(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	way := newWire(t, c.url)
+	p := c.open("p", way.url)
+	hints, stop := p.s.Hints()
+	defer stop()
+	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	way.hush(false)
+	c.ask("select pg_notify($1, $2)::text", p.s.Channel(), postgres.FormatHint(0, store.Hint{At: 7, Shards: postgres.Every()}))
+	if got := heard(t, hints); got.At != store.Over {
+		t.Errorf("hint is %v, want one to look at everything", got)
+	}
+}
+
+// contract: C6
+//
+// What nobody was told of is found by a rare look, told, and counted; what that has found before is not told again.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	p := c.open("p", c.url)
+	hints, stop := p.s.Hints()
+	p.own()
+	c.until("all is p's", func() bool { return p.has() == 256 })
+	for heard(t, hints).At != store.Over { // what is new is looked at again
+	}
+	stop()
+	look := p.s.Sweeper()
+	sweep := func(wantFound int64) {
+		t.Helper()
+		if err := look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if h := p.s.Health(); h.Swept != wantFound {
+			t.Errorf("%d are found late, want %d", h.Swept, wantFound)
+		}
+	}
+	sweep(0)
+	due := store.At(time.Now().Add(-time.Hour))
+	put := func(name string, due store.Instant) {
+		t.Helper()
+		res, err := p.s.Put(t.Context(), []store.Put{{
+			Key: store.Key{Name: name}, Spec: store.Spec{Kind: "k", Schedule: "once"}, When: store.On(store.Occurrence{For: due}),
+		}})
+		if err != nil || res[0].Err != nil {
+			t.Fatal(err, res)
+		}
+	}
+	put("a", due)
+	put("b", due.Add(time.Minute))
+	put("later", store.At(time.Now().Add(time.Hour)))
+	hints, stop = p.s.Hints() // after the writes, which tell by themselves
+	defer stop()
+	sweep(2)
+	if got, want := heard(t, hints), (store.Hint{At: due, Shards: postgres.Every()}); got != want {
+		t.Errorf("hint is %v, want %v", got, want)
+	}
+	sweep(2)
+	put("c", due.Add(time.Minute))
+	sweep(3)
+	if got := p.s.Health().Sweeps; got != 4 {
+		t.Errorf("there were %d sweeps, want 4", got)
+	}
+	c.exec(`insert into duly.node (name, session, since, seen_at, lease_at, locked, offset_us) select 'old', 1, 0, x, x, false, 0
+from (select (extract(epoch from now() - interval '25 hours') * 1e6)::bigint as x) y`)
+	sweep(3)
+	if got := c.ask(nodes); got != "p false false" {
+		t.Errorf("nodes are %q, want those forgotten that are dead for a day", got)
+	}
+}

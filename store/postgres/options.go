@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"log/slog"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/store"
+)
+
+// Options are for Open. The zero Options are what nearly everybody wants.
+type Options struct {
+	// Schema is where the tables are; "" is duly. Small letters, digits and _, at most 63.
+	Schema string
+	// Pooler says that the connection string leads to a pooler that hands out connections for one transaction at a time. Then nothing is
+	// used that belongs to a session: no LISTEN, no session locks, no prepared statements. What others write is found within half a
+	// second, and the death of another process when its lease has run out.
+	Pooler bool
+	// Writers is how many connections write at a time; 0 is 2. More help where the way to the server is long.
+	Writers int
+	// Logger hears when the server is lost and when it is back; nil is slog.Default().
+	Logger *slog.Logger
+	// Clock is the store's time in place of the server's, for tests whose time is moved by hand. Nil is the server's.
+	Clock clock.Clock
+}
+
+const (
+	defaultSchema  = "duly"
+	defaultWriters = 2
+	readAhead      = 10 * time.Second // what comes due later need not be told to others: they read as far when its time comes
+	mostWriters    = 32
+)
+
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+func (o *Options) check() error {
+	bad := func(field, value, want string) error {
+		return &store.Error{Op: "open", Field: field, Value: value, Want: want, Err: store.ErrInvalid}
+	}
+	switch {
+	case o.Schema != "" && !schemaName.MatchString(o.Schema):
+		return bad("schema", strconv.Quote(o.Schema), "small letters, digits and _, at most 63 and not a digit first")
+	case o.Writers < 0, o.Writers > mostWriters:
+		return bad("writers", strconv.Itoa(o.Writers), "1 to 32, or 0 for 2")
+	}
+	if o.Schema == "" {
+		o.Schema = defaultSchema
+	}
+	if o.Writers == 0 {
+		o.Writers = defaultWriters
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return nil
+}

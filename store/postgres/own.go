@@ -1,0 +1,482 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/store"
+)
+
+// nodes is what a store knows of the processes that share it, and of its own part.
+type nodes struct {
+	clk   clock.Clock
+	wall  func() time.Time // this process's clock, as people see it
+	grant atomic.Pointer[grant]
+	fates atomic.Pointer[map[string]store.Instant] // by name of a node: what was started before it has nobody any more
+
+	mu     sync.Mutex
+	self   *node // the one that takes part now
+	epoch  int64 // the last that was told, by the one before
+	health Health
+}
+
+func (x *nodes) init() {
+	x.clk, x.wall = clock.System(), time.Now
+}
+
+// A grant is what this process owns, until an instant of boot time. It is replaced whole.
+type grant struct {
+	set   store.Shards
+	until int64
+}
+
+func (x *nodes) has(shard uint8) bool {
+	g := x.grant.Load()
+	return g != nil && g.set.Has(shard) && x.clk.Read().Boot < g.until
+}
+
+// owns says whether claims in a shard are this process's to make. They are as long as it has not asked for a part by Own.
+func (s *Store) owns(shard uint8) bool { return s.nodes.grant.Load() == nil || s.nodes.has(shard) }
+
+// alone says whether this process is known to be the one that works on a shard, so that nobody else has to be told of what comes due.
+func (s *Store) alone(shard uint8) bool { return s.nodes.has(shard) }
+
+// gone says whether nobody works any more on what a node started at an instant: its process was found to be gone, or another one
+// has its name.
+func (s *Store) gone(owner string, startedAt store.Instant) bool {
+	fates := s.nodes.fates.Load()
+	return fates != nil && startedAt < (*fates)[owner]
+}
+
+const (
+	heartbeat   = 250 * time.Millisecond
+	beatTime    = time.Second // how long an answer is waited for before another connection is tried
+	connectTime = 2 * time.Second
+	leaveTime   = time.Second
+	mostTurns   = 3 // changes in one heartbeat
+)
+
+// A node is this process's part. Its fields belong to the goroutine of Own, but for those under the mutex of nodes.
+type node struct {
+	s       *Store
+	name    string
+	session int64
+	teller  *teller
+	alarm   clock.Alarm
+
+	conn      *pgx.Conn
+	connected int64 // boot time
+	id        int32 // 0: not joined
+	holds     bool  // the lock of its id
+	blocked   int64 // the last heartbeat of the other process that has our name, and
+	since     int64 // the boot time since which it is that
+	waiting   bool  // it was said that another process has our name
+
+	watch  watch
+	offset offset
+	down   bool         // it stands down
+	gives  bool         // there are shards to be given up as soon as our side has been told
+	fresh  store.Shards // gained by the last heartbeat
+	beats  uint64
+
+	set   store.Shards // under nodes.mu: what is granted
+	until int64        // under nodes.mu
+	over  bool         // under nodes.mu: nothing is granted any more
+}
+
+// Own implements store.Owner: this process takes part under the name of a node, which no two processes should have at once: the second
+// waits while the first lives. It does so by a connection of its own, which it opens anew whenever it breaks. What it owns is its own for
+// two seconds from its last heartbeat; when these are nearly over without another, owned is told that it owns nothing.
+//
+// A node whose clock is more than a second from the server's stands down, until it is right again. When ctx ends, owned is told that
+// nothing is owned, others may take over at once, and Own returns nil. An error is returned where trying again would be of no use.
+func (s *Store) Own(ctx context.Context, name string, owned func(shards store.Shards, epoch int64)) error {
+	if err := checkNode(name); err != nil {
+		return err
+	}
+	if owned == nil {
+		return &store.Error{Op: "own", Field: "owned", Value: "nil", Want: "a function", Err: store.ErrInvalid}
+	}
+	n := &node{s: s, name: name, session: rand.Int64(), watch: watch{}}
+	done := make(chan error, 1)
+	if err := s.nodes.enter(n); err != nil {
+		return err
+	}
+	defer s.nodes.exit()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(s.life, stop)()
+	if err := s.begin(func() { done <- n.work(ctx, owned) }); err != nil {
+		return &store.Error{Op: "own", Err: err}
+	}
+	err := <-done
+	if err == nil && s.life.Err() != nil {
+		err = &store.Error{Op: "own", Err: store.ErrClosed}
+	}
+	return err
+}
+
+func checkNode(name string) error {
+	const most = 255
+	ok := name != "" && len(name) <= most && utf8.ValidString(name)
+	for _, r := range name {
+		ok = ok && !unicode.IsControl(r)
+	}
+	if ok {
+		return nil
+	}
+	if len(name) > most {
+		name = name[:40] + "..."
+	}
+	return &store.Error{
+		Op: "own", Field: "node", Value: strconv.Quote(name), Want: "1 to 255 bytes of UTF-8 without control characters", Err: store.ErrInvalid,
+	}
+}
+
+func (x *nodes) enter(n *node) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.self != nil {
+		return &store.Error{
+			Op: "own", Field: "node", Value: strconv.Quote(n.name), Want: "one node for a store, and this one takes part as " + strconv.Quote(x.self.name), Err: store.ErrInvalid,
+		}
+	}
+	x.self, n.teller = n, newTeller(x.epoch)
+	x.health = Health{Node: n.name, Sweeps: x.health.Sweeps, Swept: x.health.Swept}
+	x.grant.Store(&grant{})
+	return nil
+}
+
+func (x *nodes) exit() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.epoch, x.self = x.self.teller.epoch, nil
+	x.health = Health{Sweeps: x.health.Sweeps, Swept: x.health.Swept}
+}
+
+// work is the life of a node.
+func (n *node) work(ctx context.Context, owned func(shards store.Shards, epoch int64)) error {
+	n.alarm = n.s.nodes.clk.NewAlarm(n.expire)
+	var wg sync.WaitGroup
+	wg.Go(func() { n.teller.tell(owned) })
+	ctx, end := context.WithCancel(ctx)
+	wg.Go(func() { n.sweeps(ctx) })
+	wg.Go(func() {
+		<-ctx.Done() // not only when the heartbeat that is under way has ended
+		n.cease()
+		n.teller.close()
+	})
+	err := n.run(ctx)
+	end()
+	wg.Wait()
+	n.alarm.Close()
+	n.quit()
+	return err
+}
+
+// run beats until ctx ends, or there is no use in it.
+func (n *node) run(ctx context.Context) error {
+	var pause backoff
+	lost := false
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.teller.told:
+			if !n.gives {
+				continue
+			}
+		case <-timer.C:
+		}
+		begun := n.boot()
+		err := n.turn(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			if lost {
+				n.s.o.Logger.Info("node has its connection again", "node", n.name)
+			}
+			lost = false
+			pause.reset()
+			timer.Reset(max(heartbeat-time.Duration(n.boot()-begun), 0))
+			continue
+		case passing(err):
+			timer.Reset(heartbeat)
+			continue
+		}
+		n.hangUp()
+		if err := lasting(err, n.s.o.Schema); err != nil {
+			return &store.Error{Op: "own", Err: err}
+		}
+		if !lost {
+			n.s.o.Logger.Warn("node has no connection", "node", n.name, "error", err)
+		}
+		lost = true
+		timer.Reset(pause.next())
+	}
+}
+
+func (n *node) boot() int64 { return n.s.nodes.clk.Read().Boot }
+
+// turn is one heartbeat, and what follows from it.
+func (n *node) turn(ctx context.Context) error {
+	base := context.WithoutCancel(ctx) // what is under way when ctx ends is waited for, so that the connection is there to leave by
+	if n.conn == nil {
+		if err := n.dial(ctx); err != nil {
+			return err
+		}
+	}
+	for range mostTurns {
+		if n.id == 0 {
+			if joined, err := n.join(base); err != nil || !joined {
+				return err
+			}
+		}
+		if !n.holds && !n.s.o.Pooler {
+			if err := n.hold(base); err != nil {
+				return err
+			}
+		}
+		sent := n.boot()
+		v, err := n.beat(base)
+		if err != nil {
+			return err
+		}
+		if !v.extended { // the lease had ended, or somebody has our name: what was ours may be somebody else's
+			n.id = 0
+			n.drop("its lease had ended at the server")
+			continue
+		}
+		p := n.adopt(v, sent)
+		if p.empty() {
+			return nil
+		}
+		if err := n.change(base, &p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt takes in what a heartbeat has seen, sent at an instant of boot time, and returns what there is to change.
+func (n *node) adopt(v *view, sent int64) plan {
+	young := n.s.o.Pooler || sent-n.connected < leaseFor*1000
+	n.watch.look(v, n.id, n.boot(), young)
+	n.stand()
+	p := planned(v, n.watch, n.id, n.down)
+	n.tellFates(v)
+	mine, _ := v.ownedBy(n.id)
+	set := without(mine, setOf(p.give))
+	before := n.grant(set, v.epoch, sent+(leaseFor-marginOf)*1000)
+	n.gives = len(p.give) > 0
+	if n.gives && n.teller.behind() {
+		p.give = nil
+	} else {
+		n.gives = false
+	}
+	n.hint(v, set, before)
+	n.note(v)
+	return p
+}
+
+// grant says what is owned until an instant of boot time, which is nothing if that has passed, and returns what was owned.
+func (n *node) grant(set store.Shards, epoch, until int64) (before store.Shards) {
+	x := &n.s.nodes
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	before = n.set
+	if n.over {
+		return before
+	}
+	if n.boot() >= until {
+		set = store.Shards{}
+	}
+	n.setLocked(set, epoch, until)
+	return before
+}
+
+func (n *node) setLocked(set store.Shards, epoch, until int64) {
+	x := &n.s.nodes
+	n.set, n.until = set, until
+	x.grant.Store(&grant{set: set, until: until})
+	x.health.Shards = set
+	n.teller.push(set, epoch)
+	n.alarm.Set(until, clock.Never)
+}
+
+// expire is called by the alarm: when the lease is nearly over nothing is owned any more, whatever has become of the connection.
+func (n *node) expire() {
+	n.dropIf("no heartbeat in time", func() bool { return n.boot() >= n.until })
+}
+
+// drop owns nothing until another heartbeat has got through.
+func (n *node) drop(why string) {
+	n.dropIf(why, func() bool { return true })
+}
+
+func (n *node) dropIf(why string, is func() bool) {
+	x := &n.s.nodes
+	x.mu.Lock()
+	had := n.set != store.Shards{} && !n.over
+	if had = had && is(); had {
+		n.setLocked(store.Shards{}, 0, clock.Never)
+	}
+	x.mu.Unlock()
+	if had {
+		n.s.o.Logger.Warn("node owns nothing for now", "node", n.name, "why", why)
+	}
+}
+
+// cease owns nothing for good.
+func (n *node) cease() {
+	x := &n.s.nodes
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n.setLocked(store.Shards{}, 0, clock.Never)
+	n.over = true
+}
+
+// stand notes whether the node stands down, and says so.
+func (n *node) stand() {
+	down := n.offset.stands(n.down)
+	if down == n.down {
+		return
+	}
+	n.down = down
+	best, _ := n.offset.best()
+	if down {
+		n.s.o.Logger.Warn("node stands down: its clock is more than a second from the server's; set it right",
+			"node", n.name, "offset", best.offset, "uncertainty", best.within)
+	} else {
+		n.s.o.Logger.Info("node takes part again: its clock is right", "node", n.name, "offset", best.offset)
+	}
+}
+
+// tellFates notes whose runs have nobody any more. If there are more of them than before everything has to be looked at again.
+func (n *node) tellFates(v *view) {
+	fates := make(map[string]store.Instant)
+	var known map[string]store.Instant
+	if p := n.s.nodes.fates.Load(); p != nil {
+		known = *p
+	}
+	more := false
+	for i := range v.members {
+		m := &v.members[i]
+		if at := m.lostBefore(); at != 0 {
+			fates[m.name] = at
+			more = more || at > known[m.name]
+		}
+	}
+	n.s.nodes.fates.Store(&fates)
+	if more {
+		n.s.hints.Tell(store.Hint{At: store.Over, Shards: every()})
+	}
+}
+
+// hint says what is to be looked at again. What was gained by the last heartbeat may have been written to, meanwhile, by a process that
+// believed it to be its own and told nobody. Where nobody listens, what is due now is looked at twice a second.
+func (n *node) hint(v *view, set, before store.Shards) {
+	again := n.fresh
+	n.fresh = without(set, before)
+	if again != (store.Shards{}) {
+		n.s.hints.Tell(store.Hint{At: store.Over, Shards: again})
+	}
+	if n.beats++; n.s.o.Pooler && n.beats%2 == 0 && set != (store.Shards{}) {
+		n.s.hints.Tell(store.Hint{At: store.Instant(v.now - overdue.Microseconds()), Shards: set})
+	}
+}
+
+// quit lets others take over at once, if there is a connection to say so.
+func (n *node) quit() {
+	if n.conn == nil {
+		return
+	}
+	if n.id != 0 {
+		ctx, stop := context.WithTimeout(context.Background(), leaveTime)
+		_ = n.part(ctx) // else the lease runs out
+		stop()
+	}
+	n.hangUp()
+}
+
+func (n *node) hangUp() {
+	if n.conn != nil {
+		hangUp(n.conn)
+	}
+	n.conn, n.holds = nil, false
+	x := &n.s.nodes
+	x.mu.Lock()
+	x.health.Connected = false
+	x.mu.Unlock()
+}
+
+// hangUp closes a connection, and does not wait for a server that does not answer.
+func hangUp(conn *pgx.Conn) {
+	ctx, stop := context.WithTimeout(context.Background(), leaveTime)
+	defer stop()
+	_ = conn.Close(ctx) // it is of no use any more, whatever is said
+}
+
+// passing says that a statement was refused for a reason that passes by itself.
+func passing(err error) bool {
+	c := code(err)
+	return c == codeLockNotAvailable || c == codeDeadlock || c == codeSerialization
+}
+
+// lasting returns what to do about an error that will be the same each time, nil for others.
+func lasting(err error, schema string) error {
+	switch code(err) {
+	case codeUndefinedTable, codeInvalidSchema, codeUndefinedColumn:
+		return fmt.Errorf("%w: schema %q has not the tables of this version, run Migrate: %w", store.ErrFormat, schema, err)
+	case codeNoPrivilege:
+		return fmt.Errorf("%w: grant the role select, insert, update and delete on the tables of schema %q: %w", store.ErrBroken, schema, err)
+	case codeBadRole, codeBadPassword, codeNoDatabase:
+		return fmt.Errorf("%w: the server refuses the role or the database of the connection string: %w", store.ErrBroken, err)
+	}
+	return nil
+}
+
+const (
+	codeUndefinedColumn = "42703"
+	codeBadRole         = "28000"
+	codeBadPassword     = "28P01"
+	codeNoDatabase      = "3D000"
+)
+
+// A backoff is how long to wait before a connection is tried again: not at all at first, then twice as long each time, up to a second.
+type backoff struct{ tries int }
+
+func (b *backoff) reset() { b.tries = 0 }
+
+func (b *backoff) next() time.Duration {
+	const first, most = 50 * time.Millisecond, time.Second
+	b.tries++
+	if b.tries == 1 {
+		return 0
+	}
+	return min(first<<min(b.tries-2, 10), most)
+}
+
+func (b *backoff) sleep(ctx context.Context) error {
+	timer := time.NewTimer(b.next())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

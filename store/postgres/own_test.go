@@ -1,0 +1,642 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/internal/pgtest"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/postgres"
+)
+
+// patience is how long tests wait for what has to happen. Nothing is said by it about how soon it should.
+const patience = 2 * time.Minute
+
+// A crowd is the processes of a test: some stores on one database, and what each believes to own.
+type crowd struct {
+	t   *testing.T
+	url string
+	o   postgres.Options
+
+	mu    sync.Mutex
+	moved chan struct{} // closed and made anew by each change
+	peers []*peer
+	twice []string // what two have owned at once
+}
+
+// A peer is one process.
+type peer struct {
+	c      *crowd
+	name   string
+	s      *postgres.Store
+	cancel context.CancelFunc
+	done   chan error
+	log    lines
+
+	set   store.Shards // under c.mu
+	epoch int64        // under c.mu
+	calls int          // under c.mu
+	lax   bool         // under c.mu: it is known to be wrong about what it owns
+}
+
+func newCrowd(t *testing.T) *crowd {
+	t.Helper()
+	return crowdOn(t, pgtest.Shared(t).Database(t))
+}
+
+func crowdOn(t *testing.T, url string) *crowd {
+	t.Helper()
+	c := &crowd{t: t, url: url, moved: make(chan struct{})}
+	t.Cleanup(func() {
+		for _, p := range c.peers {
+			p.cancel()
+			if p.done != nil {
+				<-p.done
+			}
+			if err := p.s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, what := range c.twice {
+			t.Error(what)
+		}
+	})
+	return c
+}
+
+// open opens a store of a process that does not take part yet.
+func (c *crowd) open(name, url string) *peer {
+	c.t.Helper()
+	p := &peer{c: c, name: name, cancel: func() {}}
+	o := c.o
+	o.Logger = slog.New(slog.NewTextHandler(&p.log, nil))
+	s, err := postgres.Open(c.t.Context(), url, o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p.s = s
+	c.mu.Lock()
+	c.peers = append(c.peers, p)
+	c.mu.Unlock()
+	return p
+}
+
+// join has a process take part.
+func (c *crowd) join(name, url string) *peer {
+	c.t.Helper()
+	p := c.open(name, url)
+	p.own()
+	return p
+}
+
+func (p *peer) own() {
+	ctx, cancel := context.WithCancel(p.c.t.Context())
+	p.cancel, p.done = cancel, make(chan error, 1)
+	go func() { p.done <- p.s.Own(ctx, p.name, p.owned) }()
+}
+
+// owned notes what a process is told. Nobody may believe to own what another one does.
+func (p *peer) owned(set store.Shards, epoch int64) {
+	c := p.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch <= p.epoch {
+		c.twice = append(c.twice, "an epoch has not risen for "+p.name)
+	}
+	p.set, p.epoch = set, epoch
+	p.calls++
+	for _, o := range c.peers {
+		if o != p && !o.lax && !p.lax && overlap(o.set, set) {
+			c.twice = append(c.twice, o.name+" and "+p.name+" own the same")
+		}
+	}
+	close(c.moved)
+	c.moved = make(chan struct{})
+}
+
+func overlap(a, b store.Shards) bool {
+	for i := range a {
+		if a[i]&b[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func count(set store.Shards) (n int) {
+	for shard := range 256 {
+		if set.Has(uint8(shard)) {
+			n++
+		}
+	}
+	return n
+}
+
+// until waits for what is owned to be as wanted.
+func (c *crowd) until(what string, is func() bool) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		ok, moved := is(), c.moved
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			for _, p := range c.peers {
+				c.t.Logf("%s owns %d, %+v; log:\n%s", p.name, count(p.set), p.s.Health(), p.log.String())
+			}
+			c.t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// has returns how many shards a process owns; the crowd is locked.
+func (p *peer) has() int { return count(p.set) }
+
+// ends ends a process's part, and returns what Own says.
+func (p *peer) ends() error {
+	p.cancel()
+	err := <-p.done
+	p.done = nil
+	return err
+}
+
+// lines is a log.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// ask asks the server, past all wires.
+func (c *crowd) ask(sql string, args ...any) (answer string) {
+	c.t.Helper()
+	conn, err := pgx.Connect(c.t.Context(), c.url)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(c.t.Context()) }()
+	if err := conn.QueryRow(c.t.Context(), sql, args...).Scan(&answer); err != nil {
+		c.t.Fatalf("%s: %v", sql, err)
+	}
+	return answer
+}
+
+// becomes asks until something is true.
+func (c *crowd) becomes(what string, is func() bool) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			for _, p := range c.peers {
+				c.t.Logf("%s: %+v; log:\n%s", p.name, p.s.Health(), p.log.String())
+			}
+			c.t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+const nodes = "select coalesce(string_agg(name || ' ' || (gone_at is not null) || ' ' || (since > 0), ', ' order by name), '') from duly.node"
+
+func TestOwn_Alone(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	p := c.open("one", c.url)
+	if !p.s.Owns(7) || p.s.Alone(7) {
+		t.Error("before Own a store does not own all, or knows itself to be alone")
+	}
+	p.own()
+	c.until("all is one's", func() bool { return p.has() == 256 })
+	if !p.s.Owns(7) || !p.s.Alone(7) {
+		t.Error("what was told is not owned")
+	}
+	if got := c.ask("select count(*)::text from duly.shard s join duly.node n on n.id = s.owner where n.name = 'one' and n.locked"); got != "256" {
+		t.Errorf("the server has %s shards as its own, want 256", got)
+	}
+	h := p.s.Health()
+	if h.Node != "one" || !h.Connected || h.Shards != postgres.Every() || h.StandsDown != "" || len(h.Nodes) != 1 || !h.Nodes[0].Live || h.Epoch == 0 {
+		t.Errorf("health is %+v", h)
+	}
+	if err := p.ends(); err != nil {
+		t.Errorf("Own returns %v, want nil", err)
+	}
+	if p.has() != 0 || p.s.Owns(7) || p.s.Alone(7) {
+		t.Error("when it has ended something is owned")
+	}
+	if got := c.ask("select (select count(*) from duly.node) || ' ' || (select count(*) from duly.shard where owner is not null)"); got != "0 0" {
+		t.Errorf("it leaves nodes and shards: %s", got)
+	}
+	if h := p.s.Health(); h.Node != "" || h.Nodes != nil {
+		t.Errorf("afterwards health is %+v", h)
+	}
+	p.own() // again
+	c.until("all is one's again", func() bool { return p.has() == 256 })
+}
+
+// Several divide the shards; who comes takes only what others have been told that they have lost, who leaves is followed.
+func TestOwn_Divides(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	a := c.join("a", c.url)
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	b, d := c.join("b", c.url), c.join("d", c.url)
+	c.until("they share", func() bool {
+		return a.has()+b.has()+d.has() == 256 && min(a.has(), b.has(), d.has()) > 40
+	})
+	if h := b.s.Health(); len(h.Nodes) != 3 {
+		t.Errorf("b knows of %d nodes, want 3", len(h.Nodes))
+	}
+	kept := a.set
+	if err := b.ends(); err != nil {
+		t.Error(err)
+	}
+	c.until("a and d share", func() bool { return a.has()+d.has() == 256 })
+	if c.mu.Lock(); count(kept) != 0 && !overlap(kept, a.set) {
+		t.Error("a has lost what was its own")
+	}
+	c.mu.Unlock()
+	if a.s.Gone("b", time.Now()) || d.s.Gone("b", time.Now()) {
+		t.Error("who has left in good order is taken to be gone: what it still runs would be taken from it")
+	}
+}
+
+// contract: D1
+//
+// A process that dies loses its lock. Others take over what it owned, and the leases of what it ran are over at once.
+func TestOwn_Killed(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	way := newWire(t, c.url)
+	a, b := c.join("a", c.url), c.join("b", way.url)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	hints, stop := a.s.Hints()
+	defer stop()
+	before := time.Now()
+	c.mu.Lock()
+	b.lax = true // it is dead
+	c.mu.Unlock()
+	way.sever()
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	c.becomes("b is known to be gone", func() bool { return a.s.Gone("b", before) })
+	if a.s.Gone("b", time.Now().Add(time.Hour)) || a.s.Gone("a", before) || a.s.Gone("nobody", before) {
+		t.Error("more is gone than was started before b died")
+	}
+	c.becomes("a is told to look at everything", func() bool {
+		select {
+		case h := <-hints:
+			return h.At == store.Over && h.Shards == postgres.Every()
+		default:
+			return false
+		}
+	})
+	if got := c.ask(nodes); got != "a false false, b true false" {
+		t.Errorf("nodes are %q", got)
+	}
+	for _, n := range a.s.Health().Nodes {
+		if n.Name == "b" && (n.Live || !n.Gone || n.Owned != 0) {
+			t.Errorf("b's health is %+v", n)
+		}
+	}
+	// It was not dead, but its way to the server: it comes back, and its runs are its own again.
+	way.mend()
+	c.mu.Lock()
+	b.lax = false
+	c.mu.Unlock()
+	c.until("they share again", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.becomes("b is not gone", func() bool { return !a.s.Gone("b", before) })
+}
+
+// contract: D1
+//
+// The second bug of the prototype: after a restart of the server all locks are gone, and who is back first must not take that for the
+// death of the others.
+func TestOwn_YoungSessionTakesNoLockForDeath(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	c := crowdOn(t, server.URL("postgres"))
+	way := newWire(t, c.url)
+	boot := clock.NewManual(time.Now())
+	a := c.open("a", c.url)
+	a.s.SetBoot(boot) // its session is as old as the test says
+	a.own()
+	b := c.join("b", way.url)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.mu.Lock()
+	b.lax = true
+	c.mu.Unlock()
+	c.exec("checkpoint") // or the server would forget that b has its lock
+	way.sever()          // b does not come back before the test lets it
+	if err := server.Restart(pgtest.Immediate); err != nil {
+		t.Fatal(err)
+	}
+	c.until("a has what was b's, whose lease has run out", func() bool { return a.has() == 256 })
+	seen, beats := a.s.Health().SeenAt, 0
+	c.becomes("a has beaten again and again", func() bool {
+		if at := a.s.Health().SeenAt; at != seen {
+			seen = at
+			beats++
+		}
+		return beats >= 4
+	})
+	if got := c.ask(nodes); a.s.Gone("b", time.Now()) || got != "a false false, b false false" {
+		t.Errorf("nodes are %q: a young session has taken a missing lock for a death", got)
+	}
+	boot.Advance(2 * time.Second) // old enough
+	c.becomes("b is known to be gone", func() bool { return c.ask(nodes) == "a false false, b true false" })
+	c.mu.Lock()
+	b.lax = false
+	c.mu.Unlock()
+	way.mend()
+	c.until("they share again", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+}
+
+// contract: D1
+//
+// The fourth bug of the prototype: a node whose lease has lapsed reads who owns what before it goes on. Its way to the server is silent,
+// and then delivers what was sent long ago.
+func TestOwn_LapsedLeaseIsReadAgain(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	way := newWire(t, c.url)
+	a, b := c.join("a", c.url), c.join("b", way.url)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	before := time.Now()
+	way.hush(true)
+	c.until("b knows that it may own nothing", func() bool { return b.has() == 0 })
+	if b.s.Owns(0) || b.s.Owns(255) || b.s.Health().Shards != (store.Shards{}) {
+		t.Error("b owns something, but was told that it does not")
+	}
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	if got := c.ask(nodes); a.s.Gone("b", before) || got != "a false false, b false false" {
+		t.Errorf("nodes are %q: b's lock is held, so that nobody can know that its process is gone", got)
+	}
+	way.mend()
+	c.until("they share again", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	if got := b.log.String(); !strings.Contains(got, "node owns nothing for now") || !strings.Contains(got, "node has its connection again") {
+		t.Errorf("b's log does not say what has happened:\n%s", got)
+	}
+}
+
+// A session that the server still believes to live has the lock. It is ended by the next one of the same process.
+func TestOwn_OldSessionIsEnded(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	way := newWire(t, c.url)
+	a := c.join("a", way.url)
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	const holder = `select coalesce(min(pid), 0)::text from pg_locks l, duly.node n where locktype = 'advisory' and objid = n.id::oid and objsubid = 2
+and granted and n.locked and database = (select oid from pg_database where datname = current_database())`
+	old := c.ask(holder)
+	way.hush(false) // what is connected; others get through
+	c.becomes("another session has the lock", func() bool { pid := c.ask(holder); return pid != "0" && pid != old })
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	if got := c.ask("select count(*)::text from pg_stat_activity where pid = " + old); got != "0" {
+		t.Error("the old session lives")
+	}
+}
+
+// A session that is ended is followed by another, with the lock.
+func TestOwn_Terminated(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	a := c.join("a", c.url)
+	b := c.join("b", c.url)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	const session = "select coalesce(min(pid), 0)::text from pg_stat_activity where application_name = 'duly node a' and datname = current_database()"
+	old := c.ask(session)
+	c.ask("select pg_terminate_backend($1::int)::text", old)
+	c.becomes("a has a session", func() bool { pid := c.ask(session); return pid != "0" && pid != old })
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	if got := c.ask("select count(*)::text from duly.node where locked and since = 0"); got != "2" {
+		t.Errorf("%s nodes have their locks and are who they were, want 2", got)
+	}
+}
+
+// Of two processes with one name the second waits while the first lives. What the first ran is lost when it is dead.
+func TestOwn_OneName(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	way := newWire(t, c.url)
+	first := c.join("same", way.url)
+	c.until("all is the first's", func() bool { return first.has() == 256 })
+	second := c.join("same", c.url)
+	watcher := c.join("watcher", c.url)
+	c.becomes("the second says that it waits", func() bool { return strings.Contains(second.log.String(), "waiting until it ends") })
+	c.until("the first and the watcher share", func() bool { return first.has()+watcher.has() == 256 && watcher.has() > 60 })
+	before := time.Now()
+	c.mu.Lock()
+	first.lax = true
+	if second.calls != 0 {
+		t.Error("the second was told something")
+	}
+	c.mu.Unlock()
+	way.sever()
+	c.until("the second and the watcher share", func() bool { return second.has()+watcher.has() == 256 && second.has() > 60 })
+	c.becomes("what the first ran is lost", func() bool { return watcher.s.Gone("same", before) && second.s.Gone("same", before) })
+	if watcher.s.Gone("same", time.Now().Add(time.Hour)) {
+		t.Error("what the second starts is lost as well")
+	}
+	if n := strings.Count(second.log.String(), "waiting until it ends"); n != 1 {
+		t.Errorf("it says %d times that it waits, want once", n)
+	}
+}
+
+// contract: H4
+//
+// A node whose clock is more than a second off owns nothing, says so, and takes part again when it is right.
+func TestOwn_StandsDown(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	var ahead atomic.Int64
+	a, b := c.join("a", c.url), c.open("b", c.url)
+	b.s.SetWall(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+	b.own()
+	for range 2 { // a step in either direction
+		c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+		ahead.Store(int64(-30 * time.Second))
+		c.until("all is a's", func() bool { return a.has() == 256 && b.has() == 0 })
+		c.becomes("health tells of it", func() bool {
+			h := b.s.Health()
+			return h.StandsDown != "" && h.Offset < -20*time.Second && len(h.Nodes) == 2 && h.Nodes[1].StandsDown && h.Nodes[1].Live
+		})
+		ahead.Store(0)
+	}
+	c.until("they share again", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	if log := b.log.String(); !strings.Contains(log, "stands down") || !strings.Contains(log, "takes part again") {
+		t.Errorf("b's log does not say that it stood down:\n%s", log)
+	}
+	if a.s.Health().StandsDown != "" {
+		t.Error("a stands down")
+	}
+}
+
+// With a pooler there are leases only. A process that dies loses its shards when its lease has run out; its runs keep theirs.
+func TestOwn_Pooler(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	c.o.Pooler = true
+	way := newWire(t, c.url)
+	a, b := c.join("a", c.url), c.join("b", way.url)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	if got := c.ask("select (select count(*) from duly.node where locked) || ' ' || (select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database()))"); got != "0 0" {
+		t.Errorf("locks are said to be held, or are: %s", got)
+	}
+	hints, stop := a.s.Hints()
+	defer stop()
+	h := <-hints // nobody listens, so that it looks twice a second at what is due
+	if h.At == store.Over {
+		h = <-hints
+	}
+	if h.Shards == (store.Shards{}) || h.At.Time().Before(time.Now().Add(-time.Hour)) {
+		t.Errorf("hint is %v, want one of about now", h)
+	}
+	before := time.Now()
+	c.mu.Lock()
+	b.lax = true
+	c.mu.Unlock()
+	way.sever()
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	if a.s.Gone("b", before) || a.s.Health().Listening {
+		t.Error("b is taken to be gone, or somebody listens")
+	}
+}
+
+func TestOwn_Refuses(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	p := c.join("one", c.url)
+	c.until("all is one's", func() bool { return p.has() == 256 })
+	owned := func(store.Shards, int64) {}
+	for _, bad := range []struct {
+		node  string
+		owned func(store.Shards, int64)
+		want  string
+	}{
+		{"", owned, `store: own: node is "", want 1 to 255 bytes of UTF-8 without control characters`},
+		{"a\nb", owned, `node is "a\nb"`},
+		{"\xff", owned, `node is "\xff"`},
+		{strings.Repeat("x", 256), owned, `node is "` + strings.Repeat("x", 40) + `..."`},
+		{"two", nil, "owned is nil, want a function"},
+		{"two", owned, `node is "two", want one node for a store, and this one takes part as "one"`},
+	} {
+		err := p.s.Own(t.Context(), bad.node, bad.owned)
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("Own(%.20q) is %v, want %s", bad.node, err, bad.want)
+		}
+	}
+	c.until("nothing has changed", func() bool { return p.has() == 256 })
+}
+
+// Close ends a node's part, and whoever asks for one later is refused.
+func TestOwn_Close(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	p := c.join("one", c.url)
+	c.until("all is one's", func() bool { return p.has() == 256 })
+	if err := p.s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := p.ends(); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("Own returns %v, want ErrClosed", err)
+	}
+	if got := c.ask("select count(*)::text from duly.node"); p.has() != 0 || got != "0" {
+		t.Errorf("it owns %d, and there are %s nodes", p.has(), got)
+	}
+	if err := p.s.Own(t.Context(), "one", p.owned); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("Own returns %v, want ErrClosed", err)
+	}
+}
+
+// What will be the same each time is an error that says what to do.
+func TestOwn_Lasting(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	role := c.role()
+	c.open("creates the tables", c.url)
+	c.exec("create role " + role)
+	t.Cleanup(func() { c.exec("drop owned by " + role); c.exec("drop role " + role) })
+	c.exec("grant usage on schema duly to " + role)
+	c.exec("grant select, insert, update, delete on all tables in schema duly to " + role)
+	p, q := c.join("p", c.url), c.open("q", c.as(role))
+	c.until("all is p's", func() bool { return p.has() == 256 })
+
+	c.exec("revoke update on duly.node from " + role)
+	q.own()
+	err := <-q.done
+	q.done = nil
+	if !errors.Is(err, store.ErrBroken) || !strings.Contains(err.Error(), "grant the role") {
+		t.Errorf("without privileges Own returns %v, want ErrBroken and what to do", err)
+	}
+	c.exec("alter table duly.node rename to knot")
+	err = <-p.done
+	p.done = nil
+	if !errors.Is(err, store.ErrFormat) || !strings.Contains(err.Error(), "run Migrate") || p.has() != 0 {
+		t.Errorf("without tables Own returns %v and owns %d, want ErrFormat and what to do", err, p.has())
+	}
+	c.exec("alter table duly.knot rename to node")
+	p.own()
+	c.until("all is p's again", func() bool { return p.has() == 256 })
+}
+
+// exec tells the server, past all wires.
+func (c *crowd) exec(sql string) {
+	c.t.Helper()
+	ctx := context.WithoutCancel(c.t.Context()) // also when the test is cleaned up
+	conn, err := pgx.Connect(ctx, c.url)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		c.t.Errorf("%s: %v", sql, err)
+	}
+}
+
+// role is a role of this test's own: its database has a name that no other has.
+func (c *crowd) role() string {
+	cfg, err := pgx.ParseConfig(c.url)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return cfg.Database + "_role"
+}
+
+// as returns a connection string for somebody who has nothing but the rights of a role.
+func (c *crowd) as(role string) string {
+	if strings.Contains(c.url, "://") {
+		return c.url + "&options=-c%20role%3D" + role
+	}
+	return c.url + " options='-c role=" + role + "'"
+}

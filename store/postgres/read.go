@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
+	tasks := make([]*store.Task, len(keys))
+	ns, names := make([]string, len(keys)), make([]string, len(keys))
+	for i, k := range keys {
+		ns[i], names[i] = plainText(k.Namespace), plainText(k.Name)
+	}
+	err := s.view(ctx, "get", func(q session) error {
+		return q.do(ctx, stmt{
+			sql: s.sql(`select k.n, t.generation, t.body, t.payload from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
+cross join lateral (select generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name offset 0) t`),
+			args: []any{ns, names},
+			row: func(scan func(dst ...any) error) error {
+				var n, generation int64
+				var body, payload []byte
+				if err := scan(&n, &generation, &body, &payload); err != nil {
+					return err
+				}
+				t, err := s.decode(keys[n-1], body, payload)
+				if err == nil {
+					t.Generation = generation
+					tasks[n-1] = t
+				}
+				return err
+			},
+		})
+	})
+	return tasks, err
+}
+
+// plainText returns a text that the server takes: one that it does not take is no name, and nothing is found under it.
+func plainText(s string) string {
+	if strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
+		return "."
+	}
+	return s
+}
+
+// scanTask takes a task out of a row that has its columns ns, name, generation, body, payload.
+func (s *Store) scanTask(scan func(dst ...any) error) (*store.Task, error) {
+	var k store.Key
+	var generation int64
+	var body, payload []byte
+	if err := scan(&k.Namespace, &k.Name, &generation, &body, &payload); err != nil {
+		return nil, err
+	}
+	t, err := s.decode(k, body, payload)
+	if err == nil {
+		t.Generation = generation
+	}
+	return t, err
+}
+
+// Due implements store.Store. A page costs what is on it and, where only some of the shards are asked for, what the others have between.
+func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err error) {
+	limit := pageOf(q.Limit, 1000)
+	shards := shardsOf(q.Shards)
+	after, ns, name := q.After.At, plainText(q.After.Namespace), plainText(q.After.Name)
+	if q.After == (store.Cursor{}) {
+		after = store.Over
+	}
+	p.Next = store.Never
+	where, args := "", []any{int64(after), ns, name, int64(q.Until), int64(limit) + 1}
+	nextArgs := []any{int64(q.Until)}
+	if shards != nil {
+		where, args, nextArgs = " and shard = any($6::int2[])", append(args, shards), append(nextArgs, shards)
+	}
+	next := strings.Replace(where, "$6", "$2", 1)
+	err = s.view(ctx, "due", func(x session) error {
+		return x.do(ctx,
+			stmt{
+				sql: s.sql(`select ns, name, generation, body, payload from duly.task
+where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint` + where + ` order by due, ns, name limit $5::bigint`),
+				args: args,
+				row: func(scan func(dst ...any) error) error {
+					t, err := s.scanTask(scan)
+					if err == nil {
+						p.Tasks = append(p.Tasks, t)
+					}
+					return err
+				},
+			},
+			stmt{
+				sql: s.sql(`select due from duly.task where due > $1::bigint` + next + ` order by due, ns, name limit 1`), args: nextArgs,
+				row: func(scan func(dst ...any) error) error { return scan(&p.Next) },
+			},
+		)
+	})
+	if err != nil {
+		return store.DuePage{}, err
+	}
+	if len(p.Tasks) > limit {
+		last := p.Tasks[limit-1]
+		p.Tasks, p.More, p.Next = p.Tasks[:limit], true, 0
+		p.Cursor = store.Cursor{At: last.Position(), Key: last.Key}
+	}
+	return p, nil
+}
+
+// mostPage is how many tasks a page has at most: what is behind it is on the next one.
+const mostPage = 1_000_000
+
+// pageOf returns how many tasks a page has, where none says the usual number.
+func pageOf(limit, usual int) int {
+	if limit <= 0 {
+		return usual
+	}
+	return min(limit, mostPage)
+}
+
+// shardsOf returns a set as the server takes it, nil for all.
+func shardsOf(set *store.Shards) []int16 {
+	if set == nil || *set == (store.Shards{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64}) {
+		return nil
+	}
+	all := []int16{}
+	for i := range 256 {
+		if set.Has(uint8(i)) {
+			all = append(all, int16(i))
+		}
+	}
+	return all
+}

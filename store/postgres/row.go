@@ -1,0 +1,72 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/internal/record"
+)
+
+// appendTask encodes a task as it stands in the column body: without its payload, and with the leases behind it.
+func appendTask(b []byte, t *store.Task) []byte {
+	b = record.AppendTask(b, t, false)
+	for i := range t.Runs {
+		if r := &t.Runs[i]; r.State == store.Running {
+			b = binary.AppendVarint(b, int64(r.Lease))
+		}
+	}
+	return b
+}
+
+// decode takes a task out of its columns. The generation of one that is not dead is in a column of its own.
+func (s *Store) decode(k store.Key, body, payload []byte) (*store.Task, error) {
+	t := &store.Task{Key: k}
+	d := record.NewDecoder(body)
+	d.Task(t)
+	for i := range t.Runs {
+		if r := &t.Runs[i]; r.State == store.Running {
+			if r.Lease = d.Instant(); s.gone(r.Owner, r.StartedAt) {
+				r.Lease = store.Over
+			}
+		}
+	}
+	if err := d.End(); err != nil {
+		return nil, fmt.Errorf("task %q: %w", k.String(), err)
+	}
+	if len(payload) > 0 {
+		t.Payload = payload
+	}
+	return t, nil
+}
+
+// tagsOf are the tags as one text, which is taken apart by the statement: no tag has a control character.
+func tagsOf(t *store.Task) string { return strings.Join(t.Tags, "\x1f") }
+
+// attemptOf is the highest number of an attempt among a task's runs.
+func attemptOf(t *store.Task) (n int32) {
+	for i := range t.Runs {
+		n = max(n, t.Runs[i].Attempt)
+	}
+	return n
+}
+
+// same says whether two slices are one, so that nothing has to be written.
+func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// parseNumbers reads numbers with commas between them.
+func parseNumbers(to []int64, s string) ([]int64, error) {
+	for part := range strings.SplitSeq(s, ",") {
+		if part == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(part, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("numbers drawn: %w", err)
+		}
+		to = append(to, n)
+	}
+	return to, nil
+}

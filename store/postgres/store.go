@@ -1,0 +1,281 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// Store is a store in a database. It implements store.Store, store.Transactor, store.Hinter, store.Owner and store.Noter.
+type Store struct {
+	o      Options
+	cfg    *pgx.ConnConfig
+	pool   *pgxpool.Pool
+	sender int64 // tells our notifications from those of others
+	hints  store.Listeners
+
+	life    context.Context //nolint:containedctx // it ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup // goroutines of ours
+
+	queue queue
+	nodes nodes
+	ears  ears
+
+	mu      sync.Mutex
+	closed  bool
+	using   int           // calls under way
+	unused  chan struct{} // closed when there are none any more, once closed
+	closing sync.Once
+}
+
+var (
+	_ store.Store      = (*Store)(nil)
+	_ store.Transactor = (*Store)(nil)
+	_ store.Hinter     = (*Store)(nil)
+	_ store.Owner      = (*Store)(nil)
+	_ store.Noter      = (*Store)(nil)
+)
+
+// Open opens the store that a connection string leads to: a URL or key=value, as psql takes it. A database in which there is none yet
+// gets one, if the role may create it. Open fails with store.ErrFormat if what is there is of another version, and Migrate is what to do.
+//
+// The server may go away and come back while the store is open: calls fail meanwhile, and whatever waits for hints goes on afterwards.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	cfg, err := o.config(url)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, failure("open", err)
+	}
+	s := &Store{o: o, cfg: cfg.ConnConfig, pool: pool, sender: rand.Int64(), unused: make(chan struct{})}
+	if err := s.prepare(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	s.queue.init()
+	s.nodes.init()
+	for range o.Writers {
+		w := &writer{s: s, counter: int32(rand.IntN(counters))}
+		s.running.Go(w.work)
+	}
+	return s, nil
+}
+
+// What a connection of the pool is told. A process that stands still in the middle of a transaction must not keep others from its rows
+// for long; and a row that somebody else's transaction holds must not keep a whole batch.
+const (
+	lockTimeout = 100 * time.Millisecond
+	idleTimeout = 2 * time.Second
+	sendTimeout = 20 * time.Second // from when on a server that is silent is taken to be gone
+	mostReaders = 4
+)
+
+func (o *Options) config(url string) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, &store.Error{Op: "open", Err: fmt.Errorf("%w: %w", store.ErrInvalid, err)}
+	}
+	c := cfg.ConnConfig
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = 5 * time.Second
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "duly"
+	}
+	if o.Pooler {
+		c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	} else {
+		c.RuntimeParams["idle_in_transaction_session_timeout"] = millis(idleTimeout)
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		cfg.MaxConns = int32(o.Writers + mostReaders + mostAlone)
+	}
+	return cfg, nil
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// sql puts the name of the schema into a statement, which says duly.
+func (s *Store) sql(text string) string { return inSchema(text, s.o.Schema) }
+
+func inSchema(text, schema string) string {
+	if schema == defaultSchema {
+		return text
+	}
+	return strings.ReplaceAll(text, "duly.", schema+".")
+}
+
+// The second half of advisory locks of class that stand for one thing each; those above 0 are the ids of nodes.
+const (
+	lockRaise  int32 = -1
+	lockTrim   int32 = -2
+	lockSchema int32 = -3
+)
+
+// class is the first half of the advisory locks that belong to a schema, and entriesClass that of those which writers of the history hold.
+func (s *Store) class() int32        { return classOf("duly/" + s.o.Schema) }
+func (s *Store) entriesClass() int32 { return classOf("duly/" + s.o.Schema + "/history") }
+
+func classOf(what string) int32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(what)) // hash.Hash never returns an error
+	return int32(h.Sum32() & 0x7fffffff)
+}
+
+// channel is what others listen to.
+func (s *Store) channel() string { return "duly_" + s.o.Schema }
+
+// enter begins a call, leave ends it: Close waits for those under way.
+func (s *Store) enter(ctx context.Context, op string) error {
+	if ctx.Err() != nil {
+		return &store.Error{Op: op, Err: context.Cause(ctx)}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return &store.Error{Op: op, Err: store.ErrClosed}
+	}
+	s.using++
+	return nil
+}
+
+func (s *Store) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.using--; s.using == 0 && s.closed {
+		close(s.unused)
+	}
+}
+
+// Close implements store.Store. Calls under way are answered first.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		if s.using == 0 {
+			close(s.unused)
+		}
+		s.mu.Unlock()
+		s.hints.Close()
+		<-s.unused
+		s.stop()
+	})
+	return nil
+}
+
+// stop ends what works for the store, whoever waits for it.
+func (s *Store) stop() {
+	s.end()
+	s.queue.close()
+	s.running.Wait()
+	s.pool.Close()
+}
+
+// failure says what has become of a call, by what the server or the way to it has answered: nothing was written.
+func failure(op string, err error) error {
+	if se, ok := errors.AsType[*store.Error](err); ok {
+		return se
+	}
+	why := store.ErrBroken
+	switch c := code(err); {
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnknown), errors.Is(err, store.ErrNotOwner):
+		return &store.Error{Op: op, Err: err}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &store.Error{Op: op, Err: err}
+	case c == codeReadOnly:
+		why = store.ErrReadOnly
+	case c == codeDiskFull:
+		why = store.ErrNoSpace
+	case c == codeUndefinedTable, c == codeInvalidSchema:
+		return &store.Error{Op: op, Err: fmt.Errorf("%w: %w", store.ErrFormat, err)}
+	}
+	return &store.Error{Op: op, Err: fmt.Errorf("%w: %w", why, err)}
+}
+
+// view lets f read. A context that ends meanwhile is what the caller is told.
+func (s *Store) view(ctx context.Context, op string, f func(q session) error) error {
+	if err := s.enter(ctx, op); err != nil {
+		return err
+	}
+	defer s.leave()
+	ctx, stop := context.WithTimeoutCause(ctx, sendTimeout, errSilent)
+	defer stop()
+	conn, err := s.pool.Acquire(ctx)
+	if err == nil {
+		err = f(bound{piped{conn}, ctx})
+		conn.Release()
+	}
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, store.ErrCorrupt) {
+		err = cause
+	}
+	return failure(op, err)
+}
+
+var errSilent = errors.New("the server does not answer")
+
+// bound is a session whose statements have one context.
+type bound struct {
+	session
+	ctx context.Context //nolint:containedctx // that is what it is for
+}
+
+func (b bound) do(_ context.Context, stmts ...stmt) error { return b.session.do(b.ctx, stmts...) }
+
+// Clock implements store.Store. The wall clock is the server's. Leases are counted on it as well: a server has no other that its
+// sessions share.
+func (s *Store) Clock(ctx context.Context) (c store.Clock, err error) {
+	if s.o.Clock != nil {
+		if err := s.enter(ctx, "clock"); err != nil {
+			return c, err
+		}
+		defer s.leave()
+		return s.ownClock(), nil
+	}
+	sent := time.Now()
+	err = s.view(ctx, "clock", func(q session) error {
+		return q.do(ctx, stmt{sql: "select " + serverNow, row: func(scan func(dst ...any) error) error { return scan(&c.Now) }})
+	})
+	c.Mono, c.Uncertainty = c.Now, max(store.Instant(time.Since(sent)/time.Microsecond), 1)
+	return c, err
+}
+
+// serverNow is the server's clock, in microseconds, rounded down.
+const serverNow = "floor(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+
+// ownClock reads Options.Clock. It is rounded down, so that nothing is due before its time.
+func (s *Store) ownClock() store.Clock {
+	r := s.o.Clock.Read()
+	floor := func(ns int64) store.Instant {
+		us := ns / 1000
+		if ns%1000 < 0 {
+			us--
+		}
+		return store.Instant(us)
+	}
+	c := store.Clock{Now: floor(r.Wall), Mono: floor(r.Boot)}
+	if c.Now == 0 { // is not set
+		c.Now = -1
+	}
+	return c
+}

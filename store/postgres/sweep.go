@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/dulyhq/duly/store"
+)
+
+const (
+	sweepEvery = 30 * time.Second
+	overdue    = 2 * time.Second
+	mostSwept  = 10_000 // a sweep looks at no more
+)
+
+// sweepDue finds what is overdue in shards of ours and is not running: how much, what is newest among it, and where it begins.
+const sweepDue = `select count(*), coalesce(max(generation), 0), coalesce(min(due), 0) from (
+select generation, due from duly.task where due <= ` + serverNow + ` - $1::bigint and running = 0 and not paused and shard = any($2::smallint[])
+order by due limit $3::bigint) x`
+
+// sweepNodes forgets nodes that have been dead for a day.
+const sweepNodes = `delete from duly.node where seen_at < ` + serverNow + ` - 86400000000 and lease_at < ` + serverNow
+
+// A sweep is a rare look for what nobody has been told of, because a hint was lost.
+type sweep struct{ found, newest int64 }
+
+// sweeps looks every 30 seconds. What it finds that the last look has not found was late by that; it is counted, and told.
+func (n *node) sweeps(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	var last sweep
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := last.look(ctx, n.s)
+		if err != nil && !failed && ctx.Err() == nil {
+			n.s.o.Logger.Warn("overdue tasks could not be looked for", "node", n.name, "error", err)
+		}
+		failed = err != nil
+	}
+}
+
+// look finds what is overdue, and tells of it if there is more than the last time.
+func (w *sweep) look(ctx context.Context, s *Store) error {
+	set, list := s.nodes.owned()
+	if len(list) == 0 {
+		return nil
+	}
+	var found, newest, first int64
+	err := s.view(ctx, "sweep", func(q session) error {
+		return q.do(ctx,
+			stmt{sql: s.sql(sweepNodes)},
+			stmt{
+				sql: s.sql(sweepDue), args: []any{overdue.Microseconds(), list, int64(mostSwept)},
+				row: func(scan func(dst ...any) error) error { return scan(&found, &newest, &first) },
+			},
+		)
+	})
+	if err != nil {
+		return err
+	}
+	late := max(found-w.found, 0)
+	if newest > w.newest {
+		late = max(late, 1)
+	}
+	w.found, w.newest = found, max(w.newest, newest)
+	if late > 0 {
+		s.hints.Tell(store.Hint{At: store.Instant(first), Shards: set})
+	}
+	s.nodes.swept(late)
+	return nil
+}
+
+// owned returns what this process owns, as a set and as a list.
+func (x *nodes) owned() (set store.Shards, list []int16) {
+	list = []int16{}
+	g := x.grant.Load()
+	if g == nil {
+		return set, list
+	}
+	for shard := range shards {
+		if g.set.Has(uint8(shard)) {
+			list = append(list, int16(shard))
+		}
+	}
+	return g.set, list
+}
+
+func (x *nodes) swept(late int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.health.Sweeps++
+	x.health.Swept += late
+}

@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// Changes are told in order, each by itself, and epochs rise whatever the server says.
+func TestTeller(t *testing.T) {
+	one, two := setOf([]int16{1}), setOf([]int16{1, 2})
+	for name, c := range map[string]struct{ push, want []change }{
+		"in order": {push: []change{{one, 5}, {two, 7}}, want: []change{{one, 5}, {two, 7}}},
+		"the same": {push: []change{{one, 5}, {one, 6}, {two, 7}}, want: []change{{one, 5}, {two, 7}}},
+		"lost and had again": {
+			push: []change{{one, 5}, {store.Shards{}, 0}, {one, 5}},
+			want: []change{{one, 5}, {store.Shards{}, 6}, {one, 7}},
+		},
+		"nothing, from the beginning": {push: []change{{store.Shards{}, 3}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tl := newTeller(0)
+			for _, p := range c.push {
+				tl.push(p.set, p.epoch)
+			}
+			tl.close()
+			tl.push(two, 100) // it is too late
+			var got []change
+			tl.tell(func(set store.Shards, epoch int64) { got = append(got, change{set, epoch}) })
+			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(change{})); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// However long owned takes, what waits is bounded, and what is lost by that is one moment at which nothing was owned.
+func TestTellerIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tl := newTeller(0)
+		var got []change
+		hold := make(chan struct{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tl.tell(func(set store.Shards, epoch int64) {
+				<-hold
+				got = append(got, change{set, epoch})
+			})
+		}()
+		var last store.Shards
+		for i := range 100 {
+			last = setOf([]int16{int16(i)})
+			tl.push(last, 0)
+			synctest.Wait()
+			if n := len(tl.changes); n > mostChanges+1 {
+				t.Fatalf("%d changes wait, want at most %d", n, mostChanges+1)
+			}
+		}
+		if !tl.behind() {
+			t.Error("the teller is not behind, want it to be")
+		}
+		close(hold)
+		synctest.Wait()
+		if tl.behind() {
+			t.Error("the teller is behind, want it to have told all")
+		}
+		<-tl.told
+		tl.close()
+		<-done
+		epoch, none := int64(0), 0
+		for _, c := range got {
+			if c.epoch <= epoch {
+				t.Errorf("epoch %d after %d", c.epoch, epoch)
+			}
+			if epoch = c.epoch; c.set == (store.Shards{}) {
+				none++
+			}
+		}
+		if none == 0 || got[len(got)-1].set != last {
+			t.Errorf("told %d times that nothing is owned and at last %x; want it told, and %x", none, got[len(got)-1].set, last)
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	var b backoff
+	var got []int64
+	for range 8 {
+		got = append(got, b.next().Milliseconds())
+	}
+	if diff := cmp.Diff([]int64{0, 50, 100, 200, 400, 800, 1000, 1000}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for range 100 {
+		b.next()
+	}
+	if d := b.next().Milliseconds(); d != 1000 {
+		t.Errorf("after many tries it waits %d ms, want 1000", d)
+	}
+	if b.reset(); b.next() != 0 {
+		t.Error("after a success it waits, want the next try at once")
+	}
+}

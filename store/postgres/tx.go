@@ -1,0 +1,113 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// PutTx implements store.Transactor. The transaction is a pgx.Tx or a *sql.Tx of whatever driver, on the database of this store, and it may be
+// read committed or stricter. The rows of the tasks stay locked until it ends: a task that another transaction has put or changed is
+// waited for. Others learn of the tasks when it commits.
+func (s *Store) PutTx(ctx context.Context, tx any, puts []store.Put) ([]store.PutResult, error) {
+	all, res := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
+	return res, s.within(ctx, "put", tx, all)
+}
+
+// CancelTx implements store.Transactor, as PutTx.
+func (s *Store) CancelTx(ctx context.Context, tx any, cancels []store.Cancel) ([]store.CancelResult, error) {
+	all, res := rowsOf(cancels, cancelKey, nil, (*store.Cancel).Apply)
+	return res, s.within(ctx, "cancel", tx, all)
+}
+
+// SettleTx implements store.Transactor, as PutTx.
+func (s *Store) SettleTx(ctx context.Context, tx any, settlements []store.Settlement) ([]store.SettleResult, error) {
+	all, res := rowsOf(settlements, settlementKey, nil, (*store.Settlement).Apply)
+	return res, s.within(ctx, "settle", tx, all)
+}
+
+// within applies rows in somebody else's transaction. What fails leaves the transaction as it was.
+func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error {
+	q, err := sessionOf(op, tx)
+	if err != nil {
+		return err
+	}
+	if err := s.enter(ctx, op); err != nil {
+		return err
+	}
+	defer s.leave()
+	if len(rows) == 0 {
+		return nil
+	}
+	q = bound{q, ctx}
+	if err := q.do(ctx, stmt{sql: "savepoint duly"}); err != nil {
+		return failure(op, err)
+	}
+	for range triesMost {
+		switch err = s.withinOnce(ctx, q, rows); {
+		case err == nil:
+			err = q.do(ctx, stmt{sql: "release savepoint duly"})
+		case errors.Is(err, errStale), errors.Is(err, errRaise):
+			again := q.do(ctx, stmt{sql: "rollback to savepoint duly"})
+			if errors.Is(err, errRaise) && again == nil {
+				again = s.raise(ctx)
+			}
+			if err = again; err == nil {
+				continue
+			}
+		}
+		break
+	}
+	if err == nil {
+		return nil
+	}
+	if rerr := q.do(ctx, stmt{sql: "rollback to savepoint duly"}, stmt{sql: "release savepoint duly"}); rerr != nil {
+		err = errors.Join(err, rerr)
+	}
+	return failure(op, err)
+}
+
+// errStale says that a task was put by somebody else meanwhile.
+var errStale = errors.New("others put the same task again and again")
+
+func (s *Store) withinOnce(ctx context.Context, q session, rows []row) error {
+	b := newBatch(s, q, -1)
+	b.rows = rows
+	if err := b.read(); err != nil {
+		return err
+	}
+	for i := range rows {
+		if err := b.apply(&rows[i]); err != nil {
+			return err
+		}
+	}
+	if b.idle() {
+		return nil
+	}
+	if err := b.flush(false); err != nil {
+		return err
+	}
+	if b.inserted != b.inserts {
+		return errStale
+	}
+	return nil
+}
+
+func sessionOf(op string, tx any) (session, error) {
+	switch v := tx.(type) {
+	case pgx.Tx:
+		if v != nil {
+			return piped{v}, nil
+		}
+	case *sql.Tx:
+		if v != nil {
+			return sqlTx{v}, nil
+		}
+	}
+	return nil, &store.Error{Op: op, Field: "tx", Value: fmt.Sprintf("a %T", tx), Want: "a pgx.Tx or a *sql.Tx", Err: store.ErrInvalid}
+}

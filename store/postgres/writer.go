@@ -1,0 +1,167 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// counters is how many rows of counters there are: writers that draw the same one wait for each other's commits.
+const counters = 64
+
+// A writer writes batches, each in a transaction of two round trips: the first locks the rows that are there, the second writes what the
+// transitions have made of them and commits. Several writers work at a time.
+type writer struct {
+	s       *Store
+	counter int32
+}
+
+func (w *writer) work() {
+	for {
+		calls := w.s.queue.take()
+		if len(calls) == 0 {
+			return
+		}
+		w.write(calls)
+	}
+}
+
+// write writes a batch and answers its calls. If somebody else's transaction holds a row for long, the batch is divided until those who
+// need that row are alone, and they wait for it elsewhere.
+func (w *writer) write(calls []*call) {
+	err := w.s.tryAgain(w.s.life, lockTimeout, w.counter, calls)
+	switch {
+	case code(err) != codeLockNotAvailable:
+	case len(calls) > 1:
+		w.write(calls[:len(calls)/2])
+		w.write(calls[len(calls)/2:])
+		return
+	default:
+		w.s.waitAlone(calls[0])
+		return
+	}
+	for _, c := range calls {
+		c.answer(err)
+	}
+}
+
+// mostAlone is how many calls wait at a time for rows that somebody else's transaction holds.
+const mostAlone = 4
+
+// waitAlone writes a call that has to wait, without keeping others.
+func (s *Store) waitAlone(c *call) {
+	s.running.Go(func() {
+		select {
+		case s.queue.alone <- struct{}{}:
+		case <-s.life.Done():
+			c.answer(store.ErrClosed)
+			return
+		}
+		defer func() { <-s.queue.alone }()
+		for {
+			err := s.tryAgain(s.life, time.Second, 0, []*call{c})
+			c.mu.Lock()
+			gone := c.gone
+			c.mu.Unlock()
+			if code(err) == codeLockNotAvailable && !gone && s.life.Err() == nil {
+				continue
+			}
+			c.answer(err)
+			return
+		}
+	})
+}
+
+// triesMost is how often a transaction is made anew because others were faster.
+const triesMost = 100
+
+// tryAgain writes calls in a transaction, anew for as long as others get in its way.
+func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32, calls []*call) (err error) {
+	for range triesMost {
+		err = s.transact(ctx, wait, counter, calls)
+		switch {
+		case errors.Is(err, errRaise):
+			if err = s.raise(ctx); err != nil {
+				return err
+			}
+		case !again(err):
+			return err
+		}
+	}
+	return err
+}
+
+// transact writes calls in one transaction. An error means that nothing is written, unless it is ErrUnknown.
+func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32, calls []*call) (err error) {
+	ctx, stop := context.WithTimeoutCause(ctx, sendTimeout, errSilent)
+	defer stop()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	defer conn.Release() // one that is in a transaction is closed
+	b := newBatch(s, bound{piped{conn}, ctx}, counter)
+	for _, c := range calls {
+		b.rows = append(b.rows, c.rows...)
+	}
+	begin := []stmt{{sql: "begin"}, {sql: "select set_config('lock_timeout', $1, true)", args: []any{millis(wait)}}}
+	if err := b.read(begin...); err != nil {
+		return s.rolledBack(ctx, conn, err)
+	}
+	for _, c := range calls {
+		if err := b.applyCall(c); err != nil {
+			return s.rolledBack(ctx, conn, err)
+		}
+	}
+	if b.idle() {
+		return s.rolledBack(ctx, conn, nil)
+	}
+	if err := b.flush(true); err != nil {
+		if refused(err) {
+			return s.rolledBack(ctx, conn, err)
+		}
+		return fmt.Errorf("%w: %w", store.ErrUnknown, causeOf(ctx, err))
+	}
+	s.hints.Tell(b.hint)
+	return nil
+}
+
+// applyCall works the rows of a call out, unless its caller has gone.
+func (b *batch) applyCall(c *call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return nil
+	}
+	for i := range c.rows {
+		if err := b.apply(&c.rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// causeOf is why a statement failed: if its context has ended, the cause of that.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		if errors.Is(cause, context.Canceled) { // only Close does that, or a kill
+			return store.ErrClosed
+		}
+		return cause
+	}
+	return err
+}
+
+// rolledBack ends a transaction that writes nothing, so that its connection can be used again.
+func (s *Store) rolledBack(ctx context.Context, conn *pgxpool.Conn, err error) error {
+	rerr := (piped{conn}).do(ctx, stmt{sql: "rollback"})
+	if err == nil {
+		err = rerr
+	}
+	return causeOf(ctx, err)
+}
