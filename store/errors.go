@@ -23,6 +23,7 @@ var (
 	ErrPaused       = errors.New("the task is paused")
 	ErrTooLate      = errors.New("the start deadline has passed")
 	ErrFenced       = errors.New("the lease belongs to somebody else, or the run has been settled")
+	ErrNotOwner     = errors.New("the shard belongs to somebody else")
 
 	// Of a whole call: nothing of it was written, but for ErrUnknown.
 
@@ -33,7 +34,6 @@ var (
 	ErrCorrupt  = errors.New("stored data is damaged")
 	ErrLocked   = errors.New("another process has the store open")
 	ErrFormat   = errors.New("the format is not one this version knows")
-	ErrNotOwner = errors.New("the shards belong to somebody else")
 
 	// ErrUnknown: what was handed in may have been written or not, and may still be. Whoever needs to know looks, or repeats a
 	// call that does no harm twice.

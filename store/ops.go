@@ -157,7 +157,7 @@ type Claim struct {
 
 // A ClaimResult is the answer to one Claim. Task is the task with the run in it, RunID names it (it is another than the claim's if
 // occurrences were folded), and At is the store's time of the claim. Err is ErrInvalid, ErrChanged (the task is gone, replaced, or
-// past that occurrence), ErrNotDue, ErrBusy, ErrPaused or ErrTooLate.
+// past that occurrence), ErrNotDue, ErrBusy, ErrPaused, ErrTooLate or, of a store that is an Owner, ErrNotOwner.
 type ClaimResult struct {
 	Task  *Task
 	RunID RunID

@@ -1,6 +1,6 @@
 package store
 
-// A Clock is one look at a store's time. A Now in the store's own process is exact.
+// A Clock is one look at a store's time. A Now in the store's own process is exact; any other has an Uncertainty of at least one.
 type Clock struct {
 	Now         Instant // the wall clock that everything due is compared with
 	Mono        Instant // what leases are counted on: no setting of the wall clock moves it

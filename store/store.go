@@ -92,14 +92,16 @@ type Backuper interface {
 	Backup(ctx context.Context, dir string) error
 }
 
-// A Hint says that something is due at At, in one of Shards, earlier than may have been known.
+// A Hint says that something is due at At, in one of Shards, earlier than may have been known. One that names no shard is of all. One for
+// Over says that anything may be there: whoever hears it reads from the beginning.
 type Hint struct {
 	Shards Shards
 	At     Instant
 }
 
 // A Hinter tells of writes that make something due, whoever made them. Hints may be merged into one with the earliest instant, and a
-// lost one costs lateness, never a task. The channel holds one hint; it is closed with the store or by stop.
+// lost one costs lateness, never a task. The channel holds one hint; it is closed with the store or by stop. A store that several processes
+// share tells as well, by a task's position, that an attempt is asked to stop, which may run in another of them.
 type Hinter interface {
 	Hints() (hints <-chan Hint, stop func())
 }
@@ -116,7 +118,9 @@ type Noter interface {
 
 // An Owner divides its shards among processes. A store that is none belongs to its process whole.
 type Owner interface {
-	// Own takes part as a node, until ctx ends: owned is called with the shards that are this node's from now on, and the epoch of
-	// each change, and must return soon. Claims in shards that are not owned fail with ErrNotOwner.
+	// Own takes part as a node, until ctx ends, and then gives up what is this node's; it returns earlier with an error only. Owned is
+	// called with the shards that are this node's from now on, all of them, and the epoch of the change, which does not fall. It
+	// may be called from any goroutine and returns soon; before the first call, and after Own has returned, none are. A claim in a shard that
+	// is not owned is answered ErrNotOwner, in its row. What is no claim, any process may do: renewals and settlements go by the fence.
 	Own(ctx context.Context, node string, owned func(shards Shards, epoch int64)) error
 }

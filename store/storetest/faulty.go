@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/dulyhq/duly/store"
@@ -36,8 +37,8 @@ type Fault struct {
 	Err    error  // of Fail; nil is ErrBroken
 }
 
-// A Faulty is a store that goes wrong on purpose. It gives hints and keeps notes if the store in it does; other optional powers are
-// hidden. All methods are safe for concurrent use.
+// A Faulty is a store that goes wrong on purpose. It gives hints, keeps notes and divides its shards if the store in it does; other optional
+// powers are hidden. All methods are safe for concurrent use.
 type Faulty struct {
 	inner store.Store
 	mute  store.Listeners // who listens to a store that gives no hints
@@ -58,6 +59,7 @@ var (
 	_ store.Store  = (*Faulty)(nil)
 	_ store.Hinter = (*Faulty)(nil)
 	_ store.Noter  = (*Faulty)(nil)
+	_ store.Owner  = (*Faulty)(nil)
 )
 
 // NewFaulty returns s with faults to come.
@@ -278,4 +280,19 @@ func (f *Faulty) Hints() (hints <-chan store.Hint, stop func()) {
 		return h.Hints()
 	}
 	return f.mute.Hints()
+}
+
+// Own implements store.Owner, and never goes wrong by itself: whoever owns nothing makes no other call either. Of a store that is not
+// divided all shards are the node's.
+func (f *Faulty) Own(ctx context.Context, node string, owned func(shards store.Shards, epoch int64)) error {
+	if o, ok := f.inner.(store.Owner); ok {
+		return o.Own(ctx, node, owned)
+	}
+	all := store.Shards{}
+	for i := range all {
+		all[i] = math.MaxUint64
+	}
+	owned(all, 0)
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
