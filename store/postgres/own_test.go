@@ -372,7 +372,9 @@ func TestOwn_YoungSessionTakesNoLockForDeath(t *testing.T) {
 	if got := c.ask(nodes); a.s.Gone("b", time.Now()) || got != "a false false, b false false" {
 		t.Errorf("nodes are %q: a young session has taken a missing lock for a death", got)
 	}
-	boot.Advance(2 * time.Second) // old enough
+	if err := boot.Run(t.Context(), 2*time.Second); err != nil { // old enough
+		t.Fatal(err)
+	}
 	c.becomes("b is known to be gone", func() bool { return c.ask(nodes) == "a false false, b true false" })
 	c.mu.Lock()
 	b.lax = false
