@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -130,15 +132,38 @@ func (c *call) answer(err error) {
 	close(c.done)
 }
 
+// A call of more rows, or of more bytes, takes several transactions.
+const (
+	callRows  = 5000
+	callBytes = 32 << 20
+)
+
 // write is what every batch of rows does: it hands them in and waits for the answer.
 func (s *Store) write(ctx context.Context, op string, rows []row) error {
 	if err := s.enter(ctx, op); err != nil {
 		return err
 	}
 	defer s.leave()
-	if len(rows) == 0 {
-		return nil
+	for split := false; len(rows) > 0; split = true {
+		n, size := 1, rows[0].size
+		for n < len(rows) && n < callRows && size+rows[n].size <= callBytes {
+			size += rows[n].size
+			n++
+		}
+		err := s.hand(ctx, op, rows[:n])
+		if err != nil && split && !errors.Is(err, store.ErrUnknown) {
+			err = &store.Error{Op: op, Err: fmt.Errorf("%w: %w", store.ErrUnknown, err)} // the first rows are written
+		}
+		if err != nil {
+			return err
+		}
+		rows = rows[n:]
 	}
+	return nil
+}
+
+// hand hands rows in and waits.
+func (s *Store) hand(ctx context.Context, op string, rows []row) error {
 	c := &call{op: op, rows: rows, done: make(chan struct{})}
 	if !s.queue.add(c) {
 		return &store.Error{Op: op, Err: store.ErrClosed}

@@ -188,7 +188,7 @@ func code(err error) string {
 // refused says that the server has answered with an error and is there to go on: nothing of the transaction will be written.
 func refused(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pe.Severity == "ERROR"
+	return ok && pe.SeverityUnlocalized == "ERROR"
 }
 
 // again says that the same transaction may succeed if it is tried again.

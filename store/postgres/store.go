@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dulyhq/duly/internal/park"
 	"github.com/dulyhq/duly/store"
 )
 
@@ -72,8 +73,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.queue.init()
 	s.nodes.init()
-	for range o.Writers {
-		w := &writer{s: s, counter: int32(rand.IntN(counters))}
+	first := rand.IntN(counters)
+	for i := range o.Writers {
+		w := &writer{s: s, counter: int32((first + i) % counters)}
 		s.running.Go(w.work)
 	}
 	return s, nil
@@ -216,7 +218,7 @@ func (s *Store) view(ctx context.Context, op string, f func(q session) error) er
 		return err
 	}
 	defer s.leave()
-	ctx, stop := context.WithTimeoutCause(ctx, sendTimeout, errSilent)
+	ctx, stop := park.Within(ctx, sendTimeout, errSilent)
 	defer stop()
 	conn, err := s.pool.Acquire(ctx)
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dulyhq/duly/internal/park"
 	"github.com/dulyhq/duly/store"
 )
 
@@ -98,7 +99,7 @@ func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32,
 
 // transact writes calls in one transaction. An error means that nothing is written, unless it is ErrUnknown.
 func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32, calls []*call) (err error) {
-	ctx, stop := context.WithTimeoutCause(ctx, sendTimeout, errSilent)
+	ctx, stop := park.Within(ctx, sendTimeout, errSilent)
 	defer stop()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
