@@ -34,7 +34,7 @@ func (r *run) listen() ear {
 
 // deaf deals with the end of the hints. The error says that the store is closed.
 func (r *run) deaf(ctx context.Context, e *ear) error {
-	if err := r.tune(ctx); errors.Is(err, store.ErrClosed) {
+	if err := r.c.tune(ctx); errors.Is(err, store.ErrClosed) {
 		return err
 	}
 	e.stop()

@@ -30,7 +30,7 @@ func (s *Scheduler) Cancel(ctx context.Context, name string) (Outcome, error) {
 }
 
 // CancelRunning is Cancel, and asks what runs to stop: its context ends with ErrStopped, at once if it runs here, else at the next
-// renewal of its lease. It does not wait; [Scheduler.Await] does.
+// renewal of its lease, or as soon as the store tells the process in which it runs. It does not wait; [Scheduler.Await] does.
 func (s *Scheduler) CancelRunning(ctx context.Context, name string) (Outcome, error) {
 	return s.cancel(ctx, name, true)
 }
@@ -182,6 +182,9 @@ func (s *Scheduler) Change(ctx context.Context, name string, c Change) (Entry, e
 
 func (s *Scheduler) change(ctx context.Context, name string, ch *Change) (Entry, error) {
 	k := s.key(name)
+	if err := s.core.fresh(ctx); err != nil { // whether it is to be at once is decided here
+		return Entry{}, err
+	}
 	t, err := s.edit(ctx, "move", name, func(t *store.Task) (store.Edit, error) {
 		x := store.Edit{Verb: store.VerbMove, Reason: "moved", Payload: ch.Payload}
 		switch {
@@ -273,6 +276,9 @@ func (s *Scheduler) Pause(ctx context.Context, q Query, why string) (int, error)
 // Resume lets the tasks selected begin again, and returns how many were paused. Occurrences of recurring tasks that fell while they
 // were paused are skipped, unless they were put with ResumeMissed; one-offs that have come due start.
 func (s *Scheduler) Resume(ctx context.Context, q Query) (int, error) {
+	if err := s.core.fresh(ctx); err != nil { // what is missed is decided here
+		return 0, err
+	}
 	return s.each(ctx, q, func(t *store.Task) (store.Edit, bool) { return s.core.resume(t), t.Paused() })
 }
 

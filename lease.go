@@ -228,12 +228,18 @@ func (k *Retention) every() time.Duration {
 	return min(max(d/24, time.Minute), 24*time.Hour)
 }
 
-// keep forgets what the retention does not keep, until ctx ends.
-func (c *core) keep(ctx context.Context) (done <-chan struct{}) {
+// keep forgets what the retention does not keep, until ctx ends. It begins when the store's clock is known. Where several processes do
+// so on one store, what is kept is what all of them keep.
+func (c *core) keep(ctx context.Context, tuned <-chan struct{}) (done <-chan struct{}) {
 	ch := make(chan struct{})
 	k := c.opts.Retention
 	go func() {
 		defer close(ch)
+		select {
+		case <-tuned:
+		case <-ctx.Done():
+			return
+		}
 		for {
 			now := c.now()
 			r := store.Retention{MaxHistory: k.MaxHistory}

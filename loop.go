@@ -30,7 +30,7 @@ type pick struct {
 func (r *run) loop(ctx context.Context) error {
 	ear := r.listen()
 	defer func() { ear.stop() }()
-	for err := r.tune(ctx); err != nil; err = r.tune(ctx) {
+	for err := r.c.tune(ctx); err != nil; err = r.c.tune(ctx) {
 		if gone := r.failed(err, "read the clock"); gone != nil {
 			return gone
 		}
@@ -39,6 +39,7 @@ func (r *run) loop(ctx context.Context) error {
 		}
 	}
 	r.worked("read the clock")
+	close(r.tuned)
 	for {
 		select {
 		case h, ok := <-ear.hints:
@@ -53,6 +54,9 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		if ear.due(r) {
 			r.listenAgain(&ear)
+		}
+		if err := r.retune(); err != nil {
+			return err
 		}
 		l, done := r.look()
 		if done {
@@ -74,18 +78,6 @@ func (r *run) loop(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// tune looks at the store's clocks.
-func (r *run) tune(ctx context.Context) error {
-	off, err := r.c.tune(ctx)
-	if err != nil {
-		return err
-	}
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	r.monoOff = off
-	return nil
 }
 
 // rest waits out the backoff after a failure, and says whether to go on.
@@ -153,7 +145,7 @@ func (r *run) wakeDueLocked(now store.Instant) {
 			w.ready.put(e)
 		}
 	}
-	mono := r.mono()
+	mono := r.c.mono()
 	for e := w.leases.top(); e != nil && e.lease <= mono; e = w.leases.top() {
 		w.leases.drop(e)
 		w.first.put(e)
@@ -225,7 +217,7 @@ func (r *run) nextLocked() store.Instant {
 	if e := w.waiting.top(); e != nil {
 		wall = min(wall, e.wait)
 	}
-	if w.after.At != store.Never && w.room() > windowMost/4 {
+	if w.after.At != store.Never && !r.ownsNoneLocked() && w.room() > windowMost/4 {
 		wall = min(wall, w.after.At.Add(-ahead/2)+1)
 	}
 	return wall
@@ -242,12 +234,13 @@ func (r *run) pokeLocked() {
 func (r *run) armLocked() {
 	r.disarm()
 	wall, boot := store.Never, time.Duration(math.MaxInt64)
+	t := r.c.tuning.Load()
 	if el := r.c.eng.Elapsed(); el < r.notUntil {
 		boot = r.notUntil
 	} else {
 		wall = r.nextLocked()
 		if e := r.window.leases.top(); e != nil && e.lease != store.Never {
-			boot = time.Duration(e.lease-r.monoOff) * time.Microsecond
+			boot = time.Duration(e.lease-t.mono) * time.Microsecond
 		}
 		for _, k := range r.c.kinds {
 			if k.rated() {
@@ -260,10 +253,17 @@ func (r *run) armLocked() {
 			boot = min(boot, r.resting)
 		}
 		boot = min(boot, r.listenAt)
+		if t.far && !r.looking && !r.ownsNoneLocked() {
+			boot = min(boot, t.looked+tuneEvery)
+		}
 	}
 	r.armedAt = wall
-	if wall != store.Never { // a closed engine: the loop is being ended
-		r.armed[0], _ = r.c.eng.ExpireAt((wall - store.Instant(r.c.offset.Load())).Time(), r)
+	switch { // a closed engine: the loop is being ended
+	case wall == store.Never:
+	case t.far:
+		boot = min(boot, wall.Sub(t.zero))
+	default:
+		r.armed[0], _ = r.c.eng.ExpireAt((wall - t.ahead).Time(), r)
 	}
 	if boot != math.MaxInt64 {
 		r.armed[1], _ = r.c.eng.Expire(boot, r)

@@ -32,11 +32,18 @@ type run struct {
 	ended    chan struct{}   // closed when the loop has ended and no attempt is left
 	calls    context.Context //nolint:containedctx // of the loop's calls to the store: one that hangs does not keep Run from ending
 	hangUp   context.CancelFunc
+	term     context.Context //nolint:containedctx // for as long as something may start: of taking part in dividing the shards
+	resign   context.CancelFunc
+	tuned    chan struct{} // closed when the store's clock was looked at
 	limit    timer.Timer   // to how long a call may take once draining
+	own      *store.Shards // ours; nil is all, of a store that is not divided
+	refused  bool          // something was refused because its shard is not ours, and we were not told of our shards since
+	untuned  bool          // the store's clock is to be looked at
+	looking  bool          // it is
+	gone     error         // the store is closed
 	lookAt   store.Instant // the earliest at which something unresolved is to be dead
 	lookFrom store.Instant // where the first unresolved one stands
 	strange  strangers     // the unresolved ones, as far as they are remembered
-	monoOff  store.Instant // Clock.Mono when eng.Elapsed was 0
 
 	hinted   store.Instant // the earliest instant of hints that were not looked into; Never is none
 	reading  bool          // the window was pulled back to look into a hint, and has not caught up
@@ -74,9 +81,13 @@ func (r *run) poke() {
 func (c *core) newRun(ctx context.Context) *run {
 	r := &run{
 		c: c, wake: make(chan struct{}, 1), keys: map[string]*gate{}, suspects: gate{limit: 1}, behind: map[*gate]struct{}{},
-		given: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, strange: strangers{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never, listenAt: math.MaxInt64,
+		given: make(chan struct{}), tuned: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, strange: strangers{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never, listenAt: math.MaxInt64,
 	}
 	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
+	r.term, r.resign = context.WithCancel(context.WithoutCancel(ctx))
+	if _, divided := c.store.(store.Owner); divided {
+		r.own = &store.Shards{}
+	}
 	r.window.init()
 	r.settler.init(r)
 	r.renewer.init(r)
@@ -87,6 +98,9 @@ func (c *core) newRun(ctx context.Context) *run {
 // crash left behind. Then it starts nothing more and lets what runs finish, for Options.DrainTimeout if ctx has ended, after which it
 // asks the attempts to stop and waits for a tenth of that. It returns nil when nothing runs any more; an *[UnfinishedError] if something
 // does all the same; ErrActive if the scheduler runs already, ErrClosed if it is closed; and the store's error if that was closed.
+//
+// Where a store divides its shards among processes, each that runs starts what is in its own, and has to handle all kinds: a task whose
+// shard belongs to a process that does not handle its kind waits until the shard is another's.
 func (s *Scheduler) Run(ctx context.Context) error {
 	c := s.core
 	r := c.newRun(ctx)
@@ -103,6 +117,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	if err != nil {
 		c.mu.Unlock()
 		r.hangUp()
+		r.resign()
 		return err
 	}
 	c.running = r
@@ -122,7 +137,12 @@ func (r *run) work(ctx context.Context) error {
 	go r.settler.work(life)
 	go r.renewer.work(life)
 	stop := context.AfterFunc(ctx, func() { r.drain() })
-	keeper := c.keep(life)
+	keeper := c.keep(life, r.tuned)
+	shared := make(chan struct{})
+	go func() {
+		defer close(shared)
+		r.share()
+	}()
 	aligned := make(chan struct{})
 	go func() {
 		defer close(aligned)
@@ -145,6 +165,7 @@ func (r *run) work(ctx context.Context) error {
 	r.settler.stop()
 	r.renewer.stop()
 	<-keeper
+	<-shared
 	<-aligned
 	r.hooks.Wait()
 	r.disarm()
@@ -163,6 +184,7 @@ func (r *run) drain() {
 		r.limit = r.c.eng.AfterFunc(r.c.opts.DrainTimeout, r.hangUp)
 	}
 	r.c.mu.Unlock()
+	r.resign()
 	r.poke()
 }
 
@@ -291,11 +313,6 @@ func (c *core) close(ctx context.Context, stop bool) error {
 		err = errors.Join(err, c.store.Close())
 	}
 	return err
-}
-
-// mono is the store's Clock.Mono, as far as it is known here.
-func (r *run) mono() store.Instant {
-	return r.monoOff + store.Instant(r.c.eng.Elapsed()/time.Microsecond)
 }
 
 // failed notes that the store has failed. It returns an error if that is for good.

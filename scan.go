@@ -10,6 +10,11 @@ import (
 // scanLocked says which part of the store is to be read next, if any.
 func (r *run) scanLocked(l *look, now store.Instant) {
 	w := &r.window
+	if r.ownsNoneLocked() { // what is gained is read from the beginning
+		r.hinted, r.lookAt, r.reading = store.Never, store.Never, false
+		clear(r.behind)
+		return
+	}
 	until := now.Add(ahead)
 	for g := range r.behind {
 		delete(r.behind, g)
@@ -17,7 +22,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 			continue
 		}
 		l.gate = g
-		l.scan = &store.DueQuery{After: g.low, Until: until, Limit: pageMost}
+		l.scan = &store.DueQuery{After: g.low, Until: until, Limit: pageMost, Shards: r.own}
 		g.low, g.reading = store.Cursor{}, true
 		return
 	}
@@ -30,7 +35,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 		r.hinted, r.reading = store.Never, true
 	}
 	if w.after.At < now.Add(ahead/2) && w.room() > windowMost/4 {
-		l.scan = &store.DueQuery{After: w.after, Until: until, Limit: min(pageMost, w.room())}
+		l.scan = &store.DueQuery{After: w.after, Until: until, Limit: min(pageMost, w.room()), Shards: r.own}
 		return
 	}
 	if r.reading {
@@ -48,6 +53,9 @@ func (r *run) strangeLocked(at store.Instant) bool {
 func (r *run) hint(h store.Hint) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
+	if !r.concernsLocked(&h.Shards) {
+		return
+	}
 	if h.At > r.c.now().Add(ahead) {
 		r.window.pull(h.At)
 		return
@@ -159,7 +167,7 @@ func (r *run) moveLocked(page *store.DuePage) {
 		for _, t := range page.Tasks {
 			r.surveyLocked(t)
 		}
-		r.crash.surveyed = !page.More
+		r.crash.surveyed = !page.More && w.pulled.At != store.Over // else shards were gained meanwhile
 	}
 	switch {
 	case page.More:

@@ -46,8 +46,8 @@ type Options struct {
 	OnDead func(ctx context.Context, d Death)
 	// Logger receives what nobody else is told: panics, failures of the store. Nil is slog.Default().
 	Logger *slog.Logger
-	// Clock is read and waited for. It must be the store's if the store is in this process. Nil is clock.System(): in a
-	// testing/synctest bubble its time.
+	// Clock is read and waited for. It must be the store's if the store is in this process; that of a store elsewhere is followed by
+	// it, however it is set. Nil is clock.System(): in a testing/synctest bubble its time.
 	Clock clock.Clock
 }
 
@@ -92,14 +92,14 @@ type core struct {
 	log       *slog.Logger
 	policies  policies
 	schedules schedules
-	offset    atomic.Int64 // what the store's clock is ahead of ours, in microseconds
-	tuned     atomic.Bool  // offset was looked at
+	tuning    atomic.Pointer[tuning]
 	stats     stats
 	news      signal // told after every write of ours
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
 	running *run // nil while Run does not
+	minded  bool // it was said that our wall clock is not the store's
 	kinds   map[string]*kind
 	wrong   error                  // what Handle was told wrong, for Run to return
 	writing map[store.Key]*pending // writes of ours under way
@@ -123,6 +123,7 @@ func New(opts ...Options) (*Scheduler, error) {
 	if c.store == nil {
 		c.store, c.ownsStore = memory.New(memory.Options{Clock: c.clk}), true
 	}
+	c.tuning.Store(&tuning{})
 	c.news.init()
 	c.stats.init()
 	c.eng = timer.New(timer.Options{Name: "duly", Clock: c.clk, Logger: c.log})
@@ -216,68 +217,6 @@ func (u *UnfinishedError) Error() string {
 	return s
 }
 
-// now is the store's clock, as far as it is known here. It is rounded down.
-func (c *core) now() store.Instant {
-	r := c.clk.Read()
-	us := r.Wall / 1000
-	if r.Wall%1000 < 0 {
-		us--
-	}
-	return store.Instant(us + c.offset.Load())
-}
-
-// exact is how far apart two readings of one clock may be taken, in microseconds.
-const exact = 1000
-
-// A sight is one look at the store's clocks, with our own before and after.
-type sight struct {
-	clk           store.Clock
-	before, after int64         // our wall clock, in microseconds
-	elapsed       time.Duration // our boot clock, afterwards
-	took          time.Duration // by that: the machine may have slept in the middle
-}
-
-// sightsMost is how often the store's clocks are looked at until a look takes no longer than exact.
-const sightsMost = 4
-
-// sight looks at the store's clocks, and returns the look that took the least.
-func (c *core) sight(ctx context.Context) (best sight, err error) {
-	for i := range sightsMost {
-		began := c.eng.Elapsed()
-		s := sight{before: c.clk.Read().Wall / 1000}
-		if s.clk, err = c.store.Clock(ctx); err != nil {
-			if i > 0 { // what was seen is better than nothing
-				return best, nil
-			}
-			return best, err
-		}
-		s.after, s.elapsed = c.clk.Read().Wall/1000, c.eng.Elapsed()
-		if s.took = s.elapsed - began; i == 0 || s.took < best.took {
-			best = s
-		}
-		if best.took <= exact*time.Microsecond {
-			break
-		}
-	}
-	return best, nil
-}
-
-// tune looks at the store's clock and notes how far it is ahead. That of a store in this process is the same. It returns what the store's
-// Clock.Mono was when eng.Elapsed was 0, at most so much too early as the look took.
-func (c *core) tune(ctx context.Context) (monoOff store.Instant, err error) {
-	s, err := c.sight(ctx)
-	if err != nil {
-		return 0, err
-	}
-	ahead := int64(s.clk.Now) - s.after
-	if s.clk.Uncertainty == 0 && ahead < exact && int64(s.clk.Now)-s.before > -exact { // one clock, however long it took, or the machine slept
-		ahead = 0
-	}
-	c.offset.Store(ahead)
-	c.tuned.Store(true)
-	return s.clk.Mono - store.Instant(s.elapsed/time.Microsecond), nil
-}
-
 // A kind is what is known here of how tasks of a kind are run.
 type kind struct {
 	name    string
@@ -342,8 +281,8 @@ func (c *core) declared(ctx context.Context, p *put, s schedule.Schedule) (store
 	if p.Policy, err = p.encode(); err != nil {
 		return store.Put{}, &store.Error{Op: "put", Key: p.Key, Err: err}
 	}
-	if s.Recurring() && !c.tuned.Load() { // its first occurrence is worked out here
-		if _, err := c.tune(ctx); err != nil {
+	if s.Recurring() { // its first occurrence is worked out here
+		if err := c.fresh(ctx); err != nil {
 			return store.Put{}, err
 		}
 	}

@@ -75,13 +75,13 @@ type KindStats struct {
 // does not run. Kinds holds every kind that is handled, and those that are declared or were met, up to 1,000; "(other kinds)" are the rest.
 type Stats struct {
 	Kinds       map[string]KindStats
-	StoreErrors uint64      // calls of the running scheduler that the store failed
-	Near        int         // tasks in memory
-	Overdue     Backlog     // what waits for a worker, its key, its kind or the store; at least, of more than fit into memory
-	Unhandled   Backlog     // what waits for somebody who handles its kind, as last seen here; of more than 16,384 so many
-	Store       store.Stats // as the store counts them
-	ClockOffset time.Duration
-	Uncertainty time.Duration // of the store's clock
+	StoreErrors uint64        // calls of the running scheduler that the store failed
+	Near        int           // tasks in memory
+	Overdue     Backlog       // what waits for a worker, its key, its kind or the store; at least, of more than fit into memory
+	Unhandled   Backlog       // what waits for somebody who handles its kind, as last seen here; of more than 16,384 so many
+	Store       store.Stats   // as the store counts them
+	ClockOffset time.Duration // how far the store's clock is ahead of this process's wall clock
+	Uncertainty time.Duration // how far that may be off; 0 of a store in this process
 }
 
 // stats count. They have a lock of their own, which is a leaf.
@@ -188,8 +188,9 @@ func (s *stats) edited(kind string, e *store.Edit) {
 func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	c := s.core
 	all := Stats{
-		Kinds: map[string]KindStats{}, StoreErrors: c.stats.storeErrors.Load(), ClockOffset: time.Duration(c.offset.Load()) * time.Microsecond,
+		Kinds: map[string]KindStats{}, StoreErrors: c.stats.storeErrors.Load(),
 	}
+	all.ClockOffset, all.Uncertainty = c.offset()
 	err := c.recheck(ctx)
 	c.mu.Lock()
 	if r := c.running; r != nil {
@@ -212,10 +213,10 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return all, err
 	}
-	clk, err := c.store.Clock(ctx)
-	if err != nil {
+	if err := c.fresh(ctx); err != nil {
 		return all, err
 	}
-	all.Store, all.Uncertainty = st, time.Duration(clk.Uncertainty)*time.Microsecond
+	all.Store = st
+	all.ClockOffset, all.Uncertainty = c.offset()
 	return all, nil
 }

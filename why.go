@@ -25,9 +25,10 @@ const (
 	WhyOverlap   WhyCode = "overlap"   // an earlier run of it is not settled
 	WhyKeyLimit  WhyCode = "key_limit" // as many of its key run as may
 	WhyKindLimit WhyCode = "kind_limit"
-	WhyWorkers   WhyCode = "workers" // all workers are taken
-	WhySuspect   WhyCode = "suspect" // its process died with it; those to which that happened run one at a time
-	WhyStore     WhyCode = "store"   // the store fails
+	WhyWorkers   WhyCode = "workers"   // all workers are taken
+	WhySuspect   WhyCode = "suspect"   // its process died with it; those to which that happened run one at a time
+	WhyStore     WhyCode = "store"     // the store fails
+	WhyElsewhere WhyCode = "elsewhere" // its shard is another process's, or nobody's yet
 	WhyStarting  WhyCode = "starting"
 	WhyDone      WhyCode = "done"
 	WhyDead      WhyCode = "dead"
@@ -55,6 +56,9 @@ func (s *Scheduler) WhyNot(ctx context.Context, name string) (Why, error) {
 	case errors.Is(err, ErrFinished):
 		return s.whyEnded(ctx, k)
 	case err != nil:
+		return Why{}, err
+	}
+	if err := c.fresh(ctx); err != nil {
 		return Why{}, err
 	}
 	w := c.why(t)
@@ -105,6 +109,9 @@ func (c *core) why(t *store.Task) Why {
 func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant) Why {
 	since := "it is due since " + clock3(due)
 	r := c.running
+	if r != nil && !r.ownsLocked(t.Key) {
+		return Why{Code: WhyElsewhere, Text: fmt.Sprintf("%s, and its shard, %d, is not this process's: who runs it is decided elsewhere", since, t.Shard())}
+	}
 	if c.kinds[t.Kind] == nil {
 		return Why{Code: WhyNoHandler, Until: due.Add(unresolved).Time(), Text: since + ", and nobody here handles the kind " + t.Kind + "; after 14 days it is dead"}
 	}
@@ -131,7 +138,7 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 		w := Why{Code: WhyKindLimit, Text: since + ", and the kind " + t.Kind + " has used up its rate"}
 		el := c.eng.Elapsed()
 		if ok, at := c.kinds[t.Kind].bucket.has(el); !ok && at != math.MaxInt64 {
-			w.Until = store.At(time.Unix(0, c.clk.Read().Wall+int64(at-el))).Add(time.Duration(c.offset.Load()) * time.Microsecond).Time()
+			w.Until = c.now().Add(at - el).Time()
 		}
 		return w
 	case r.inUse >= c.opts.Workers:

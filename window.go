@@ -19,6 +19,8 @@ type entry struct {
 	busy  bool          // the loop is writing it
 	kept  bool          // its next occurrence waits for the retry of an earlier run: it takes no room
 
+	refused bool // its shard is not ours by the store
+
 	timed, leased, queued, early, gated int // places in the piles
 	gate                                *gate
 }
@@ -145,6 +147,8 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 	if e == nil {
 		pos := t.Position()
 		switch {
+		case !r.ownsLocked(k):
+			return
 		case pos == store.Never || !w.scanning && behind(store.Cursor{At: pos, Key: k}, w.after):
 			return // while a scan is under way it is noted here: that will pass it by, because it was touched
 		case pos > r.c.now().Add(ahead) || w.room() <= 0:
@@ -155,6 +159,9 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 		w.entries[k] = e
 	}
 	e.task = light(t)
+	if e.live > 0 {
+		r.heedLocked(e)
+	}
 	r.placeLocked(e)
 }
 
@@ -244,15 +251,19 @@ func (r *run) takeOutLocked(e *entry) {
 func (r *run) planLocked(e *entry, now store.Instant) step {
 	c := r.c
 	t := e.task
+	ours := r.ownsLocked(t.Key)
+	if !ours && len(r.unsure) == 0 {
+		return step{at: store.Never, lease: store.Never}
+	}
 	p, err := c.policies.of(t.Policy)
 	if err != nil {
 		c.log.Error("a task's policy is not readable, the default is used", "task", t.String(), "error", err)
 	}
-	if e.memo.busy > now { // the clock was set back
+	if e.memo.busy > now+c.blurred() { // the clock was set back
 		e.memo.since, e.memo.busy = 0, 0
 	}
 	x := planner{
-		t: t, p: p, now: now, mono: r.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
+		t: t, p: p, now: now, mono: c.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,
 	}
 	if t.Recurring {
@@ -261,5 +272,9 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 			return step{at: store.Never, lease: store.Never}
 		}
 	}
-	return x.plan()
+	st := x.plan()
+	if !ours && st.kind != stepBack { // it is somebody else's to decide
+		return step{at: store.Never, lease: store.Never}
+	}
+	return st
 }

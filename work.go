@@ -48,7 +48,9 @@ func (c *core) endLocked(k store.Key, t *store.Task, known bool) {
 	switch {
 	case r == nil:
 	case p.dirty:
-		r.refetch[k] = struct{}{}
+		if r.ownsLocked(k) || r.window.entries[k] != nil {
+			r.refetch[k] = struct{}{}
+		}
 	default:
 		r.setLocked(k, t)
 	}
@@ -150,7 +152,7 @@ func (r *run) write(ctx context.Context, picks []pick) error {
 	begun := r.c.now()
 	var first error
 	note := func(err error) {
-		if err != nil && first == nil {
+		if err != nil && first == nil && !errors.Is(err, store.ErrNotOwner) {
 			first = err
 		}
 	}
@@ -203,19 +205,21 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 		pk.e.busy = false
 		if x.Err != nil {
 			switch {
+			case errors.Is(x.Err, store.ErrNotOwner):
 			case err == nil:
 				r.againLocked(pk.e)
 			case errors.Is(err, store.ErrUnknown):
 				r.unsure[pk.claimed()] = c.eng.Elapsed()
 			}
 			tune = r.refusedLocked(pk, x.Err) || tune
+			r.untuned = r.untuned || tune
 			continue
 		}
 		start = append(start, r.beginLocked(pk, &x, sent, begun))
 	}
 	c.mu.Unlock()
-	if tune {
-		_, _ = c.tune(context.Background()) // the next claim shows whether it helped
+	if tune && !c.tuning.Load().far {
+		_ = c.tune(r.calls) // the next claim shows whether it helped
 	}
 	for _, a := range start {
 		r.start(a)
@@ -232,6 +236,10 @@ func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
 		kd.bucket.give()
 	}
 	switch {
+	case errors.Is(err, store.ErrNotOwner):
+		r.refusedShardLocked(pk.e)
+		c.endLocked(k, pk.e.task, true)
+		return false
 	case errors.Is(err, store.ErrNotDue):
 		pk.e.not = max(pk.e.not, c.now()+exact)
 		clock = true

@@ -1,0 +1,583 @@
+package duly_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+)
+
+// What several processes do with one store that divides its shards among them.
+
+// inCluster runs a test in a bubble.
+func inCluster(t *testing.T, f func(t *testing.T, c *cluster)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		f(t, c)
+		c.end()
+	})
+}
+
+func quick(context.Context, *duly.Attempt[string]) error { return nil }
+
+// takes is a handler that takes so long, or as long as its context lasts.
+func takes(d time.Duration) func(context.Context, *duly.Attempt[string]) error {
+	return func(ctx context.Context, _ *duly.Attempt[string]) error {
+		select {
+		case <-time.After(d):
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (n *node) put(name string, s schedule.Schedule, opts ...duly.PutOption) {
+	n.c.Helper()
+	if _, err := n.kind.Put(n.c.Context(), name, "", s, opts...); err != nil {
+		n.c.Fatal(err)
+	}
+}
+
+func (n *node) stats() duly.Stats {
+	n.c.Helper()
+	st, err := n.d.Stats(n.c.Context())
+	if err != nil {
+		n.c.Fatal(err)
+	}
+	return st
+}
+
+func (n *node) why(name string) duly.WhyCode {
+	n.c.Helper()
+	w, err := n.d.WhyNot(n.c.Context(), name)
+	if err != nil {
+		n.c.Fatal(err)
+	}
+	return w.Code
+}
+
+// wantLate fails the test if an attempt was later than that.
+func (c *cluster) wantLate(most time.Duration) {
+	c.Helper()
+	if d, on := c.late(); d > most {
+		c.Errorf("an attempt on %s was %v late, want at most %v", on, d, most)
+	}
+}
+
+// of returns the attempts at a name.
+func (c *cluster) of(name string) (all []ran) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.ran {
+		if c.ran[i].Name == name {
+			all = append(all, c.ran[i])
+		}
+	}
+	return all
+}
+
+// named returns n names, each in a shard of a node.
+func (n *node) names(prefix string, most int) (all []string) {
+	for i := 0; len(all) < most; i++ {
+		name := fmt.Sprint(prefix, i)
+		n.c.mu.Lock()
+		if n.c.owner[store.Key{Name: name}.Shard()] == n {
+			all = append(all, name)
+		}
+		n.c.mu.Unlock()
+	}
+	return all
+}
+
+// Two processes whose clocks are a minute apart share the work: each occurrence runs once, in time, on the owner of its shard.
+//
+// contract: C1, C4, D1, H1
+func TestCluster_TwoShareTheWork(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 30*time.Second, 0, quick), c.join("b", -30*time.Second, 0, quick)
+		c.work(a, b)
+		c.evenly(a, b)
+		begun := time.Now()
+		for i := range 100 {
+			n := []*node{a, b}[i/2%2]
+			n.put(fmt.Sprint("in", i), schedule.After(time.Duration(i)*100*time.Millisecond))
+			n.put(fmt.Sprint("at", i), schedule.At(begun.Add(time.Duration(i)*300*time.Millisecond)))
+			if i < 20 {
+				n.put(fmt.Sprint("every", i), schedule.Every(7*time.Second))
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		on := map[string]int{}
+		ids := map[string]bool{}
+		c.mu.Lock()
+		for i := range c.ran {
+			r := &c.ran[i]
+			on[r.on]++
+			ids[r.RunID] = true
+			if o := c.owner[store.Key{Name: r.Name}.Shard()]; o.name != r.on {
+				t.Errorf("%s ran on %s, whose shard is %s's", r.RunID, r.on, o.name)
+			}
+		}
+		n := len(c.ran)
+		c.mu.Unlock()
+		if want := 100 + 100 + 20*8; n != want || len(ids) != want {
+			t.Errorf("%d attempts at %d runs, want %d", n, len(ids), want)
+		}
+		if on["a"] < n/4 || on["b"] < n/4 {
+			t.Errorf("they ran %v, want about a half each", on)
+		}
+		c.wantLate(3 * time.Millisecond)
+		if a.stats().StoreErrors+b.stats().StoreErrors != 0 {
+			t.Error("the store is said to have failed")
+		}
+	})
+}
+
+// What a process that is killed has leased is rescued by whoever gets its shards, at once, and what comes due in them runs there.
+//
+// contract: C4, D5
+func TestCluster_AKilledNode(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, takes(time.Hour)), c.join("b", 5*time.Second, 0, quick)
+		c.work(a, b)
+		c.evenly(a, b)
+		running, later := a.names("run", 5), a.names("later", 5)
+		for _, name := range running {
+			b.put(name, schedule.After(time.Second))
+		}
+		for _, name := range later {
+			b.put(name, schedule.After(time.Minute))
+		}
+		time.Sleep(10 * time.Second)
+		c.kill(a)
+		time.Sleep(time.Second)
+		taken := time.Now()
+		c.evenly(b)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for _, name := range running {
+			rs := c.of(name)
+			if len(rs) != 2 || rs[1].on != "b" || rs[1].Lost != 1 || rs[1].at.Sub(taken) > 10*time.Millisecond {
+				t.Errorf("attempts at %s: %+v, want a second one on b when it has the shard", name, rs)
+			}
+		}
+		for _, name := range later {
+			if rs := c.of(name); len(rs) != 1 || rs[0].on != "b" || rs[0].at.Sub(rs[0].Due) > 3*time.Millisecond {
+				t.Errorf("attempts at %s: %+v, want one on b, in time", name, rs)
+			}
+		}
+		if n := b.stats().Kinds["k"].Lost; n != 5 {
+			t.Errorf("b has counted %d lost leases, want 5", n)
+		}
+	})
+}
+
+// A task that ends each process it runs in is dead after three, whoever has its shard; what ran beside it is not.
+//
+// contract: D5
+func TestCluster_PoisonThroughKills(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		var nodes []*node
+		for i := range 4 {
+			nodes = append(nodes, c.join(fmt.Sprint("n", i), 0, 0, func(ctx context.Context, a *duly.Attempt[string]) error {
+				if a.Name == "poison" {
+					return takes(time.Hour)(ctx, a)
+				}
+				return takes(10*time.Second)(ctx, a)
+			}))
+		}
+		c.work(nodes...)
+		c.evenly(nodes[0])
+		nodes[0].put("poison", schedule.After(0))
+		nodes[0].put("beside", schedule.After(6*time.Second))
+		for i, n := range nodes[:3] {
+			time.Sleep(15 * time.Second)
+			if k := len(c.of("poison")); k != i+1 {
+				t.Errorf("after %d kills there were %d attempts at what kills, want %d", i, k, i+1)
+			}
+			c.kill(n)
+			c.evenly(nodes[i+1])
+		}
+		time.Sleep(15 * time.Second)
+		rs := c.of("beside")
+		if len(rs) != 2 || rs[1].err != nil || rs[1].ended.IsZero() {
+			t.Errorf("attempts at what ran beside it: %+v, want a second one that ended well", rs)
+		}
+		if w := nodes[3].why("poison"); w != duly.WhyDead || len(c.of("poison")) != 3 {
+			t.Errorf("what kills is %s, want dead", w)
+		}
+	})
+}
+
+// Shards that move while attempts run do no harm: the attempts go on and end well, and what comes after them runs on the new owner.
+//
+// contract: D1, D3, G1
+func TestCluster_ShardsMoveWhileAttemptsRun(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, takes(20*time.Second)), c.join("b", 0, 0, takes(20*time.Second))
+		c.work(a, b)
+		c.evenly(a, b)
+		begun := time.Now()
+		for i := range 20 {
+			a.put(fmt.Sprint("once", i), schedule.After(time.Duration(i)*3*time.Second))
+			b.put(fmt.Sprint("pace", i), schedule.Pace(10*time.Second))
+			b.put(fmt.Sprint("every", i), schedule.Every(50*time.Second))
+		}
+		for i := range 120 {
+			time.Sleep(5 * time.Second)
+			if i%2 == 0 {
+				c.evenly(b, a)
+			} else {
+				c.evenly(a, b)
+			}
+		}
+		synctest.Wait()
+		for _, n := range []*node{a, b} {
+			if k := n.stats().Kinds["k"]; k.Lost+k.Fenced+k.Failed+k.Dead != 0 {
+				t.Errorf("%s has counted %d lost, %d fenced, %d failed, %d dead, want none", n.name, k.Lost, k.Fenced, k.Failed, k.Dead)
+			}
+		}
+		for i := range 20 {
+			if rs := c.of(fmt.Sprint("once", i)); len(rs) != 1 || rs[0].err != nil {
+				t.Errorf("attempts at once%d: %+v, want one", i, rs)
+			}
+			for j, r := range c.of(fmt.Sprint("pace", i)) { // 10 s after the end of the one before
+				if want := begun.Add(10*time.Second + time.Duration(j)*30*time.Second); r.at.Sub(want) > 100*time.Millisecond || r.at.Before(want) {
+					t.Fatalf("attempt %d at pace%d began %v after the beginning, want %v", j+1, i, r.at.Sub(begun), want.Sub(begun))
+				}
+			}
+			if n := len(c.of(fmt.Sprint("every", i))); n != 12 {
+				t.Errorf("%d attempts at every%d, want 12", n, i)
+			}
+		}
+	})
+}
+
+// A local wall clock that is set by half a minute, either way, makes nothing early and nothing late.
+//
+// contract: C1, H1
+func TestCluster_LocalClockSteps(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.evenly(a, b)
+		for i := range 40 {
+			a.put(fmt.Sprint("every", i), schedule.Every(time.Duration(i+1)*time.Second))
+		}
+		for i := range 60 {
+			time.Sleep(9*time.Second + 300*time.Millisecond)
+			a.clk.step([]time.Duration{30, -30, -30, 30}[i%4] * time.Second)
+			a.put(fmt.Sprint("in", i), schedule.After(5*time.Second))
+			a.put(fmt.Sprint("at", i), schedule.At(time.Now().Add(7*time.Second)))
+		}
+		c.wantLate(3 * time.Millisecond)
+		for i := range 59 {
+			if len(c.of(fmt.Sprint("in", i))) != 1 || len(c.of(fmt.Sprint("at", i))) != 1 {
+				t.Errorf("%d: what was put after a step did not run once", i)
+			}
+		}
+		if n := len(c.of("every9")); n != 55 {
+			t.Errorf("every 10s ran %d times, want 55", n)
+		}
+	})
+}
+
+// Clocks that drift by 100 millionths, either way, make nothing late by more than they drift between two looks at the store's.
+//
+// contract: C1, H1
+func TestCluster_Drift(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("fast", 0, 100, quick), c.join("slow", 0, -100, quick)
+		c.work(a, b)
+		c.evenly(a, b)
+		for i := range 20 {
+			a.put(fmt.Sprint("every", i), schedule.Every(time.Minute+time.Duration(i)*7*time.Second))
+		}
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		c.wantLate(4 * time.Millisecond)
+		if n := len(c.of("every0")); n != 24*60-1 && n != 24*60 {
+			t.Errorf("it ran %d times in a day, want 1440", n)
+		}
+		if n := a.count("Clock"); n < 24*360 || n > 24*360*3/2 {
+			t.Errorf("the store's clock was looked at %d times in a day, want once in ten seconds", n)
+		}
+	})
+}
+
+// A node that owns nothing reads nothing, starts nothing and does not ask for the time, whatever it puts and hears.
+//
+// contract: C6, D1
+func TestCluster_ANodeThatOwnsNothing(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		for _, name := range []string{"Due", "Claim", "Get", "Edit", "Renew"} {
+			if n := a.count(name); n != 0 {
+				t.Errorf("%d calls of %s by who was not told what is its own", n, name)
+			}
+		}
+		c.evenly(b)
+		was := a.count("Clock")
+		for i := range 100 {
+			time.Sleep(time.Minute)
+			a.put(fmt.Sprint("in", i), schedule.After(time.Duration(i)*time.Second))
+			a.put(fmt.Sprint("in", i), schedule.After(time.Duration(i)*time.Second), duly.Priority(1))
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		for _, name := range []string{"Due", "Claim", "Get", "Edit", "Renew"} {
+			if n := a.count(name); n != 0 {
+				t.Errorf("%d calls of %s by who owns nothing", n, name)
+			}
+		}
+		if n := a.count("Clock"); n != was {
+			t.Errorf("the time was asked for %d times", n-was)
+		}
+		if n := len(c.runs()); n < 100 {
+			t.Errorf("%d of 100 ran on the other", n)
+		}
+		c.wantLate(3 * time.Millisecond)
+	})
+}
+
+// What is somebody else's, or nobody's, is said to be so, and is in nobody's backlog here.
+func TestCluster_WhyNotElsewhere(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.divide(func(s int) *node { return []*node{a, b, nil}[s%3] })
+		synctest.Wait()
+		other := duly.Declare[string](a.d, "other")
+		mine, theirs := a.names("mine", 10), b.names("theirs", 10)
+		for _, name := range slices.Concat(mine, theirs) {
+			if _, err := other.Put(t.Context(), name, "", schedule.After(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		nobodys := (*node)(nil)
+		for i := 0; nobodys == nil; i++ {
+			name := fmt.Sprint("nobody", i)
+			if c.owner[store.Key{Name: name}.Shard()] == nil {
+				a.put(name, schedule.After(0))
+				time.Sleep(time.Minute)
+				if w := a.why(name); w != duly.WhyElsewhere {
+					t.Errorf("what is nobody's: %s, want elsewhere", w)
+				}
+				break
+			}
+		}
+		if w := a.why(theirs[0]); w != duly.WhyElsewhere {
+			t.Errorf("what is the other's: %s, want elsewhere", w)
+		}
+		if w := a.why(mine[0]); w != duly.WhyNoHandler {
+			t.Errorf("what is ours and not handled: %s, want no_handler", w)
+		}
+		if x, y := a.stats().Unhandled.Tasks, b.stats().Unhandled.Tasks; x != 10 || y != 10 {
+			t.Errorf("%d and %d are unhandled, want 10 each", x, y)
+		}
+		c.divide(func(s int) *node { return []*node{nil, b, nil}[s%3] })
+		synctest.Wait()
+		if st := a.stats(); st.Unhandled.Tasks != 0 || st.Near != 0 {
+			t.Errorf("%d are unhandled and %d near where nothing is owned", st.Unhandled.Tasks, st.Near)
+		}
+	})
+}
+
+// A claim that the store refuses because of its shard is no failure of the store: it is put off, tried now and then, and at once when
+// it is told whose the shard is.
+func TestCluster_ClaimsThatAreNotOurs(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		c.mu.Lock()
+		all := c.owner
+		c.owner = [256]*node{} // and a is not told
+		c.mu.Unlock()
+		a.put("x", schedule.After(0))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := a.count("Claim"); n < 3 || n > 12 {
+			t.Errorf("%d claims in ten seconds, want now and then", n)
+		}
+		if a.count("Get") > 0 || a.stats().StoreErrors > 0 || len(c.runs()) > 0 {
+			t.Errorf("%d reads, %d errors of the store, %d runs, want none", a.count("Get"), a.stats().StoreErrors, len(c.runs()))
+		}
+		c.mu.Lock()
+		c.owner = all
+		own := a.owned
+		c.mu.Unlock()
+		said := time.Now()
+		var full store.Shards
+		for s := range 256 {
+			full.Add(uint8(s))
+		}
+		own(full, 0) // too old
+		synctest.Wait()
+		if len(c.runs()) > 0 {
+			t.Error("what was told out of order counts")
+		}
+		own(full, 1)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if rs := c.of("x"); len(rs) != 1 || rs[0].at.Sub(said) > 5*time.Millisecond {
+			t.Errorf("it ran %+v, want at once", rs)
+		}
+	})
+}
+
+// Own that fails is called again, after a pause, and said once. Meanwhile nothing is owned.
+func TestCluster_OwnFails(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		a.fails = errors.New("no connection")
+		c.work(a)
+		a.put("x", schedule.After(0))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := a.count("Own"); n < 100 || n > 1000 {
+			t.Errorf("Own was called %d times in an hour, want every five seconds", n)
+		}
+		if n := c.logged("no connection"); n != 1 {
+			t.Errorf("it was said %d times, want once", n)
+		}
+		c.mu.Lock()
+		a.fails = nil
+		c.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		c.evenly(a)
+		if len(c.of("x")) != 1 {
+			t.Error("it does not run once something is owned")
+		}
+	})
+}
+
+// A hint for the beginning has all shards of ours read again: what no hint told of is found by it.
+//
+// contract: C6
+func TestCluster_ASweepFindsWhatWasNotTold(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		a.deaf = true
+		c.work(a, b)
+		c.evenly(a)
+		for i := range 5 {
+			b.put(fmt.Sprint("x", i), schedule.After(time.Duration(i)*time.Second))
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := len(c.runs()); n != 0 {
+			t.Errorf("%d ran without a hint", n)
+		}
+		b.ears.Tell(store.Hint{At: store.Over}) // to whom nothing is
+		a.ears.Tell(store.Hint{At: store.Over})
+		synctest.Wait()
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if n := len(c.runs()); n != 5 {
+			t.Errorf("%d of 5 ran after the sweep", n)
+		}
+	})
+}
+
+// CancelRunning reaches an attempt in another process at once, where the store tells of it, and else at its next renewal; Await hears of
+// its end within a second.
+//
+// contract: E3
+func TestCluster_CancelRunningElsewhere(t *testing.T) {
+	for _, tells := range []bool{true, false} {
+		t.Run(fmt.Sprintf("tells=%v", tells), func(t *testing.T) {
+			inCluster(t, func(t *testing.T, c *cluster) {
+				a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, takes(time.Hour))
+				b.deaf = !tells
+				c.work(a, b)
+				c.evenly(b)
+				b.put("x", schedule.After(0))
+				time.Sleep(time.Minute + 7*time.Second)
+				asked := time.Now()
+				if out, err := a.d.CancelRunning(t.Context(), "x"); out != duly.Running || err != nil {
+					t.Fatalf("CancelRunning: %v, %v", out, err)
+				}
+				if err := a.d.Await(t.Context(), "x"); err != nil {
+					t.Fatal(err)
+				}
+				most := 10 * time.Millisecond
+				if !tells {
+					most = 10 * time.Second
+				}
+				r := c.of("x")[0]
+				if !errors.Is(r.cause, duly.ErrStopped) || r.ended.Sub(asked) > most {
+					t.Errorf("it ended %v after it was asked to, because of %v; want at most %v, and ErrStopped", r.ended.Sub(asked), r.cause, most)
+				}
+				if d := time.Since(r.ended); d > time.Second {
+					t.Errorf("Await heard of that after %v", d)
+				}
+				if w := a.why("x"); w != duly.WhyCancelled {
+					t.Errorf("it is %s, want cancelled", w)
+				}
+			})
+		})
+	}
+}
+
+// A wall clock that is more than a second from the store's is said to be so, once, and shown, and its setting is seen.
+//
+// contract: H4
+func TestCluster_OffsetIsSaid(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", -5*time.Second, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		time.Sleep(time.Hour)
+		offset := func(want time.Duration) {
+			t.Helper()
+			st := a.stats()
+			if (st.ClockOffset-want).Abs() > st.Uncertainty || st.Uncertainty <= 0 || st.Uncertainty > 10*time.Millisecond {
+				t.Errorf("the store is %v ahead, give or take %v, want %v", st.ClockOffset, st.Uncertainty, want)
+			}
+		}
+		offset(5 * time.Second)
+		if n := c.logged("wall clock is not the store's"); n != 1 {
+			t.Errorf("it was said %d times, want once", n)
+		}
+		a.clk.step(5*time.Second + 100*time.Millisecond)
+		offset(-100 * time.Millisecond)
+		time.Sleep(time.Hour)
+		if n := c.logged("the store's again"); n != 1 {
+			t.Errorf("that it is right was said %d times, want once", n)
+		}
+	})
+}
+
+// A look at the store's clock that takes long is worth less than the one before, and makes nothing late.
+//
+// contract: C1, H1
+func TestCluster_ASlowLook(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		a.put("every", schedule.Every(time.Second))
+		time.Sleep(5*time.Second + 100*time.Millisecond)
+		c.trip = time.Second // a look is four of them
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		c.trip = 300 * time.Microsecond
+		c.wantLate(3 * time.Millisecond)
+		if n := len(c.of("every")); n != 65 {
+			t.Errorf("it ran %d times, want 65", n)
+		}
+	})
+}
