@@ -47,6 +47,8 @@ type peer struct {
 	epoch int64        // under c.mu
 	calls int          // under c.mu
 	lax   bool         // under c.mu: it is known to be wrong about what it owns
+
+	slow chan struct{} // if there is one, being told takes until it is closed
 }
 
 func newCrowd(t *testing.T) *crowd {
@@ -108,6 +110,9 @@ func (p *peer) own() {
 // owned notes what a process is told. Nobody may believe to own what another one does.
 func (p *peer) owned(set store.Shards, epoch int64) {
 	c := p.c
+	if p.slow != nil {
+		<-p.slow
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if epoch <= p.epoch {
@@ -167,6 +172,19 @@ func (c *crowd) until(what string, is func() bool) {
 
 // has returns how many shards a process owns; the crowd is locked.
 func (p *peer) has() int { return count(p.set) }
+
+// beats waits until a process has beaten so many times.
+func (p *peer) beats(n int) {
+	p.c.t.Helper()
+	seen := p.s.Health().SeenAt
+	p.c.becomes("it beats", func() bool {
+		if at := p.s.Health().SeenAt; at != seen {
+			seen = at
+			n--
+		}
+		return n <= 0
+	})
+}
 
 // ends ends a process's part, and returns what Own says.
 func (p *peer) ends() error {
@@ -229,6 +247,9 @@ func (c *crowd) becomes(what string, is func() bool) {
 
 const nodes = "select coalesce(string_agg(name || ' ' || (gone_at is not null) || ' ' || (since > 0), ', ' order by name), '') from duly.node"
 
+const owners = `select coalesce(string_agg(x, ', ' order by x), '') from
+(select coalesce(n.name, 'nobody') || ' ' || count(*) as x from duly.shard s left join duly.node n on n.id = s.owner group by n.name) y`
+
 func TestOwn_Alone(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -289,6 +310,53 @@ func TestOwn_Divides(t *testing.T) {
 	if a.s.Gone("b", time.Now()) || d.s.Gone("b", time.Now()) {
 		t.Error("who has left in good order is taken to be gone: what it still runs would be taken from it")
 	}
+}
+
+// What is meant for another is given up after our side has been told, however long that takes.
+func TestOwn_TellsBeforeItGives(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	a := c.open("a", c.url)
+	a.slow = make(chan struct{})
+	a.own()
+	a.beats(3)
+	b := c.join("b", c.url)
+	b.beats(3)
+	a.beats(3)
+	if got := c.ask(owners); got != "a 256" {
+		t.Errorf("the server has %q; want all to be a's, which knows of nothing yet", got)
+	}
+	close(a.slow)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+}
+
+// contract: D1
+//
+// A heartbeat that has waited for somebody who took the lease away does not bring it back.
+func TestOwn_TakenMeanwhile(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	b := c.join("b", c.url)
+	c.until("all is b's", func() bool { return b.has() == 256 })
+	conn, err := pgx.Connect(t.Context(), c.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if _, err := conn.Exec(t.Context(), `begin;
+insert into duly.node (name, session, since, seen_at, lease_at, locked, offset_us) values ('x', 1, 0, 1, 9e18, false, 0);
+update duly.node set lease_at = 0 where name = 'b';
+update duly.shard set owner = (select id from duly.node where name = 'x'), epoch = epoch + 1`); err != nil {
+		t.Fatal(err)
+	}
+	c.becomes("b's heartbeat waits", func() bool {
+		return c.ask("select count(*)::text from pg_stat_activity where application_name = 'duly node b' and wait_event_type = 'Lock' and datname = current_database()") != "0"
+	})
+	if _, err := conn.Exec(t.Context(), "commit"); err != nil {
+		t.Fatal(err)
+	}
+	c.becomes("b knows that its lease had ended", func() bool { return strings.Contains(b.log.String(), "its lease had ended at the server") })
+	c.until("all is b's: x has not stirred, whatever its lease says", func() bool { return b.has() == 256 })
 }
 
 // contract: D1
@@ -361,14 +429,7 @@ func TestOwn_YoungSessionTakesNoLockForDeath(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until("a has what was b's, whose lease has run out", func() bool { return a.has() == 256 })
-	seen, beats := a.s.Health().SeenAt, 0
-	c.becomes("a has beaten again and again", func() bool {
-		if at := a.s.Health().SeenAt; at != seen {
-			seen = at
-			beats++
-		}
-		return beats >= 4
-	})
+	a.beats(4)
 	if got := c.ask(nodes); a.s.Gone("b", time.Now()) || got != "a false false, b false false" {
 		t.Errorf("nodes are %q: a young session has taken a missing lock for a death", got)
 	}
