@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -328,6 +329,42 @@ func TestOwn_TellsBeforeItGives(t *testing.T) {
 	}
 	close(a.slow)
 	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+}
+
+// contract: C6
+//
+// A node that has nothing to do asks for little: one statement for a heartbeat.
+func TestOwn_Idle(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Shared(t)
+	c := newCrowd(t)
+	a := c.join("a", c.url)
+	_, stop := a.s.Hints()
+	defer stop()
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	cfg, err := pgx.ParseConfig(c.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := func() int {
+		t.Helper()
+		rows, err := server.Query("postgres", "select xact_commit + xact_rollback from pg_stat_database where datname = '"+cfg.Database+"'")
+		if err != nil || len(rows) != 1 {
+			t.Fatal(rows, err)
+		}
+		n, err := strconv.Atoi(rows[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	a.beats(5)
+	before := asked()
+	const beats, late = 20, 12 // what was asked before may be counted late
+	a.beats(beats)
+	if n := asked() - before; n > beats+late {
+		t.Errorf("over %d heartbeats %d transactions were counted, want at most %d", beats, n, beats+late)
+	}
 }
 
 // contract: D1
