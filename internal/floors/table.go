@@ -35,6 +35,7 @@ var Table = []Room{
 	{Path: "client", Floor: 9, For: "talking to whoever serves package api, with duly's verbs and errors"},
 	{Path: "cmd/duly", Floor: 10, Own: true, For: "the command line"},
 	{Path: "examples", Floor: 10, Tree: true, Waits: true, For: "programs a reader can run; they wait as a user's own program would"},
+	{Path: "examples/cluster", Floor: 10, Tree: true, Own: true, Waits: true, For: "programs of several processes, on one database"},
 	{Path: "examples/durable", Floor: 10, Tree: true, Own: true, Waits: true, For: "programs whose tasks outlive them, in a directory"},
 	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},
 	{Path: "internal/floors", Floor: Apart, For: "this table and its check"},
