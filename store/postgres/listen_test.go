@@ -85,19 +85,38 @@ func TestHints_Lost(t *testing.T) {
 	}
 }
 
-// A connection that is dead without having been closed is noticed by asking.
+// A connection that is dead without having been closed is noticed by asking, and one that is merely silent stays.
 func TestHints_Silent(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
+	q := c.open("q", c.url)
+	quiet, end := q.s.Hints()
+	defer end()
+	c.becomes("q listens", func() bool { return q.s.Health().Listening })
+	well := c.ask(listener)
 	way := newWire(t, c.url)
 	p := c.open("p", way.url)
 	hints, stop := p.s.Hints()
 	defer stop()
 	c.becomes("p listens", func() bool { return p.s.Health().Listening })
 	way.hush(false)
-	c.ask("select pg_notify($1, $2)::text", p.s.Channel(), postgres.FormatHint(0, store.Hint{At: 7, Shards: postgres.Every()}))
+	tell := func(at store.Instant) {
+		c.ask("select pg_notify($1, $2)::text", p.s.Channel(), postgres.FormatHint(0, store.Hint{At: at, Shards: postgres.Every()}))
+	}
+	tell(7)
 	if got := heard(t, hints); got.At != store.Over {
-		t.Errorf("hint is %v, want one to look at everything", got)
+		t.Errorf("p's hint is %v, want one to look at everything", got)
+	}
+	if got := heard(t, quiet); got.At != 7 {
+		t.Errorf("q's hint is %v, want the one that was sent", got)
+	}
+	c.becomes("p listens again", func() bool { return p.s.Health().Listening })
+	tell(8)
+	if got := heard(t, quiet); got.At != 8 {
+		t.Errorf("q's hint is %v, want the one that was sent", got)
+	}
+	if got := c.ask("select count(*)::text from pg_stat_activity where pid = " + well); got != "1" {
+		t.Error("q's session has ended, want it to listen as long as it is well")
 	}
 }
 

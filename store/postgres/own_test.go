@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -479,6 +481,32 @@ func TestOwn_YoungSessionTakesNoLockForDeath(t *testing.T) {
 	c.mu.Unlock()
 	way.mend()
 	c.until("they share again", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+}
+
+// When another server takes the place of one that has died, all that were there are there again, by the same connection string.
+func TestOwn_Promotion(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.Start(t, pgtest.Options{})
+	standby := primary.Standby(t, pgtest.StandbyOptions{Synchronous: true})
+	cfg, err := pgx.ParseConfig(primary.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs := filepath.Dir(primary.Socket()) + "," + filepath.Dir(standby.Socket())
+	c := crowdOn(t, fmt.Sprintf("host=%s port=5432,5432 user=%s dbname=postgres sslmode=disable target_session_attrs=read-write", dirs, cfg.User))
+	a, b := c.join("a", c.url), c.join("b", c.url)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	if err := primary.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.until("neither may own anything", func() bool { return a.has()+b.has() == 0 })
+	if err := standby.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	c.until("they share again", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	if got := c.ask("select count(*)::text from duly.node where since = 0"); got != "2" {
+		t.Errorf("%s nodes are who they were, want 2", got)
+	}
 }
 
 // contract: D1
