@@ -384,9 +384,9 @@ set due = excluded.due, died_at = excluded.died_at, kind = excluded.kind, tags =
 // transaction began that has not ended.
 const beginEntries = `select pg_advisory_xact_lock_shared($1, (last_value & 2147483647)::int4) from duly.history_seq`
 
-const insertEntries = `insert into duly.history (at, ns, name, identity, body)
-select k.at, k.ns, k.name, k.identity, k.body
-from unnest($1::int8[], $2::text[], $3::text[], $4::bytea[], $5::bytea[]) k(at, ns, name, identity, body)`
+const insertEntries = `insert into duly.history (at, key, ns, name, identity, body)
+select k.at, k.key, k.ns, k.name, k.identity, k.body
+from unnest($1::int8[], $2::int8[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) k(at, key, ns, name, identity, body)`
 
 // history are the statements that write entries of the history.
 func (b *batch) history() []stmt {
@@ -395,17 +395,18 @@ func (b *batch) history() []stmt {
 		return nil
 	}
 	b.changed.history += int64(n)
-	at, ns, name, id, body := make([]int64, n), make([]string, n), make([]string, n), make([][]byte, n), make([][]byte, n)
+	at, key, ns, name := make([]int64, n), make([]int64, n), make([]string, n), make([]string, n)
+	id, body := make([][]byte, n), make([][]byte, n)
 	for i := range b.events {
 		e := &b.events[i]
-		at[i], ns[i], name[i], body[i] = int64(e.At), e.Namespace, e.Name, record.AppendEvent(nil, e)
+		at[i], key[i], ns[i], name[i], body[i] = int64(e.At), hashOf(e.Key), e.Namespace, e.Name, record.AppendEvent(nil, e)
 		if e.Identity != (store.Identity{}) {
 			id[i] = e.Identity[:]
 		}
 	}
 	return []stmt{
 		{sql: b.s.sql(beginEntries), args: []any{b.s.entriesClass()}},
-		{sql: b.s.sql(insertEntries), args: []any{at, ns, name, id, body}},
+		{sql: b.s.sql(insertEntries), args: []any{at, key, ns, name, id, body}},
 	}
 }
 
@@ -454,17 +455,19 @@ func (b *batch) recall() error {
 		return b.err
 	}
 	b.past = map[store.Key][]store.Identity{}
+	var keys []int64
 	var ns, names []string
 	var free []*cell
 	for _, c := range b.order {
 		if c.old == nil {
+			keys = append(keys, hashOf(c.key))
 			free, ns, names = append(free, c), append(ns, plainText(c.key.Namespace)), append(names, plainText(c.key.Name))
 		}
 	}
 	b.err = b.q.do(context.Background(), stmt{
-		sql: b.s.sql(`select distinct k.n, h.identity from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
-cross join lateral (select identity from duly.history h where h.ns = k.ns and h.name = k.name) h`),
-		args: []any{ns, names},
+		sql: b.s.sql(`select distinct k.n, h.identity from unnest($1::int8[], $2::text[], $3::text[]) with ordinality k(key, ns, name, n)
+cross join lateral (select identity from duly.history h where h.key = k.key and h.ns = k.ns and h.name = k.name) h`),
+		args: []any{keys, ns, names},
 		row: func(scan func(dst ...any) error) error {
 			var n int64
 			var id []byte

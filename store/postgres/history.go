@@ -55,7 +55,7 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []sto
 			c.and("seq < " + c.arg(q.Before) + "::bigint")
 		}
 		if q.Key != (store.Key{}) {
-			c.and("ns = " + c.arg(q.Namespace) + " and name = " + c.arg(q.Name))
+			c.and("key = " + c.arg(hashOf(q.Key)) + "::bigint and ns = " + c.arg(q.Namespace) + " and name = " + c.arg(q.Name))
 		}
 		if q.Since != 0 {
 			c.and("at >= " + c.arg(int64(q.Since)) + "::bigint")

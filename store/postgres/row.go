@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,15 @@ func attemptOf(t *store.Task) (n int32) {
 
 // same says whether two slices are one, so that nothing has to be written.
 func same(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// hashOf is the FNV-1a hash of a key, of 64 bits, by which the history is found: http://www.isthe.com/chongo/tech/comp/fnv/.
+func hashOf(k store.Key) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(k.Namespace)) // hash.Hash never returns an error
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write([]byte(k.Name))
+	return int64(h.Sum64())
+}
 
 // parseNumbers reads numbers with commas between them.
 func parseNumbers(to []int64, s string) ([]int64, error) {

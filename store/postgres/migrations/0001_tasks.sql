@@ -51,13 +51,14 @@ create sequence duly.history_seq;
 create table duly.history (
   seq      bigint primary key default nextval('duly.history_seq'),
   at       bigint not null,
+  key      bigint not null,              -- a hash of the name: an index of it is half as large
   ns       text collate "C" not null,
   name     text collate "C" not null,
   identity bytea,                        -- of a one-off that is done
   body     bytea not null
 ) with (autovacuum_vacuum_insert_scale_factor = 0.1);
 
-create index history_name on duly.history (ns, name, seq);
+create index history_key on duly.history (key, seq);
 
 -- Generations and fences. Whoever takes one for a task has its row locked, or is about to insert it.
 create sequence duly.number;
