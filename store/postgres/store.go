@@ -30,8 +30,9 @@ type Store struct {
 	end     context.CancelFunc
 	running sync.WaitGroup // goroutines of ours
 
-	queue queue
-	nodes nodes
+	queue   queue
+	readers chan struct{} // holds one for each call that reads: they leave the writers their connections
+	nodes   nodes
 	ears  ears
 
 	mu      sync.Mutex
@@ -65,7 +66,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, failure("open", err)
 	}
-	s := &Store{o: o, cfg: cfg.ConnConfig, pool: pool, sender: rand.Int64(), unused: make(chan struct{})}
+	s := &Store{o: o, cfg: cfg.ConnConfig, pool: pool, sender: rand.Int64(), unused: make(chan struct{}), readers: make(chan struct{}, mostReaders)}
 	if err := s.prepare(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -220,6 +221,12 @@ func (s *Store) view(ctx context.Context, op string, f func(q session) error) er
 	defer s.leave()
 	ctx, stop := park.Within(ctx, sendTimeout, errSilent)
 	defer stop()
+	select {
+	case s.readers <- struct{}{}:
+		defer func() { <-s.readers }()
+	case <-ctx.Done():
+		return failure(op, context.Cause(ctx))
+	}
 	conn, err := s.pool.Acquire(ctx)
 	if err == nil {
 		err = f(bound{piped{conn}, ctx})

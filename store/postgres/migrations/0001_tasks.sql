@@ -1,3 +1,4 @@
+-- +goose Up
 -- duly, schema version 1: tasks, what became of them, and who works on them. All instants are microseconds since 1970-01-01T00:00:00Z;
 -- 9223372036854775807 is never. What is encoded is drawn in docs/format.md; the view duly.tasks shows the rest to people.
 

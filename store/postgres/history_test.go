@@ -1,0 +1,140 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dulyhq/duly/internal/pgtest"
+	"github.com/dulyhq/duly/store"
+)
+
+// follow returns the numbers of the entries after one.
+func follow(t *testing.T, s store.Store, after int64) (seqs []int64) {
+	t.Helper()
+	evs, err := s.History(t.Context(), store.HistoryQuery{After: after})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range evs {
+		seqs = append(seqs, evs[i].Seq)
+	}
+	return seqs
+}
+
+// TestHistory_IsFollowedWithoutGaps: an entry has its number before it is committed, so whoever goes on from the newest would never see
+// those of a transaction that takes longer.
+//
+// contract: K2.
+func TestHistory_IsFollowedWithoutGaps(t *testing.T) {
+	o, url := quiet(t), database(t)
+	s := opened(t, url, o)
+	put := func(name string) {
+		t.Helper()
+		if _, err := s.Put(t.Context(), []store.Put{plainPut(name)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel := func(name string) {
+		t.Helper()
+		if _, err := s.Cancel(t.Context(), []store.Cancel{{Key: store.Key{Name: name}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"a", "slow", "b", "c"} {
+		put(name)
+	}
+	cancel("a")
+	known := follow(t, s, 0)
+	if len(known) != 1 {
+		t.Fatalf("entries %v; want one", known)
+	}
+
+	conn := admin(t, url)
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := s.CancelTx(t.Context(), tx, []store.Cancel{{Key: store.Key{Name: "slow"}}}); err != nil {
+		t.Fatal(err)
+	}
+	cancel("b")
+	if got := follow(t, s, known[0]); len(got) != 0 {
+		t.Errorf("while a transaction is under way that began before: entries %v; want none, or its own would be passed by", got)
+	}
+	evs, err := s.History(t.Context(), store.HistoryQuery{Key: store.Key{Name: "b"}})
+	if err != nil || len(evs) != 1 {
+		t.Errorf("the history of one name: %v, %v; want its entry, which is committed", evs, err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cancel("c")
+	if got := follow(t, s, known[0]); len(got) != 3 || got[0] >= got[1] || got[1] >= got[2] {
+		t.Errorf("afterwards: entries %v; want three, rising", got)
+	}
+}
+
+// TestNumbers_RiseAfterALoss: a server that has lost its last commits gives the numbers out again that these had, unless they are raised.
+//
+// contract: D3.
+func TestNumbers_RiseAfterALoss(t *testing.T) {
+	srv := pgtest.Start(t, pgtest.Options{})
+	url := srv.URL("postgres")
+	o := quiet(t)
+	s := opened(t, url, o)
+	put := func() int64 {
+		t.Helper()
+		res, err := s.Put(t.Context(), []store.Put{plainPut("a")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Cancel(t.Context(), []store.Cancel{{Key: store.Key{Name: "a"}}}); err != nil {
+			t.Fatal(err)
+		}
+		return res[0].Task.Generation
+	}
+	count := func() (n int) {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(t.Context()) }()
+		if err := conn.QueryRow(t.Context(), "select count(*) from "+o.Schema+".raised").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := put()
+	if n := count(); n != 1 {
+		t.Fatalf("%d rows say that numbers are raised; want 1", n)
+	}
+	if err := srv.Restart(pgtest.Fast); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 1 {
+		t.Errorf("after a restart in good order: %d rows; want 1, for nothing can be lost", n)
+	}
+	if err := srv.Restart(pgtest.Immediate); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 0 {
+		t.Errorf("after a crash: %d rows; want 0", n)
+	}
+	exec(t, admin(t, url), "select setval('"+o.Schema+".number', 1)") // as if all had been lost
+	var again int64
+	for again == 0 { // the first calls may find connections of before
+		if res, err := s.Put(t.Context(), []store.Put{plainPut("a")}); err == nil {
+			again = res[0].Task.Generation
+		}
+	}
+	if again <= first {
+		t.Errorf("generation %d after %d: it has been given out before", again, first)
+	}
+	if n := count(); n != 1 {
+		t.Errorf("%d rows say that numbers are raised; want 1", n)
+	}
+}
