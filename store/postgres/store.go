@@ -33,7 +33,7 @@ type Store struct {
 	queue   queue
 	readers chan struct{} // holds one for each call that reads: they leave the writers their connections
 	nodes   nodes
-	ears  ears
+	ears    ears
 
 	mu      sync.Mutex
 	closed  bool
