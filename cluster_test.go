@@ -344,6 +344,9 @@ func TestCluster_ANodeThatOwnsNothing(t *testing.T) {
 		if n := a.count("Clock"); n != was {
 			t.Errorf("the time was asked for %d times", n-was)
 		}
+		if x, y := a.stats().Shards, b.stats().Shards; x != 0 || y != 256 {
+			t.Errorf("they own %d and %d shards, want none and all", x, y)
+		}
 		if n := len(c.runs()); n < 100 {
 			t.Errorf("%d of 100 ran on the other", n)
 		}

@@ -1,6 +1,7 @@
 package duly
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -82,6 +83,17 @@ func (r *run) ownsLocked(k store.Key) bool { return r.own == nil || r.own.Has(k.
 
 // ownsNoneLocked says that no shard is ours.
 func (r *run) ownsNoneLocked() bool { return r.own != nil && *r.own == store.Shards{} }
+
+// shardsLocked is how many shards are ours.
+func (r *run) shardsLocked() (n int) {
+	if r.own == nil {
+		return 64 * len(store.Shards{})
+	}
+	for _, some := range r.own {
+		n += bits.OnesCount64(some)
+	}
+	return n
+}
 
 // concernsLocked says whether something is said of shards of ours. What names none is said of all.
 func (r *run) concernsLocked(shards *store.Shards) bool {

@@ -71,11 +71,12 @@ type KindStats struct {
 	Wake, Slot, Claim, Total Histogram // lateness, by its parts and in all
 }
 
-// Stats are what a scheduler has counted since it was made, and what it knows of its store. Near, Overdue and Unhandled are 0 while Run
-// does not run. Kinds holds every kind that is handled, and those that are declared or were met, up to 1,000; "(other kinds)" are the rest.
+// Stats are what a scheduler has counted since it was made, and what it knows of its store. Shards, Near, Overdue and Unhandled are 0
+// while Run does not run. Kinds holds every kind that is handled, and those that are declared or were met, up to 1,000; "(other kinds)" are the rest.
 type Stats struct {
 	Kinds       map[string]KindStats
 	StoreErrors uint64        // calls of the running scheduler that the store failed
+	Shards      int           // how many of the store's 256 are this process's to run; all, if the store is not divided among processes
 	Near        int           // tasks in memory
 	Overdue     Backlog       // what waits for a worker, its key, its kind or the store; at least, of more than fit into memory
 	Unhandled   Backlog       // what waits for somebody who handles its kind, as last seen here; of more than 16,384 so many
@@ -195,7 +196,7 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	c.mu.Lock()
 	if r := c.running; r != nil {
 		now := c.now()
-		all.Near, all.Overdue = len(r.window.entries), r.overdueLocked(now)
+		all.Shards, all.Near, all.Overdue = r.shardsLocked(), len(r.window.entries), r.overdueLocked(now)
 		for _, since := range r.strange {
 			all.Unhandled.add(since, now)
 		}
@@ -213,7 +214,10 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return all, err
 	}
-	if err := c.fresh(ctx); err != nil {
+	if err = c.fresh(ctx); err == nil && !c.tuning.Load().far {
+		_, err = c.store.Clock(ctx) // whoever asks whether the store works wants to know of this, too
+	}
+	if err != nil {
 		return all, err
 	}
 	all.Store = st

@@ -136,10 +136,24 @@ func (in *instruments) ofScheduler() {
 		}
 	})
 	offset, err := in.meter.Float64ObservableGauge("duly.clock.offset", metric.WithUnit("s"),
-		metric.WithDescription("How far the store's clock is ahead of this machine's, as last seen."))
+		metric.WithDescription("How far the store's clock is ahead of this machine's."))
 	in.made(offset, err, func(o metric.Observer, a *scrape.Answer) {
 		if known(a) {
 			o.ObserveFloat64(offset, a.ClockOffset.Seconds(), in.with())
+		}
+	})
+	uncertainty, err := in.meter.Float64ObservableGauge("duly.clock.uncertainty", metric.WithUnit("s"),
+		metric.WithDescription("How far that may be off."))
+	in.made(uncertainty, err, func(o metric.Observer, a *scrape.Answer) {
+		if known(a) {
+			o.ObserveFloat64(uncertainty, a.Uncertainty.Seconds(), in.with())
+		}
+	})
+	shards, err := in.meter.Int64ObservableUpDownCounter("duly.shards", metric.WithUnit("{shard}"),
+		metric.WithDescription("Shards of the store that are this process's, of 256."))
+	in.made(shards, err, func(o metric.Observer, a *scrape.Answer) {
+		if known(a) {
+			o.ObserveInt64(shards, int64(a.Shards), in.with())
 		}
 	})
 }
@@ -184,13 +198,6 @@ func (in *instruments) ofStore() {
 	in.made(counting, err, func(o metric.Observer, a *scrape.Answer) {
 		if a.Up {
 			o.ObserveInt64(counting, number(a.Store.Counting), in.with())
-		}
-	})
-	uncertainty, err := in.meter.Float64ObservableGauge("duly.clock.uncertainty", metric.WithUnit("s"),
-		metric.WithDescription("How far the store's clock may be off."))
-	in.made(uncertainty, err, func(o metric.Observer, a *scrape.Answer) {
-		if a.Up {
-			o.ObserveFloat64(uncertainty, a.Uncertainty.Seconds(), in.with())
 		}
 	})
 }

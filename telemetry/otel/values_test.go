@@ -23,7 +23,7 @@ func TestObserve_Values(t *testing.T) {
 		}},
 		StoreErrors: 13, Near: 14, Overdue: duly.Backlog{Tasks: 30, Oldest: 31 * time.Second},
 		Unhandled: duly.Backlog{Tasks: 32, Oldest: 33 * time.Second}, Store: store.Stats{Tasks: 15, Paused: 16, Running: 17, Dead: 18, History: 19, Counting: true},
-		ClockOffset: -1500 * time.Millisecond, Uncertainty: 250 * time.Millisecond,
+		ClockOffset: -1500 * time.Millisecond, Uncertainty: 250 * time.Millisecond, Shards: 40,
 	}
 	reader := sdkmetric.NewManualReader()
 	meters := MeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
@@ -53,7 +53,7 @@ func TestObserve_Values(t *testing.T) {
 		"duly.occurrences.expired k": 10, "duly.attempts.early k": 11, "duly.attempts.running k": 12, "duly.store.errors": 13, "duly.tasks.near": 14,
 		"duly.tasks.overdue": 30, "duly.tasks.overdue.age": 31, "duly.tasks.unhandled": 32, "duly.tasks.unhandled.age": 33,
 		"duly.tasks.stored": 15, "duly.tasks.paused": 16, "duly.tasks.running": 17, "duly.runs.kept": 18, "duly.history.entries": 19,
-		"duly.store.counting": 1, "duly.clock.offset": -1.5, "duly.clock.uncertainty": 0.25, "duly.up": 1, "duly.collect.failures": 0,
+		"duly.store.counting": 1, "duly.clock.offset": -1.5, "duly.clock.uncertainty": 0.25, "duly.shards": 40, "duly.up": 1, "duly.collect.failures": 0,
 		"duly.lateness.time wake k": 20, "duly.lateness.time slot k": 21, "duly.lateness.time claim k": 22,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -123,7 +123,7 @@ func TestCollect_Outcomes(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		wantValues(t, quiet(s), map[string]float64{
-			"up": 1, "tasks": 3, "tasks_paused": 1, "tasks_running": 1, "tasks_near": 1, "dead_runs": 1, "history_entries": 8,
+			"up": 1, "shards": 256, "tasks": 3, "tasks_paused": 1, "tasks_running": 1, "tasks_near": 1, "dead_runs": 1, "history_entries": 8,
 			"attempts_started_total good": 1, "runs_succeeded_total good": 1,
 			"attempts_started_total sleepy": 3, "attempts_snoozed_total sleepy": 2, "runs_succeeded_total sleepy": 1,
 			"attempts_started_total weak": 2, "attempts_failed_total weak": 1, "runs_succeeded_total weak": 1,
@@ -143,14 +143,14 @@ func TestCollect_StoreFails(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		c := quiet(s)
-		up := map[string]float64{"up": 1, "history_entries": 1, "attempts_started_total good": 1, "runs_succeeded_total good": 1}
+		up := map[string]float64{"up": 1, "shards": 256, "history_entries": 1, "attempts_started_total good": 1, "runs_succeeded_total good": 1}
 		wantValues(t, c, up)
 
 		for _, method := range []string{"Stats", "Clock"} {
 			st.Plant(storetest.Fault{Method: method, Always: true})
 			before := values(t, c)["scrape_failures_total"]
 			wantValues(t, c, map[string]float64{
-				"scrape_failures_total": before + 1, "attempts_started_total good": 1, "runs_succeeded_total good": 1,
+				"scrape_failures_total": before + 1, "shards": 256, "attempts_started_total good": 1, "runs_succeeded_total good": 1,
 			})
 			st.Heal()
 			up["scrape_failures_total"] = before + 1

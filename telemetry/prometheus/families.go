@@ -85,11 +85,13 @@ var families = []family{
 		func(s *duly.Stats) float64 { return s.Unhandled.Oldest.Seconds() }),
 	local("duly_store_errors_total", "Calls of the running scheduler that the store has failed.", prometheus.CounterValue,
 		func(s *duly.Stats) float64 { return float64(s.StoreErrors) }),
-	local("duly_clock_offset_seconds", "How far the store's clock is ahead of this machine's, as last seen.", prometheus.GaugeValue,
+	local("duly_clock_offset_seconds", "How far the store's clock is ahead of this machine's.", prometheus.GaugeValue,
 		func(s *duly.Stats) float64 { return s.ClockOffset.Seconds() }),
-
-	stored("duly_clock_uncertainty_seconds", "How far the store's clock may be off.",
+	local("duly_clock_uncertainty_seconds", "How far that may be off.", prometheus.GaugeValue,
 		func(s *duly.Stats) float64 { return s.Uncertainty.Seconds() }),
+	local("duly_shards", "Shards of the store that are this process's, of 256.", prometheus.GaugeValue,
+		func(s *duly.Stats) float64 { return float64(s.Shards) }),
+
 	stored("duly_tasks", "Tasks in the store.",
 		func(s *duly.Stats) float64 { return float64(s.Store.Tasks) }),
 	stored("duly_tasks_paused", "Tasks in the store that are paused.",

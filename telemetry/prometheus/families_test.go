@@ -31,7 +31,7 @@ func told() duly.Stats {
 		}},
 		StoreErrors: 13, Near: 14, Overdue: duly.Backlog{Tasks: 30, Oldest: 31 * time.Second},
 		Unhandled: duly.Backlog{Tasks: 32, Oldest: 33 * time.Second}, Store: store.Stats{Tasks: 15, Paused: 16, Running: 17, Dead: 18, History: 19, Counting: true},
-		ClockOffset: -1500 * time.Millisecond, Uncertainty: 250 * time.Microsecond,
+		ClockOffset: -1500 * time.Millisecond, Uncertainty: 250 * time.Microsecond, Shards: 40,
 	}
 }
 
@@ -55,6 +55,7 @@ duly_runs_cancelled_total{kind="k"} 6
 duly_runs_dead_total{kind="k"} 5
 duly_runs_succeeded_total{kind="k"} 2
 duly_scrape_failures_total 0
+duly_shards 40
 duly_store_counting 1
 duly_store_errors_total 13
 duly_tasks 15
