@@ -156,15 +156,17 @@ func (n *node) hold(ctx context.Context) error {
 	return err
 }
 
-// heartbeatAll prolongs the lease, unless it has ended, and tells how everything stands, in one row. It is not waited for until it is on the
-// disk: a server that loses it has been away for longer than a lease is worth.
+// heartbeatAll prolongs the lease, unless it has ended, and tells how everything stands, in one row, but for nodes that are long gone: a
+// process that dies again and again under a new name each time must not make this slow. It is not waited for until it is on the disk: a
+// server that loses it has been away for longer than a lease is worth.
 const heartbeatAll = `with t as materialized (select ` + serverNow + ` as now, set_config('synchronous_commit', 'off', true) as relaxed),
 locks as materialized (` + nodeLocks + `),
 me as (update duly.node n set seen_at = t.now, lease_at = t.now + $4::bigint, locked = $5::bool, offset_us = $6::bigint
   from t where n.id = $2::int and n.session = $3::bigint and n.gone_at is null and n.lease_at > t.now returning n.id)
 select exists (select from me), (select max(epoch) from duly.shard), (select array_agg(coalesce(owner, 0) order by shard) from duly.shard),
 x.*, t.now from t cross join (select array_agg(id), array_agg(name), array_agg(session), array_agg(since), array_agg(seen_at), array_agg(lease_at),
-array_agg(offset_us), array_agg(coalesce(gone_at, 0)), array_agg(locked), array_agg(id in (select id from locks)) from duly.node) x`
+array_agg(offset_us), array_agg(coalesce(gone_at, 0)), array_agg(locked), array_agg(id in (select id from locks))
+from duly.node, t where gone_at is null or seen_at > t.now - 3600000000) x`
 
 // beat sends a heartbeat.
 func (n *node) beat(ctx context.Context) (*view, error) {

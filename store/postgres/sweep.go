@@ -18,8 +18,8 @@ const sweepDue = `select count(*), coalesce(max(generation), 0), coalesce(min(du
 select generation, due from duly.task where due <= ` + serverNow + ` - $1::bigint and running = 0 and not paused and shard = any($2::smallint[])
 order by due limit $3::bigint) x`
 
-// sweepNodes forgets nodes that have been dead for a day.
-const sweepNodes = `delete from duly.node where seen_at < ` + serverNow + ` - 86400000000 and lease_at < ` + serverNow
+// sweepNodes forgets nodes that have been dead for a day, and those that are known by their lease only after an hour.
+const sweepNodes = `delete from duly.node where lease_at < ` + serverNow + ` and seen_at < ` + serverNow + ` - case when locked then 86400000000 else 3600000000 end`
 
 // A sweep is a rare look for what nobody has been told of, because a hint was lost.
 type sweep struct{ found, newest int64 }
