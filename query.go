@@ -264,9 +264,11 @@ func (s *Scheduler) History(ctx context.Context, q HistoryQuery) ([]Event, error
 
 // Events yields the entries of the history after one, by its Seq, as they are written, until ctx ends, whose cause is the last thing
 // it yields. To resume after a break, ask for those after the last that was seen; 0 begins at the oldest that is kept. It hears at
-// once of what this scheduler writes; of another's writes when they make something due, or with the next of its own.
+// once of what this scheduler writes; of another's writes when they make something due, with the next of its own, or, where the store is
+// one that processes share (store.Owner), within a second.
 func (s *Scheduler) Events(ctx context.Context, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		_, divided := s.core.store.(store.Owner)
 		var hints <-chan store.Hint
 		if h, ok := s.core.store.(store.Hinter); ok {
 			var stop func()
@@ -288,16 +290,25 @@ func (s *Scheduler) Events(ctx context.Context, after int64) iter.Seq2[Event, er
 			if len(evs) > 0 {
 				continue
 			}
+			look := &alarm{} // at what others have written
+			if divided {
+				if a := newAlarm(s.core.eng, time.Second); !a.closed {
+					look = a
+				}
+			}
 			select {
 			case <-next:
+			case <-look.rung:
 			case _, ok := <-hints:
 				if !ok {
 					hints = nil
 				}
 			case <-ctx.Done():
+				look.stop()
 				yield(Event{}, context.Cause(ctx))
 				return
 			}
+			look.stop()
 		}
 	}
 }
