@@ -28,13 +28,17 @@ const leastServer = 130_000
 
 // A Schema is what there is in a database.
 type Schema struct {
-	Version    int // 0 is none
-	Compatible int // the oldest version whose programs can work on it
-	Wanted     int // the version of this program
+	Version    int    // 0 is none
+	Compatible int    // the oldest version whose programs can work on it
+	Wanted     int    // the version of this program
+	Server     string // the server's version, as it says it; of Status and Migrate
 }
 
-// fits says whether this program can work on it.
-func (m *Schema) fits() bool { return m.Version >= m.Wanted && m.Compatible <= m.Wanted }
+// Wanted is the version of the schema that this program works on.
+const Wanted = version
+
+// Fits says whether this program can work on it.
+func (m *Schema) Fits() bool { return m.Version >= m.Wanted && m.Compatible <= m.Wanted }
 
 // MigrationSQL returns the statements that make one version of the schema out of the one before, for people to read or to apply by hand: in
 // one transaction.
@@ -70,6 +74,8 @@ func Migrate(ctx context.Context, url string, o Options) (before, after Schema, 
 		if err == nil {
 			after, err = o.schema(ctx, conn)
 		}
+		before.Server = conn.PgConn().ParameterStatus("server_version")
+		after.Server = before.Server
 		return err
 	})
 	return before, after, err
@@ -82,6 +88,7 @@ func Status(ctx context.Context, url string, o Options) (m Schema, err error) {
 	}
 	err = o.connected(ctx, url, func(conn *pgx.Conn) error {
 		m, err = o.schema(ctx, conn)
+		m.Server = conn.PgConn().ParameterStatus("server_version")
 		return err
 	})
 	return m, err
@@ -180,7 +187,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return failure("open", err)
-	case m.fits():
+	case m.Fits():
 		return nil
 	case m.Version < m.Wanted:
 		err = errOlder
