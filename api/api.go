@@ -65,6 +65,8 @@ type Options struct {
 	Metrics http.Handler
 	// Ready says whether /readyz answers 200. Nil asks whether the store answers.
 	Ready func(context.Context) error
+	// Store tells where tasks are kept, for /v1/stats. Nil: that is not told.
+	Store func() *StoreState
 	// Version is shown by /v1/stats and /openapi.json.
 	Version string
 	// Logger receives failures that the caller is not told of. Nil is slog.Default().

@@ -234,6 +234,8 @@ var words = map[string][]string{
 	"Event.from":        states,
 	"Event.to":          states,
 	"Chunk.stream":      {"stdout", "stderr", "body"},
+	"StoreState.kind":   {"directory", "postgres"},
+	"NodeState.state":   {"live", "stands_down", "away", "gone"},
 	"Problem.slug":      slugs(),
 }
 

@@ -261,6 +261,8 @@ func TestOpenAPI_HasTheTypes(t *testing.T) {
 			api.Chunk{},
 			api.Stats{},
 			api.KindStats{},
+			api.StoreState{},
+			api.NodeState{},
 			api.Problem{},
 			api.Policy{},
 			target.Command{},

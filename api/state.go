@@ -24,6 +24,9 @@ func (c *call) stats() error {
 	}
 	v := statsOf(&s)
 	v.Version = c.o.Version
+	if c.o.Store != nil {
+		v.Store = c.o.Store()
+	}
 	return c.json(http.StatusOK, &v)
 }
 

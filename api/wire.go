@@ -267,7 +267,34 @@ type Stats struct {
 	History     int64                `json:"history"`
 	Near        int                  `json:"near"` // tasks in memory
 	StoreErrors uint64               `json:"store_errors"`
+	Store       *StoreState          `json:"store,omitempty"`
 	Kinds       map[string]KindStats `json:"kinds"` // never null
+}
+
+// StoreState is where tasks are kept, and how the processes that share a database divide the work.
+type StoreState struct {
+	Kind        string      `json:"kind"`                        // directory, postgres
+	At          string      `json:"at"`                          // the directory, or the database's address without a password
+	Schema      string      `json:"schema,omitempty"`            // of a database
+	Version     int         `json:"version,omitempty"`           // of the schema
+	Server      string      `json:"server,omitempty"`            // its version
+	Node        string      `json:"node,omitempty"`              // under which this process takes part
+	Connected   bool        `json:"connected,omitempty"`         // the node has its connection
+	Shards      int         `json:"shards,omitempty"`            // of 256, that are this node's
+	ClockOffset Duration    `json:"clock_offset,omitempty"`      // how much this machine's clock is ahead of the server's
+	Uncertainty Duration    `json:"clock_uncertainty,omitempty"` // how far that may be off
+	StandsDown  string      `json:"stands_down,omitempty"`       // why the node takes no part although it lives
+	Nodes       []NodeState `json:"nodes,omitempty"`             // all of them, this one as well
+}
+
+// NodeState is a process that shares a database, as this one has seen it last.
+type NodeState struct {
+	Node        string    `json:"node"`
+	State       string    `json:"state"` // live, stands_down, away, gone
+	Self        bool      `json:"self,omitempty"`
+	Shards      int       `json:"shards"`
+	ClockOffset Duration  `json:"clock_offset"`
+	SeenAt      time.Time `json:"seen_at"`
 }
 
 // KindStats are counted since the daemon started, for a kind.
