@@ -72,12 +72,12 @@ func TestGuard_Killed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer r.Close() //nolint:errcheck // it was only read
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer null.Close()
+	defer null.Close() //nolint:errcheck // it was only read
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childVar+"=hold", envServer+"=")
 	cmd.ExtraFiles = []*os.File{null, w} // 3 and 4; the server's programs have a 3 of their own
@@ -87,7 +87,7 @@ func TestGuard_Killed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stdin.Close()
+	defer stdin.Close() //nolint:errcheck // Wait closes it too
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestStart_NotRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in the temporary directory
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -210,12 +211,12 @@ func parentsInProc() (map[int]int, error) {
 		if err != nil {
 			continue // it has ended
 		}
-		behind := strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:]) // the name before may contain anything
+		behind := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]) // the name before may contain anything
 		child, err := strconv.Atoi(strings.Split(path, "/")[2])
 		if err != nil || len(behind) < 2 {
 			continue
 		}
-		if parent, err := strconv.Atoi(behind[1]); err == nil {
+		if parent, err := strconv.Atoi(string(behind[1])); err == nil {
 			parents[child] = parent
 		}
 	}

@@ -39,6 +39,7 @@ type Options struct {
 // A Mode is how a server is told to stop. The zero value is Fast.
 type Mode int
 
+// The ways to stop a server.
 const (
 	Fast      Mode = iota // ends the connections and writes a checkpoint
 	Smart                 // waits until the last client has gone, and takes no new ones

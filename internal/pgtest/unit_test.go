@@ -155,7 +155,7 @@ func TestProgram_DoesNotEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in the temporary directory
 	for _, script := range []string{"sleep 3600", "sleep 3600 & sh -c 'sleep 3600; :' & sleep 3600", "trap '' TERM INT QUIT; sleep 3600; sleep 3600"} {
 		p, err := launch(dir, os.Stderr, "/bin/sh", "-c", script)
 		if err != nil {
@@ -169,7 +169,7 @@ func TestProgram_DoesNotEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // it goes with the directory
 	p, err := launch(dir, log, filepath.Join(dir, "none"))
 	if err != nil {
 		t.Fatal(err)
