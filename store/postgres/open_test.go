@@ -10,9 +10,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/internal/pgtest"
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/postgres"
+	"github.com/dulyhq/duly/store/storetest"
 )
 
 // quiet are options with a schema of the test's own, which is gone after it.
@@ -296,9 +298,16 @@ func use(t *testing.T, s *postgres.Store) {
 	}
 }
 
-// TestPooler_Works: behind a pooler nothing of a session is used: no prepared statement, no setting.
+// TestPooler_Works: behind a pooler nothing of a session may be used, for the next transaction may be on another connection.
 func TestPooler_Works(t *testing.T) {
 	o := quiet(t)
 	o.Pooler = true
-	use(t, opened(t, database(t), o))
+	url := pgtest.Shared(t).Pooler(t, "postgres")
+	use(t, opened(t, url, o))
+	storetest.Scripts(t, storetest.Options{Shared: true, New: func(t testing.TB, clk clock.Clock) storetest.Home {
+		t.Helper()
+		h := newHome(t, clk).(*home)
+		h.url, h.o.Pooler = url, true
+		return h
+	}})
 }
