@@ -5,6 +5,7 @@ go 1.26.0
 replace (
 	github.com/dulyhq/duly => ../..
 	github.com/dulyhq/duly/store/pebble => ../../store/pebble
+	github.com/dulyhq/duly/store/postgres => ../../store/postgres
 	github.com/dulyhq/duly/telemetry/prometheus => ../../telemetry/prometheus
 )
 
@@ -13,6 +14,7 @@ require (
 	github.com/creack/pty v1.1.24
 	github.com/dulyhq/duly v0.0.0-00010101000000-000000000000
 	github.com/dulyhq/duly/store/pebble v0.0.0-00010101000000-000000000000
+	github.com/dulyhq/duly/store/postgres v0.0.0-00010101000000-000000000000
 	github.com/dulyhq/duly/telemetry/prometheus v0.0.0-00010101000000-000000000000
 	github.com/google/go-cmp v0.7.0
 	github.com/prometheus/client_golang v1.16.0
@@ -42,6 +44,10 @@ require (
 	github.com/golang/protobuf v1.5.3 // indirect
 	github.com/golang/snappy v0.0.5-0.20231225225746-43d5d4cd4e0e // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/pgx/v5 v5.13.0 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.17.11 // indirect
 	github.com/kr/pretty v0.3.1 // indirect
 	github.com/kr/text v0.2.0 // indirect
@@ -52,7 +58,8 @@ require (
 	github.com/prometheus/common v0.42.0 // indirect
 	github.com/prometheus/procfs v0.10.1 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
-	golang.org/x/text v0.14.0 // indirect
-	golang.org/x/tools v0.26.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+	golang.org/x/tools v0.48.0 // indirect
 	google.golang.org/protobuf v1.33.0 // indirect
 )

@@ -18,6 +18,10 @@ import (
 const serveLong = `Start the daemon: it keeps tasks in a directory, runs them when they are due, and answers on a unix socket and on loopback. There is
 nothing to configure. What it has accepted survives kill -9 and power loss; start it again, and it goes on.
 
+With --store postgres://user@host/database tasks are kept in a PostgreSQL database instead, where any number of daemons divide the work:
+each occurrence runs once, and when one of them dies the others go on with what it had. The directory keeps the socket, the token and
+what commands print.
+
 The socket needs no token: whoever may open the file may do everything. TCP needs the token that is in the file token of the data
 directory. Beyond loopback it needs TLS, or --insecure.
 
@@ -38,6 +42,7 @@ func newServe(s *session) *cobra.Command {
 		Example: `  duly serve
   duly serve --listen none --data ~/tasks
   duly serve --listen :4280 --tls-cert cert.pem --tls-key key.pem --hosts duly.example.com
+  duly serve --store postgres://duly@db.example.com/duly
   duly serve --config /etc/duly.yaml --check`,
 		DisableFlagsInUseLine: true,
 		Args:                  noArguments,

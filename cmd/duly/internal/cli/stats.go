@@ -58,6 +58,10 @@ func (s *session) stats(ctx context.Context, output string) error {
 	if x.StoreErrors > 0 {
 		fmt.Fprintf(&b, "%s\n", p.paint(red, counted(int64(min(x.StoreErrors, 1<<62)), "call that the store failed", "calls that the store failed")))
 	}
+	if st := x.Store; st != nil && st.Node != "" {
+		fmt.Fprintf(&b, "tasks in %s, schema %s of version %d, PostgreSQL %s\n", clean(st.At), clean(st.Schema), st.Version, clean(st.Server))
+		b.WriteString(shareText(p, st))
+	}
 	if len(x.Kinds) > 0 {
 		b.WriteString("\n")
 	}
@@ -87,4 +91,24 @@ func (s *session) stats(ctx context.Context, output string) error {
 		})
 	}
 	return p.table([]string{"KIND", "RUNNING", "STARTED", "DONE", "FAILED", "LATER", "DEAD", "CANCELLED", "LOST", "SKIPPED", "LATE 50%", "LATE 99%"}, rows)
+}
+
+// shareText says how the daemons of a database divide its work: a line for each.
+func shareText(p *printer, st *api.StoreState) string {
+	var b strings.Builder
+	looks := map[string]style{"live": green, "stands_down": yellow, "away": yellow, "gone": red}
+	for i := range st.Nodes {
+		n := &st.Nodes[i]
+		self := ""
+		if n.Self {
+			self = ", this one"
+		}
+		fmt.Fprintf(&b, "node %s%s: %s, %s of 256, clock %s ahead of the server's, seen %s\n", clean(n.Node), self,
+			p.paint(looks[n.State], clean(strings.ReplaceAll(n.State, "_", " "))), counted(int64(n.Shards), "shard", "shards"),
+			lateness(time.Duration(n.ClockOffset)), p.instant(n.SeenAt))
+	}
+	if len(st.Nodes) == 0 {
+		b.WriteString("this daemon has not joined those that share it yet\n")
+	}
+	return b.String()
 }

@@ -45,8 +45,12 @@ func TestDocs_JSON(t *testing.T) {
 		api.Attempt{},
 		api.Chunk{},
 		api.Stats{},
+		api.StoreState{},
+		api.NodeState{},
 		api.KindStats{},
 		daemon.Check{},
+		SchemaState{},
+		Migration{},
 	} {
 		typ := reflect.TypeOf(v)
 		_, section, ok := strings.Cut(text, "\n### "+typ.Name()+"\n")

@@ -15,7 +15,12 @@ func (d *Daemon) banner() string {
 	for i, p := range d.ports {
 		places[i] = p.String()
 	}
-	fmt.Fprintf(&b, "duly serves on %s\ndata in %s\n\nTry, from another terminal:\n", strings.Join(places, " and "), d.config.Data)
+	fmt.Fprintf(&b, "duly serves on %s\n", strings.Join(places, " and "))
+	if x := d.shared; x != nil {
+		fmt.Fprintf(&b, "tasks in %v (schema %s, version %d; PostgreSQL %s), which other daemons may share: %s%s stats\n", d.config.Store, d.config.schema(),
+			x.found.Version, x.found.Server, d.process.Name, d.how())
+	}
+	fmt.Fprintf(&b, "data in %s\n\nTry, from another terminal:\n", d.config.Data)
 	call := d.process.Name + d.how()
 	fmt.Fprintf(&b, "  %s in 5s --wait -- echo hello\n", call)
 	fmt.Fprintf(&b, "  %s ls\n", call)

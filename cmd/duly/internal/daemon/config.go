@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/cmd/duly/internal/database"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
 	"github.com/dulyhq/duly/store/pebble"
 )
@@ -41,6 +42,9 @@ type Config struct {
 	LogFormat    string
 	DrainTimeout time.Duration
 	Workers      int
+	Store        database.Address // none: tasks are in the directory
+	Schema       string           // "" is duly
+	Pooler       bool
 	Durability   pebble.Durability
 	MinFree      int64
 	HistoryAge   time.Duration
@@ -121,7 +125,7 @@ func Load(g Given) (*Config, error) {
 			continue
 		}
 		if want := s.set(c, values); want != "" {
-			return nil, &ConfigError{Where: where, Value: strings.Join(values, ","), Want: want}
+			return nil, &ConfigError{Where: where, Value: s.value(values), Want: want}
 		}
 		c.from[s.Key] = where
 	}
@@ -151,8 +155,39 @@ func (c *Config) check() error {
 			return err
 		}
 	}
+	if err := c.checkStore(); err != nil {
+		return err
+	}
 	_, err := c.secrets()
 	return err
+}
+
+// checkStore refuses what says nothing where tasks are kept.
+func (c *Config) checkStore() error {
+	if c.Store.None() {
+		for _, key := range [...]string{"schema", "pooler"} {
+			if c.from[key] != "" && (key != "pooler" || c.Pooler) {
+				return &ConfigError{Where: c.where(key), Want: "also --store: it is of a database"}
+			}
+		}
+		return nil
+	}
+	for _, x := range [...]struct{ key, instead string }{
+		{"durability", "how durable a task is, the server's synchronous_commit says"}, {"min_free", "the server sees to its own disk"},
+	} {
+		if c.from[x.key] != "" {
+			return &ConfigError{Where: c.where(x.key), Want: "none beside " + c.where("store") + ": " + x.instead}
+		}
+	}
+	return nil
+}
+
+// schema is the name of the schema.
+func (c *Config) schema() string {
+	if c.Schema == "" {
+		return "duly"
+	}
+	return c.Schema
 }
 
 // where says where a setting was given, for an error.

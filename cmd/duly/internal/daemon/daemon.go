@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -23,10 +21,8 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
 	"github.com/dulyhq/duly/store"
-	"github.com/dulyhq/duly/store/pebble"
 	"github.com/dulyhq/duly/target"
 	dulyprom "github.com/dulyhq/duly/telemetry/prometheus"
-	"github.com/dulyhq/duly/wait"
 )
 
 // A Process is what a daemon has of the process that it is.
@@ -56,7 +52,9 @@ type Daemon struct {
 
 	ports     []*port
 	servers   []*server
-	store     *pebble.Store
+	store     store.Store
+	shared    *sharing  // nil: the store is in the directory
+	lock      io.Closer // of the directory
 	outputs   *target.Outputs
 	scheduler *duly.Scheduler
 
@@ -143,11 +141,9 @@ func (d *Daemon) bindUnix(ctx context.Context) error {
 // fill opens what is in the data directory.
 func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 	c := d.config
-	st, err := d.openStore(ctx)
-	if err != nil {
-		return c.explainStore(err)
+	if err := d.openStore(ctx); err != nil {
+		return err
 	}
-	d.store = st
 	own, text, err := ownToken(home.Token(c.Data))
 	if err != nil {
 		return err
@@ -158,7 +154,7 @@ func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 		return err
 	}
 	if d.scheduler, err = duly.New(duly.Options{
-		Store: st, Workers: c.Workers, DrainTimeout: c.DrainTimeout, Logger: d.log, Retention: duly.Retention{History: c.HistoryAge},
+		Store: d.store, Workers: c.Workers, DrainTimeout: c.DrainTimeout, Logger: d.log, Retention: duly.Retention{History: c.HistoryAge},
 	}); err != nil {
 		return err
 	}
@@ -172,40 +168,6 @@ func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 	return nil
 }
 
-// A daemon that was killed holds its directory until the system has taken it apart, which takes longer the more it had in memory.
-const (
-	dying     = 2 * time.Second
-	tryDying  = 20 * time.Millisecond
-	triesMost = int(dying / tryDying)
-)
-
-// openStore opens the store, and gives whoever has it a moment to be gone.
-func (d *Daemon) openStore(ctx context.Context) (*pebble.Store, error) {
-	c := d.config
-	for tries := 1; ; tries++ {
-		st, err := pebble.Open(home.Store(c.Data), pebble.Options{ //nolint:contextcheck // the store lives longer than ctx
-			Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{vfs.Default},
-		})
-		if !errors.Is(err, store.ErrLocked) || tries == triesMost {
-			return st, err
-		}
-		if werr := wait.Sleep(ctx, tryDying); werr != nil {
-			return nil, err
-		}
-	}
-}
-
-// explainStore says what to do where the store can't be opened.
-func (c *Config) explainStore(err error) error {
-	switch {
-	case errors.Is(err, store.ErrLocked):
-		return fmt.Errorf("the data directory %s is in use by another daemon: %w", c.Data, err)
-	case errors.Is(err, store.ErrNoSpace):
-		return fmt.Errorf("the disk of the data directory %s is full; free some space, or give another: --data DIR: %w", c.Data, err)
-	}
-	return err
-}
-
 // take puts what is secret in place, all of it new.
 func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
 	known := append([]credential{own}, s.tokens...)
@@ -214,7 +176,7 @@ func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
 	if s.cert != nil {
 		d.cert.Store(s.cert)
 	}
-	d.veil.keep(append(s.texts, text))
+	d.veil.keep(slices.Concat(s.texts, []string{text}, c.Store.Secrets(), d.config.Store.Secrets()))
 	d.level.Set(level(c.LogLevel))
 }
 
@@ -244,7 +206,7 @@ func (c *Config) addresses() target.Addresses {
 func (d *Daemon) serveAll() {
 	o := api.Options{
 		Outputs: d.outputs, Commands: true, Callbacks: true, CheckCallback: d.config.addresses().Check, Defaults: target.Defaults,
-		Metrics: d.metrics(), Ready: d.ready, Version: d.process.Version, Logger: d.log,
+		Metrics: d.metrics(), Ready: d.ready, Store: d.state, Version: d.process.Version, Logger: d.log,
 	}
 	for _, p := range d.ports {
 		o := o
@@ -274,8 +236,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 	if d.ending.Load() {
 		return errors.New("the daemon is ending")
 	}
-	_, err := d.store.Clock(ctx)
-	return err
+	return d.answers(ctx)
 }
 
 // Socket is the path of the unix socket that requests are answered on; "" is none.
@@ -319,6 +280,9 @@ func (d *Daemon) close() error {
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
 	}
 	return errors.Join(errs...)
 }

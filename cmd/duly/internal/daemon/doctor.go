@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
 	"github.com/dulyhq/duly/cmd/duly/internal/wording"
@@ -155,6 +156,9 @@ func (p *Patient) daemon(ctx context.Context) []Check {
 	c := Check{Name: "daemon", Verdict: Fine, Text: "answers at " + p.Client.Address()}
 	if err := p.Client.Ready(ctx); err != nil {
 		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "duly serve starts one; its log says more"
+		if errors.Is(err, api.ErrUnavailable) {
+			c.Hint = "it is there, and goes on by itself when what it waits for is back; its log says more"
+		}
 		return append([]Check{c}, p.socket()...)
 	}
 	v := Check{Name: "version", Verdict: Fine, Text: p.Version}
@@ -171,7 +175,55 @@ func (p *Patient) daemon(ctx context.Context) []Check {
 	if s.StoreErrors > 0 {
 		st.Verdict, st.Text, st.Hint = Warn, fmt.Sprintf("%d calls have failed since the daemon started", s.StoreErrors), "the daemon's log says why"
 	}
-	return append(append([]Check{c}, p.socket()...), v, st)
+	all := append(append([]Check{c}, p.socket()...), v, st)
+	if s.Store != nil && s.Store.Node != "" {
+		all[len(all)-1].Text += "; " + storeText(s.Store)
+		all = append(all, nodes(s.Store), serverClock(s.Store))
+	}
+	return all
+}
+
+// storeText says which database it is.
+func storeText(s *api.StoreState) string {
+	return fmt.Sprintf("tasks are in %s, schema %s of version %d, PostgreSQL %s", s.At, s.Schema, s.Version, s.Server)
+}
+
+// nodes looks at how daemons divide the work of a database.
+func nodes(s *api.StoreState) Check {
+	c := Check{Name: "nodes", Verdict: Fine}
+	live := 0
+	for i := range s.Nodes {
+		if s.Nodes[i].State == "live" {
+			live++
+		}
+	}
+	c.Text = fmt.Sprintf("this one, %s, has %d of 256 shards; %d of %d live", s.Node, s.Shards, live, len(s.Nodes))
+	switch {
+	case s.StandsDown != "":
+		c.Verdict, c.Text, c.Hint = Warn, "this one stands down and starts nothing: "+s.StandsDown, "set this machine's clock right"
+	case !s.Connected:
+		c.Verdict, c.Text, c.Hint = Warn, "this one has no connection and starts nothing", "it tries again by itself; the daemon's log says more"
+	case s.Shards == 0:
+		c.Verdict, c.Hint = Warn, "if that stays so, the daemon's log says why: others have all the work"
+	}
+	return c
+}
+
+// standDown is how far off a node's clock may be.
+const standDown = time.Second
+
+// serverClock compares this machine's clock with the one that tasks follow (contract H4).
+func serverClock(s *api.StoreState) Check {
+	off := time.Duration(s.ClockOffset)
+	side := "ahead of"
+	if off < 0 {
+		side = "behind"
+	}
+	c := Check{Name: "server clock", Verdict: Fine, Text: fmt.Sprintf("this machine's is %v %s the database's, ± %v", off.Abs().Round(time.Microsecond), side, time.Duration(s.Uncertainty).Round(time.Microsecond))}
+	if off.Abs() > standDown {
+		c.Verdict, c.Hint = Warn, "set this machine's clock: tasks follow the database's, and a node that is more than a second off takes no part"
+	}
+	return c
 }
 
 // socket looks at the file by which the owner's command line finds the daemon.

@@ -81,8 +81,13 @@ func (f *file) check() error {
 		s := &Settings[i]
 		if v, ok := f.values[s.Key]; ok {
 			if want := s.set(&c, v.texts); want != "" {
-				return &ConfigError{Where: f.where(s.Key), Value: strings.Join(v.texts, ","), Want: want}
+				return &ConfigError{Where: f.where(s.Key), Value: s.value(v.texts), Want: want}
 			}
+		}
+	}
+	if c.Store.HasSecret() {
+		if _, err := readSecret(f.path); err != nil {
+			return fmt.Errorf("%s has a password: %w", f.where("store"), err)
 		}
 	}
 	return nil

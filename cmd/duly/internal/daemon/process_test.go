@@ -152,7 +152,7 @@ func TestProcess_KilledAndStartedAgain(t *testing.T) {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case "store", "output", "token":
+		case "store", "output", "token", "lock":
 		default:
 			t.Errorf("%s is left", e.Name())
 		}

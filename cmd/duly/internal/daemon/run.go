@@ -69,7 +69,7 @@ func (d *Daemon) announce(ctx context.Context) {
 	for _, p := range d.ports {
 		d.log.Info("listening", "on", p.String())
 	}
-	d.log.Info("ready", "data", d.config.Data, "version", d.process.Version, "pid", d.process.PID)
+	d.log.Info("ready", "data", d.config.Data, "store", showStore(d.config), "version", d.process.Version, "pid", d.process.PID)
 	d.tell(ctx, "READY=1", "STATUS=runs what is due")
 }
 
@@ -226,6 +226,9 @@ func (r *running) renew(c *Config) error {
 	if (c.TLSCert == "") != (r.config.TLSCert == "") {
 		later = append(later, "tls_cert")
 	}
+	if x := settingOf("store"); x.show(c) == x.show(r.config) && c.Store.URL() != r.config.Store.URL() {
+		later = append(later, x.Key) // what has changed of it is not shown
+	}
 	r.take(c, s, own, text)
 	r.log.Info("reloaded", "tokens", len(s.tokens)+1, "webhook_secrets", len(s.webhooks), "level", c.LogLevel)
 	if len(later) > 0 {
@@ -234,15 +237,19 @@ func (r *running) renew(c *Config) error {
 	return nil
 }
 
-// watch tells the init system that all is well, as often as it wants to hear so, while the store answers.
+// watch tells the init system that all is well, as often as it wants to hear so, while the store answers; a database that is away is no
+// reason to start this process anew.
 func (d *Daemon) watch(ctx context.Context) {
 	if d.notify.address == "" || d.notify.watch <= 0 {
 		return
 	}
 	for wait.Sleep(ctx, d.notify.watch/2) == nil {
-		asked, cancel := within(ctx, d.notify.watch/2)
-		_, err := d.store.Clock(asked)
-		cancel()
+		var err error
+		if d.shared == nil {
+			asked, cancel := within(ctx, d.notify.watch/2)
+			_, err = d.store.Clock(asked)
+			cancel()
+		}
 		if err == nil {
 			d.tell(ctx, "WATCHDOG=1")
 		}

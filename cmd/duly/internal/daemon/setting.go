@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,8 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dulyhq/duly/cmd/duly/internal/database"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/pebble"
+	"github.com/dulyhq/duly/store/postgres"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -23,6 +27,7 @@ type Setting struct {
 	What   string // for help, with the default
 	Reload bool   // SIGHUP takes a new value; others need a restart
 	list   bool   // it may be given several times
+	secret bool   // its value is not shown in errors
 	set    func(c *Config, values []string) (want string)
 	show   func(c *Config) string
 }
@@ -70,6 +75,15 @@ var Settings = []Setting{
 		What: "run at most `N` attempts at a time (default: 10000)",
 	},
 	{
+		Key: "store", Arg: "URL", secret: true, set: setStore, show: showStore,
+		What: "keep tasks in the PostgreSQL database at `URL`, postgres://user@host/database, which daemons can share; directory: in the data directory (default: directory)",
+	},
+	{
+		Key: "schema", Arg: "NAME", set: setSchema, show: func(c *Config) string { return c.schema() },
+		What: "of --store: the `NAME` of the schema that the tables are in (default: duly)",
+	},
+	toggle("pooler", "of --store: what is at URL is a pooler that hands out connections for one transaction at a time", func(c *Config) *bool { return &c.Pooler }),
+	{
 		Key: "durability", Arg: "WORD", set: setDurability, show: func(c *Config) string { return durabilities[c.Durability] },
 		What: "sync, interval or memory: what a power cut, or kill -9, may take (default: sync, nothing)",
 	},
@@ -102,6 +116,14 @@ func (s *Setting) given(g *Given, f *file) (where string, values []string) {
 		}
 	}
 	return "", nil
+}
+
+// value is what an error shows of values.
+func (s *Setting) value(values []string) string {
+	if s.secret {
+		return ""
+	}
+	return strings.Join(values, ",")
 }
 
 // split takes the text of a flag or a variable apart, where the setting is a list.
@@ -210,6 +232,37 @@ func setWorkers(c *Config, values []string) string {
 		return "a whole number from 1 to 1000000"
 	}
 	c.Workers = n
+	return ""
+}
+
+// inDirectory is the word for tasks that are kept in the data directory.
+const inDirectory = "directory"
+
+func setStore(c *Config, values []string) string {
+	if values[0] == inDirectory {
+		c.Store = database.Address{}
+		return ""
+	}
+	var want string
+	if c.Store, want = database.Parse(values[0]); want != "" {
+		want += ", or " + inDirectory
+	}
+	return want
+}
+
+func showStore(c *Config) string {
+	if c.Store.None() {
+		return inDirectory
+	}
+	return c.Store.String()
+}
+
+func setSchema(c *Config, values []string) string {
+	_, err := postgres.MigrationSQL(1, values[0])
+	if e, ok := errors.AsType[*store.Error](err); ok {
+		return e.Want
+	}
+	c.Schema = values[0]
 	return ""
 }
 

@@ -70,5 +70,8 @@ func Token(data string) string { return filepath.Join(data, "token") }
 // Store returns the path of the directory of the daemon's store.
 func Store(data string) string { return filepath.Join(data, "store") }
 
+// Lock returns the path of the file that a daemon with this directory has locked.
+func Lock(data string) string { return filepath.Join(data, "lock") }
+
 // Output returns the path of the directory of what attempts have printed.
 func Output(data string) string { return filepath.Join(data, "output") }
