@@ -72,7 +72,7 @@ max_client_conn = 500
 default_pool_size = 10
 `, s.dir, port, superuser, poolerPort, dir)
 	ini := filepath.Join(dir, "pgbouncer.ini")
-	if err := os.WriteFile(ini, []byte(conf), 0o644); err != nil { //nolint:gosec // another user reads it
+	if err := os.WriteFile(ini, []byte(conf), 0o644); err != nil { // another user reads it
 		return "", err
 	}
 	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -97,7 +97,7 @@ default_pool_size = 10
 			return dir, nil
 		}
 		if p.ended(pause) || time.Now().After(end) {
-			said, _ := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // it adds to what is told
+			said, _ := os.ReadFile(filepath.Join(dir, "log")) // it adds to what is told
 			return "", fmt.Errorf("%w: %s", err, said)
 		}
 	}
