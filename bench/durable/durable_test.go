@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/servers"
 )
 
 // TestMain lets the test binary be the child that the harness starts, as the program is.
@@ -57,11 +57,11 @@ func testBench(t *testing.T, args ...string) *bench {
 
 // TestQuick runs every line on every engine whose server is there, at a small size, and checks that each cell has what its line shows.
 func TestQuick(t *testing.T) {
-	for _, e := range engines() {
+	for _, e := range allEngines() {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			if e.server != "" {
-				if _, err := program(e.server); err != nil {
+				if _, err := servers.Find(e.server); err != nil {
 					t.Skipf("%s is %v", e.server, err)
 				}
 			}
@@ -136,7 +136,7 @@ func TestRunWritesReport(t *testing.T) {
 // TestReportKeeps holds each of the two runs to its own part of the file.
 func TestReportKeeps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "durable.md")
-	lines := report{results: []*result{{line: plan()[0], engine: engines()[0], samples: []values{{keyP50: 1}}}}}
+	lines := report{results: []*result{{line: plan()[0], engine: allEngines()[0], samples: []values{{keyP50: 1}}}}}
 	hours := report{hour: &hour{n: 5, rate: 1, spans: []span{{late: delays{n: 1}}}}}
 	if err := hours.write(path); err != nil {
 		t.Fatal(err)
@@ -259,10 +259,8 @@ func TestJournalCells(t *testing.T) {
 	must("close", j.close())
 }
 
-// TestAbsentServerIsSaid lets a server's program be one that no machine has.
+// TestAbsentServerIsSaid lets a server be one that no machine has.
 func TestAbsentServerIsSaid(t *testing.T) {
-	programs["Nothing"] = []string{"duly-no-such-program", "/no/such/*/program"}
-	defer delete(programs, "Nothing")
 	b := testBench(t, "-quick")
 	var out bytes.Buffer
 	r := &result{line: plan()[0], engine: engineSpec{name: engineRiver, title: "N on Nothing", server: "Nothing"}}
@@ -270,14 +268,11 @@ func TestAbsentServerIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	rep := report{results: []*result{r}}
-	if problems := rep.problems(); len(problems) > 0 || !strings.Contains(out.String(), "not on this machine: duly-no-such-program: NOT MEASURED") {
+	if problems := rep.problems(); len(problems) > 0 || !strings.Contains(out.String(), "not on this machine: Nothing: NOT MEASURED") {
 		t.Errorf("problems %q, progress %q", problems, &out)
 	}
 	if rows := rep.rowsOf(plan()[0]); len(rows) == 0 || rows[0].theirs != "**NOT ON THIS MACHINE**" {
 		t.Errorf("rows = %+v", rows)
-	}
-	if _, err := startServer(t.Context(), "Nothing", t.TempDir()); !errors.Is(err, errNoServer) {
-		t.Errorf("start: %v", err)
 	}
 }
 
@@ -354,29 +349,6 @@ func TestCompare(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, rep.rowsOf(l), cmp.AllowUnexported(row{})); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
-	}
-}
-
-func TestTasks(t *testing.T) {
-	seen := make(map[string]bool)
-	for i := range uint64(1000) {
-		x := task{id: i}
-		p := x.payload()
-		if len(p) != 201 || len(x.name()) != 22 || idOf(p) != i || seen[x.name()] {
-			t.Fatalf("task %d has a name %q and a payload %q of %d bytes", i, x.name(), p, len(p))
-		}
-		seen[x.name()] = true
-	}
-	for _, n := range []int{1, 100, 2000, 100_000} {
-		all := make([]bool, n)
-		for i := range n {
-			all[shuffled(i, n)] = true
-		}
-		for i, ok := range all {
-			if !ok {
-				t.Fatalf("of %d, %d is never reached", n, i)
-			}
-		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/dulyhq/duly/bench/engines"
 )
 
 // The endurance run, in its processes.
@@ -53,25 +55,25 @@ func endure(dir string, s *endureSpec, out *json.Encoder) {
 	must("open", err)
 	reply := endureReply{Open: time.Now()}
 	if s.Fill {
-		fill(eng, s.N, func(i int) task { return task{id: uint64(i), due: s.due(int64(i))} })
-		must("close", eng.close())
+		fill(eng, s.N, func(i int) engines.Task { return engines.Task{ID: uint64(i), Due: s.due(int64(i))} })
+		must("close", eng.Close())
 		must("answer", out.Encode(reply))
 		return
 	}
 	j, err := openJournal(s.Journal)
 	must("open the journal", err)
-	must("run", eng.run(func(id uint64) {
+	must("run", eng.Run(func(id uint64) {
 		now := time.Now()
 		must("note", j.note(int64(id), now.Sub(s.due(int64(id)))))
 	}))
 	must("answer", out.Encode(reply))
 	put := s.feed(eng, j)
 	must("wait for what is due", s.wait(eng, put))
-	must("drain", eng.drain())
+	must("drain", eng.Drain())
 	reply.Put = put
-	reply.Left, err = eng.left(context.Background())
+	reply.Left, err = eng.Left(context.Background())
 	must("count", err)
-	must("close", errors.Join(eng.close(), j.close()))
+	must("close", errors.Join(eng.Close(), j.close()))
 	must("answer", out.Encode(reply))
 }
 
@@ -81,11 +83,11 @@ func (s *endureSpec) feed(eng engine, j *journal) int64 {
 	put := max(j.put(), int64(s.N))
 	for until := time.Unix(0, s.Until); time.Now().Before(until); time.Sleep(every) {
 		for want := int64(s.N) + s.count(time.Now()); put < want; {
-			batch := make([]task, 0, putBatch)
-			for i := put; i < min(put+putBatch, want); i++ {
-				batch = append(batch, task{id: uint64(i), due: s.due(i)})
+			batch := make([]engines.Task, 0, engines.Batch)
+			for i := put; i < min(put+engines.Batch, want); i++ {
+				batch = append(batch, engines.Task{ID: uint64(i), Due: s.due(i)})
 			}
-			must("put", eng.put(context.Background(), batch))
+			must("put", eng.Put(context.Background(), batch))
 			put += int64(len(batch))
 			must("note", j.setPut(put))
 		}
@@ -98,7 +100,7 @@ func (s *endureSpec) wait(eng engine, put int64) error {
 	const least, patience, pause = 2 * time.Second, 30 * time.Second, 100 * time.Millisecond
 	time.Sleep(time.Until(time.Unix(0, s.Until).Add(least)))
 	for end := time.Now().Add(patience); ; time.Sleep(pause) {
-		left, err := eng.left(context.Background())
+		left, err := eng.Left(context.Background())
 		if err != nil {
 			return err
 		}

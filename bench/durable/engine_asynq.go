@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/dulyhq/duly/bench/engines"
 )
 
 // asynqEngine is asynq with its defaults.
@@ -21,24 +23,26 @@ func openAsynq(address string) (engine, error) {
 	return &asynqEngine{redis: redis, client: asynq.NewClient(redis), server: asynq.NewServer(redis, asynq.Config{LogLevel: asynq.ErrorLevel})}, nil
 }
 
-// put calls once for each: there is no call for many.
-func (a *asynqEngine) put(ctx context.Context, tasks []task) error {
+// Put calls once for each: there is no call for many.
+func (a *asynqEngine) Put(ctx context.Context, tasks []engines.Task) error {
 	for _, t := range tasks {
-		if _, err := a.client.EnqueueContext(ctx, asynq.NewTask(asynqKind, t.payload()), asynq.ProcessAt(t.due)); err != nil {
+		if _, err := a.client.EnqueueContext(ctx, asynq.NewTask(asynqKind, t.Payload()), asynq.ProcessAt(t.Due)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *asynqEngine) run(begun func(id uint64)) error {
+// Run implements engine.
+func (a *asynqEngine) Run(begun func(id uint64)) error {
 	return a.server.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error {
-		begun(idOf(t.Payload()))
+		begun(engines.IDOf(t.Payload()))
 		return nil
 	}))
 }
 
-func (a *asynqEngine) left(context.Context) (int, error) {
+// Left implements engine.
+func (a *asynqEngine) Left(context.Context) (int, error) {
 	inspector := asynq.NewInspector(a.redis)
 	info, err := inspector.GetQueueInfo("default")
 	if err != nil {
@@ -47,7 +51,8 @@ func (a *asynqEngine) left(context.Context) (int, error) {
 	return info.Size, inspector.Close()
 }
 
-func (a *asynqEngine) close() error {
+// Close implements engine.
+func (a *asynqEngine) Close() error {
 	a.server.Shutdown()
 	return a.client.Close()
 }

@@ -139,7 +139,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	for _, l := range plan() {
 		known[0] = append(known[0], l.name)
 	}
-	for _, e := range engines() {
+	for _, e := range allEngines() {
 		known[1] = append(known[1], e.name)
 	}
 	var errs [2]error

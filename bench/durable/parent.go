@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/dulyhq/duly/bench/servers"
 )
 
 // A result is what a cell gave: its samples, and why there are none.
@@ -83,7 +85,7 @@ func (b *bench) measure(ctx context.Context, group []*result, out progress) erro
 			out.printf(" %s", r.engine.name)
 			v, err := b.sample(ctx, r, i == b.samples(r)-1)
 			switch {
-			case errors.Is(err, errNoServer):
+			case errors.Is(err, servers.ErrAbsent):
 				r.absent = err.Error()
 				out.printf(" (%s: %v: NOT MEASURED)", r.engine.server, err)
 			case err != nil:
@@ -119,12 +121,12 @@ func (b *bench) sample(ctx context.Context, r *result, last bool) (v values, err
 		}
 		return b.child(ctx, spec)
 	}
-	s, err := startServer(ctx, r.engine.server, dir)
+	s, err := servers.Start(ctx, r.engine.server, dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
-	spec.Where = s.address
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	spec.Where = s.Address
 	return b.child(ctx, spec)
 }
 

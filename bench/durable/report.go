@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/servers"
 )
 
 // report is everything measured in one run.
@@ -95,7 +96,7 @@ func (r report) linesText() string {
 		"A task is some 235 bytes of the user's: a name of 22, a payload of 201. Instants are those of the machine's clock, for all. "+
 		"CPU is user and system time of the process that puts and works, not of a server. Ratios count; absolute figures are orientation.\n\n")
 	t := figures.Table{{"engine", "version", "settings"}}
-	for _, e := range engines() {
+	for _, e := range allEngines() {
 		t = append(t, []string{e.title, figures.OrUnknown(r.machine.Modules[e.module]) + r.servers[e.server], e.said})
 	}
 	w.WriteString(t.Markdown())
@@ -114,11 +115,11 @@ func (r report) linesText() string {
 // serverVersions says which servers the engines are measured on.
 func serverVersions(ctx context.Context) map[string]string {
 	versions := make(map[string]string)
-	for _, e := range engines() {
+	for _, e := range allEngines() {
 		if e.server == "" {
 			continue
 		}
-		version, err := versionOf(ctx, e.server)
+		version, err := servers.Version(ctx, e.server)
 		if err != nil {
 			version = fmt.Sprintf("**%s is %v**", e.server, err)
 		}
@@ -182,7 +183,7 @@ func (r report) enduranceText() string {
 	return w.String()
 }
 
-func msText(d time.Duration) string { return figures.Number(ms(d), 2) + " ms" }
+func msText(d time.Duration) string { return figures.Number(figures.Millis(d), 2) + " ms" }
 
 // table is what the endurance run came to.
 func (h *hour) table() figures.Table {

@@ -4,69 +4,23 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
 )
 
-const (
-	putBatch = 1000
-	putters  = 4
-)
+const putters = 4
 
 // fill puts all tasks, in batches, from some callers.
-func fill(eng engine, n int, of func(i int) task) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range putters {
-		wg.Go(func() {
-			for {
-				from := int(next.Add(putBatch)) - putBatch
-				if from >= n {
-					return
-				}
-				batch := newBatch(from, min(from+putBatch, n), of)
-				must("put", eng.put(context.Background(), batch))
-			}
-		})
-	}
-	wg.Wait()
+func fill(eng engine, n int, of func(i int) engines.Task) {
+	must("put", engines.Batches(n, putters, of, func(batch []engines.Task) error { return eng.Put(context.Background(), batch) }))
 }
 
-func newBatch(from, to int, of func(i int) task) []task {
-	batch := make([]task, 0, to-from)
-	for i := from; i < to; i++ {
-		batch = append(batch, of(i))
-	}
-	return batch
-}
-
-// beginnings is what the handlers note: when each task began first, and how often.
-type beginnings struct {
-	at   []atomic.Int64 // nanoseconds since 1970, by number; 0 is not yet
-	ran  atomic.Int64   // attempts
-	once atomic.Int64   // tasks
-	all  chan struct{}  // closed when every task has begun
-}
-
-func newBeginnings(n int) *beginnings {
-	return &beginnings{at: make([]atomic.Int64, n), all: make(chan struct{})}
-}
-
-func (b *beginnings) note(id uint64) {
-	now := time.Now().UnixNano()
-	b.ran.Add(1)
-	if b.at[id].CompareAndSwap(0, now) && int(b.once.Add(1)) == len(b.at) {
-		close(b.all)
-	}
-}
-
-// counts gives the figures for the checks.
-func (b *beginnings) counts() values {
-	ran, once := b.ran.Load(), b.once.Load()
-	return values{keyRan: float64(ran), keyTwice: float64(ran - once), keyWant: float64(len(b.at)), keyLeft: float64(int64(len(b.at)) - once)}
+// countsOf gives the figures for the checks.
+func countsOf(b *engines.Beginnings, n int) values {
+	ran, once := b.Counts()
+	return values{keyRan: float64(ran), keyTwice: float64(ran - once), keyWant: float64(n), keyLeft: float64(n - once)}
 }
 
 // workLate measures how late tasks begin that come due evenly.
@@ -74,52 +28,37 @@ func workLate(c *cell) values {
 	n := c.spec.N
 	gap := time.Second / time.Duration(c.line.rate)
 	eng := c.open()
-	b := newBeginnings(n)
-	must("run", eng.run(b.note))
+	b := engines.NewBeginnings(n)
+	must("run", eng.Run(b.Note))
 	lead := c.line.lead
 	if c.spec.Quick {
 		lead /= 4
 	}
 	first := time.Now().Add(lead).Truncate(time.Millisecond)
 	due := func(id int) time.Time { return first.Add(time.Duration(id) * gap) }
-	fill(eng, n, func(i int) task { id := shuffled(i, n); return task{id: uint64(id), due: due(id)} })
+	fill(eng, n, func(i int) engines.Task {
+		id := engines.Shuffled(i, n)
+		return engines.Task{ID: uint64(id), Due: due(id)}
+	})
 	must("put in time", inTime(first))
-	before := readCost()
+	before := figures.ReadCost()
 	patience := time.NewTimer(time.Until(due(n)) + c.spec.Budget)
 	defer patience.Stop()
 	select {
-	case <-b.all:
+	case <-b.All:
 	case <-patience.C:
 	}
-	spent := readCost().since(before)
-	v := b.counts()
-	v[keyCPU] = micros(spent.cpu) / float64(n)
-	late := make([]time.Duration, 0, n)
-	early := 0
-	for id := range n {
-		if at := b.at[id].Load(); at != 0 {
-			d := time.Unix(0, at).Sub(due(id))
-			if d < 0 {
-				early++
-			}
-			late = append(late, d)
-		}
-	}
+	spent := figures.ReadCost().Since(before)
+	v := countsOf(b, n)
+	v[keyCPU] = figures.Micros(spent.CPU) / float64(n)
+	late, early := b.Late(due)
 	slices.Sort(late)
 	v[keyEarly] = float64(early)
-	v[keyP50], v[keyP99] = ms(figures.Quantile(late, 0.5)), ms(figures.Quantile(late, 0.99))
-	v[keyP999], v[keyMax] = ms(figures.Quantile(late, 0.999)), ms(figures.Quantile(late, 1))
-	must("close", eng.close())
+	v[keyP50], v[keyP99] = figures.Millis(figures.Quantile(late, 0.5)), figures.Millis(figures.Quantile(late, 0.99))
+	v[keyP999], v[keyMax] = figures.Millis(figures.Quantile(late, 0.999)), figures.Millis(figures.Quantile(late, 1))
+	must("close", eng.Close())
 	return v
 }
-
-// shuffled walks over 0 to n-1 in an order that is not theirs.
-func shuffled(i, n int) int {
-	const prime = 982_451_653 // no divisor of what is smaller
-	return int(uint64(i) * prime % uint64(n))
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // inTime says whether there is time left before the first task is due.
 func inTime(first time.Time) error {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
 )
 
@@ -17,24 +18,24 @@ func workBacklog(c *cell) values {
 	n := c.spec.N
 	eng := c.open()
 	base := time.Now().Add(-time.Hour)
-	fill(eng, n, func(i int) task {
-		return task{id: uint64(i), due: base.Add(time.Duration(shuffled(i, n)) * time.Millisecond)}
+	fill(eng, n, func(i int) engines.Task {
+		return engines.Task{ID: uint64(i), Due: base.Add(time.Duration(engines.Shuffled(i, n)) * time.Millisecond)}
 	})
-	b := newBeginnings(n)
-	before := readCost()
-	must("run", eng.run(b.note))
+	b := engines.NewBeginnings(n)
+	before := figures.ReadCost()
+	must("run", eng.Run(b.Note))
 	patience := time.NewTimer(c.spec.Budget + time.Duration(n)*time.Millisecond)
 	defer patience.Stop()
 	select {
-	case <-b.all:
+	case <-b.All:
 	case <-patience.C:
 	}
 	must("wait for the outcomes", waitDone(eng))
-	spent := readCost().since(before)
-	v := b.counts()
-	v[keyRate] = float64(b.ran.Load()) / spent.wall.Seconds()
-	v[keyCPU] = micros(spent.cpu) / float64(n)
-	must("close", eng.close())
+	spent := figures.ReadCost().Since(before)
+	v := countsOf(b, n)
+	v[keyRate] = v[keyRan] / spent.Wall.Seconds()
+	v[keyCPU] = figures.Micros(spent.CPU) / float64(n)
+	must("close", eng.Close())
 	return v
 }
 
@@ -42,7 +43,7 @@ func workBacklog(c *cell) values {
 func waitDone(eng engine) error {
 	const patience, pause = 30 * time.Second, 5 * time.Millisecond
 	for end := time.Now().Add(patience); ; time.Sleep(pause) {
-		switch left, err := eng.left(context.Background()); {
+		switch left, err := eng.Left(context.Background()); {
 		case err != nil:
 			return err
 		case left == 0:
@@ -60,48 +61,31 @@ func workPut(c *cell) values {
 	n := c.spec.N
 	eng, err := newDuly(c.spec.Where)
 	must("open", err)
-	must("run", eng.run(func(uint64) { must("run", errors.New("a task began a day early")) }))
+	must("run", eng.Run(func(uint64) { must("run", errors.New("a task began a day early")) }))
 	base := time.Now().Add(24 * time.Hour)
 	var next atomic.Int64
 	took := make([][]time.Duration, callers)
 	var wg sync.WaitGroup
-	before := readCost()
+	before := figures.ReadCost()
 	for w := range callers {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				began := time.Now()
-				must("put", eng.putOne(context.Background(), task{id: uint64(i), due: base.Add(time.Duration(shuffled(int(i), n)) * time.Millisecond)}))
+				must("put", eng.PutOne(context.Background(), engines.Task{ID: uint64(i), Due: base.Add(time.Duration(engines.Shuffled(int(i), n)) * time.Millisecond)}))
 				took[w] = append(took[w], time.Since(began))
 			}
 		})
 	}
 	wg.Wait()
-	spent := readCost().since(before)
+	spent := figures.ReadCost().Since(before)
 	calls := slices.Concat(took...)
 	slices.Sort(calls)
-	left, err := eng.left(context.Background())
+	left, err := eng.Left(context.Background())
 	must("count", err)
-	must("close", eng.close())
+	must("close", eng.Close())
 	return values{
-		keyRate: float64(n) / spent.wall.Seconds(), keyCPU: micros(spent.cpu) / float64(n),
-		keyCall50: ms(figures.Quantile(calls, 0.5)), keyCall99: ms(figures.Quantile(calls, 0.99)),
+		keyRate: float64(n) / spent.Wall.Seconds(), keyCPU: figures.Micros(spent.CPU) / float64(n),
+		keyCall50: figures.Millis(figures.Quantile(calls, 0.5)), keyCall99: figures.Millis(figures.Quantile(calls, 0.99)),
 		keyWant: float64(n), keyLeft: float64(n - left),
 	}
 }
-
-// cost is what the process had used at an instant.
-type cost struct {
-	at  time.Time
-	cpu time.Duration
-}
-
-func readCost() cost { return cost{at: time.Now(), cpu: figures.ProcessCPU()} }
-
-func (c cost) since(b cost) spent { return spent{wall: c.at.Sub(b.at), cpu: c.cpu - b.cpu} }
-
-// spent is what the process used between two instants.
-type spent struct {
-	wall, cpu time.Duration
-}
-
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -12,6 +12,9 @@ import (
 // ProcessCPU gives 0.
 func ProcessCPU() time.Duration { return 0 }
 
+// TreeCPU does not know.
+func TreeCPU(int) (time.Duration, bool) { return 0, false }
+
 // WrittenBytes does not know.
 func WrittenBytes() (int64, bool) { return 0, false }
 
