@@ -127,6 +127,10 @@ bench-durable: ## measure the lateness of durable tasks beside River and asynq, 
 bench-endurance: ## run for HOURS (1), or MINUTES, with N (10 M) tasks pending and a kill in the middle, into the same file
 	cd bench && GOWORK=off go run ./durable $(if $(DIR),-dir $(DIR)) $(if $(N),-n $(N)) -endure $(if $(MINUTES),$(MINUTES)m,$(or $(HOURS),1)h) -out ../docs/bench/durable.md
 
+.PHONY: bench-cluster
+bench-cluster: ## measure tasks in PostgreSQL beside River, on a server that it starts, into docs/bench/cluster.md
+	cd bench && GOWORK=off go run ./cluster $(if $(DIR),-dir $(DIR)) -out ../docs/bench/cluster.md
+
 .PHONY: bench-check
 bench-check: ## build the benchmarks and check that their engines do what they measure
 	cd bench && GOWORK=off go test ./...
