@@ -170,14 +170,14 @@ func TestSweep(t *testing.T) {
 		t.Errorf("there were %d sweeps, want 4", got)
 	}
 	c.exec(`insert into duly.node (name, session, since, seen_at, lease_at, locked, offset_us, gone_at)
-select name, 1, 0, at, at, locked, 0, at from (select (extract(epoch from now()) * 1e6)::bigint as now) x
+select name, 1, 0, at, 0, locked, 0, at from (select (extract(epoch from now()) * 1e6)::bigint as now) x
 cross join lateral (values ('day', true, now - 25 * 3600000000), ('hours', true, now - 23 * 3600000000), ('pooler', false, now - 2 * 3600000000)) y(name, locked, at)`)
 	p.beats(2)
 	if n := len(p.s.Health().Nodes); n != 1 {
 		t.Errorf("a heartbeat tells of %d nodes, want one: the others are long gone", n)
 	}
 	sweep(3)
-	if got := c.ask(nodes); got != "hours true false, p false false" {
+	if got := c.ask(nodes); got != "hours gone, p lives" {
 		t.Errorf("nodes are %q, want those forgotten that are dead for a day, or for an hour if they never had a lock", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/wait"
 )
 
 // nodes is what a store knows of the processes that share it, and of its own part.
@@ -31,7 +32,8 @@ type nodes struct {
 }
 
 func (x *nodes) init() {
-	x.clk, x.wall = clock.System(), time.Now
+	c := clock.System()
+	x.clk, x.wall = c, func() time.Time { return time.Unix(0, c.Read().Wall) }
 }
 
 // A grant is what this process owns, until an instant of boot time. It is replaced whole.
@@ -115,7 +117,7 @@ func (s *Store) Own(ctx context.Context, name string, owned func(shards store.Sh
 	defer s.nodes.exit()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(s.life, stop)()
+	defer context.AfterFunc(s.life, stop)() //nolint:contextcheck // Close ends it as well
 	if err := s.begin(func() { done <- n.work(ctx, owned) }); err != nil {
 		return &store.Error{Op: "own", Err: err}
 	}
@@ -180,7 +182,7 @@ func (n *node) work(ctx context.Context, owned func(shards store.Shards, epoch i
 	end()
 	wg.Wait()
 	n.alarm.Close()
-	n.quit()
+	n.quit() //nolint:contextcheck // ctx has ended
 	return err
 }
 
@@ -188,36 +190,32 @@ func (n *node) work(ctx context.Context, owned func(shards store.Shards, epoch i
 func (n *node) run(ctx context.Context) error {
 	var pause backoff
 	lost := false
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-n.teller.told:
-			if !n.gives {
-				continue
-			}
-		case <-timer.C:
+	for next := n.boot(); ; {
+		told, err := n.teller.told.NapContext(ctx, time.Duration(next-n.boot()))
+		if err != nil {
+			return nil //nolint:nilerr // only ctx ends it
+		}
+		if told && !n.gives {
+			continue
 		}
 		begun := n.boot()
-		err := n.turn(ctx)
+		err = n.turn(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was on its way out
 		case err == nil:
 			if lost {
 				n.s.o.Logger.Info("node has its connection again", "node", n.name)
 			}
 			lost = false
 			pause.reset()
-			timer.Reset(max(heartbeat-time.Duration(n.boot()-begun), 0))
+			next = begun + int64(heartbeat)
 			continue
 		case passing(err):
-			timer.Reset(heartbeat)
+			next = begun + int64(heartbeat)
 			continue
 		}
-		n.hangUp()
+		n.hangUp() //nolint:contextcheck // it has a time of its own
 		if err := lasting(err, n.s.o.Schema); err != nil {
 			return &store.Error{Op: "own", Err: err}
 		}
@@ -225,7 +223,7 @@ func (n *node) run(ctx context.Context) error {
 			n.s.o.Logger.Warn("node has no connection", "node", n.name, "error", err)
 		}
 		lost = true
-		timer.Reset(pause.next())
+		next = n.boot() + int64(pause.next())
 	}
 }
 
@@ -470,13 +468,4 @@ func (b *backoff) next() time.Duration {
 	return min(first<<min(b.tries-2, 10), most)
 }
 
-func (b *backoff) sleep(ctx context.Context) error {
-	timer := time.NewTimer(b.next())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (b *backoff) sleep(ctx context.Context) error { return wait.Sleep(ctx, b.next()) }

@@ -66,7 +66,9 @@ func crowdOn(t *testing.T, url string) *crowd {
 		for _, p := range c.peers {
 			p.cancel()
 			if p.done != nil {
-				<-p.done
+				if err := <-p.done; err != nil {
+					t.Errorf("Own of %s: %v", p.name, err)
+				}
 			}
 			if err := p.s.Close(); err != nil {
 				t.Error(err)
@@ -189,7 +191,7 @@ func (p *peer) beats(n int) {
 	})
 }
 
-// ends ends a process's part, and returns what Own says.
+// ends takes a process out, and returns what Own says.
 func (p *peer) ends() error {
 	p.cancel()
 	err := <-p.done
@@ -248,7 +250,7 @@ func (c *crowd) becomes(what string, is func() bool) {
 	}
 }
 
-const nodes = "select coalesce(string_agg(name || ' ' || (gone_at is not null) || ' ' || (since > 0), ', ' order by name), '') from duly.node"
+const nodes = "select coalesce(string_agg(name || case when gone_at is null then ' lives' else ' gone' end, ', ' order by name), '') from duly.node"
 
 const owners = `select coalesce(string_agg(x, ', ' order by x), '') from
 (select coalesce(n.name, 'nobody') || ' ' || count(*) as x from duly.shard s left join duly.node n on n.id = s.owner group by n.name) y`
@@ -427,7 +429,7 @@ func TestOwn_Killed(t *testing.T) {
 			return false
 		}
 	})
-	if got := c.ask(nodes); got != "a false false, b true false" {
+	if got := c.ask(nodes); got != "a lives, b gone" {
 		t.Errorf("nodes are %q", got)
 	}
 	for _, n := range a.s.Health().Nodes {
@@ -469,13 +471,13 @@ func TestOwn_YoungSessionTakesNoLockForDeath(t *testing.T) {
 	}
 	c.until("a has what was b's, whose lease has run out", func() bool { return a.has() == 256 })
 	a.beats(4)
-	if got := c.ask(nodes); a.s.Gone("b", time.Now()) || got != "a false false, b false false" {
+	if got := c.ask(nodes); a.s.Gone("b", time.Now()) || got != "a lives, b lives" {
 		t.Errorf("nodes are %q: a young session has taken a missing lock for a death", got)
 	}
 	if err := boot.Run(t.Context(), 2*time.Second); err != nil { // old enough
 		t.Fatal(err)
 	}
-	c.becomes("b is known to be gone", func() bool { return c.ask(nodes) == "a false false, b true false" })
+	c.becomes("b is known to be gone", func() bool { return c.ask(nodes) == "a lives, b gone" })
 	c.mu.Lock()
 	b.lax = false
 	c.mu.Unlock()
@@ -526,7 +528,7 @@ func TestOwn_LapsedLeaseIsReadAgain(t *testing.T) {
 		t.Error("b owns something, but was told that it does not")
 	}
 	c.until("all is a's", func() bool { return a.has() == 256 })
-	if got := c.ask(nodes); a.s.Gone("b", before) || got != "a false false, b false false" {
+	if got := c.ask(nodes); a.s.Gone("b", before) || got != "a lives, b lives" {
 		t.Errorf("nodes are %q: b's lock is held, so that nobody can know that its process is gone", got)
 	}
 	way.mend()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,7 +112,7 @@ func TestPlanned(t *testing.T) {
 				return uint8(shard)
 			}
 		}
-		panic("node " + string(rune('0'+id)) + " has no shard")
+		panic("node " + strconv.Itoa(int(id)) + " has no shard")
 	}
 	ours, theirs := find(1), find(2)
 	for name, c := range map[string]struct {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/wait"
 )
 
 const (
@@ -26,16 +27,9 @@ type sweep struct{ found, newest int64 }
 
 // sweeps looks every 30 seconds. What it finds that the last look has not found was late by that; it is counted, and told.
 func (n *node) sweeps(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
 	var last sweep
 	failed := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	for wait.Sleep(ctx, sweepEvery) == nil {
 		err := last.look(ctx, n.s)
 		if err != nil && !failed && ctx.Err() == nil {
 			n.s.o.Logger.Warn("overdue tasks could not be looked for", "node", n.name, "error", err)

@@ -4,12 +4,13 @@ import (
 	"sync"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/wait"
 )
 
 // A teller calls owned, with one change after the other, from one goroutine. Two changes are not made one: who has lost shards and has them
 // again must know, because others may have worked on them.
 type teller struct {
-	told chan struct{} // holds one: all that was pushed has been told
+	told wait.Napper // interrupted when all that was pushed has been told
 
 	mu      sync.Mutex
 	wake    sync.Cond
@@ -29,7 +30,7 @@ type change struct {
 const mostChanges = 8
 
 func newTeller(epoch int64) *teller {
-	t := &teller{told: make(chan struct{}, 1), epoch: epoch}
+	t := &teller{epoch: epoch}
 	t.wake.L = &t.mu
 	return t
 }
@@ -77,10 +78,7 @@ func (t *teller) tell(owned func(shards store.Shards, epoch int64)) {
 		t.mu.Lock()
 		t.calls = false
 		if len(t.changes) == 0 {
-			select {
-			case t.told <- struct{}{}:
-			default:
-			}
+			t.told.Interrupt()
 		}
 	}
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,7 +69,9 @@ func TestTellerIsBounded(t *testing.T) {
 		if tl.behind() {
 			t.Error("the teller is behind, want it to have told all")
 		}
-		<-tl.told
+		if !tl.told.Nap(time.Hour) {
+			t.Error("nobody says that all has been told")
+		}
 		tl.close()
 		<-done
 		epoch, none := int64(0), 0
