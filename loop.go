@@ -124,6 +124,7 @@ func (r *run) look() (l look, done bool) {
 		}
 	}
 	r.scanLocked(&l, now)
+	r.widenLocked()
 	l.pending = len(l.picks) > 0 || len(l.keys) > 0 || l.scan != nil
 	if !l.pending {
 		r.armLocked()

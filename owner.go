@@ -145,7 +145,9 @@ func (r *run) ownLocked(own store.Shards) {
 	}
 	if gained != (store.Shards{}) {
 		r.window.pull(store.Over)
-		r.crash = crash{fresh: r.crash.fresh && (left || !r.crash.surveyed)}
+		r.crash = crash{divided: true, fresh: r.crash.fresh && (left || !r.crash.surveyed)}
+		r.gains++
+		clear(r.doubts)
 	}
 	r.poke()
 }

@@ -179,16 +179,21 @@ func (x *planner) giveBack(r *store.Run) store.Settlement {
 
 // A crash is what is known of the end of the process before this one.
 type crash struct {
-	surveyed bool // all that ran then was seen
+	surveyed bool // all that ran then was seen, in our shards
 	fresh    bool // a run was among it that had never been lost: it may be to blame as well
+	divided  bool // what ran then may be in the shards of several processes by now
+	wide     bool // all shards were looked at for it
 }
+
+// known says that it is known whether such a run was among it.
+func (c *crash) known() bool { return c.surveyed && (c.fresh || c.wide || !c.divided) }
 
 // doubt is how long to wait, in microseconds, before it is looked again whether all was seen.
 const doubt = 100_000
 
 // doubtful says that a run would be dead now, unless one that is not seen yet may have ended its process.
 func (x *planner) doubtful(r *store.Run) bool {
-	return r.Lease == store.Over && !x.crash.surveyed && !x.p.AtMostOnce && r.Lost+1 >= MaxLost
+	return r.Lease == store.Over && !x.crash.known() && !x.p.AtMostOnce && r.Lost+1 >= MaxLost
 }
 
 // again tries a run again.

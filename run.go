@@ -21,9 +21,12 @@ type run struct {
 	keys     map[string]*gate
 	suspects gate
 	crash    crash
-	behind   map[*gate]struct{}     // those that have to be read again
-	refetch  map[store.Key]struct{} // tasks of which it is not known what they are
-	fetching map[store.Key]struct{} // of these, those that are being read and were not written since
+	gains    int                       // how often we have gained shards
+	doubts   map[store.RunID]store.Run // that would be dead, if nothing else had run in their process
+	widening bool                      // it is looked for that
+	behind   map[*gate]struct{}        // those that have to be read again
+	refetch  map[store.Key]struct{}    // tasks of which it is not known what they are
+	fetching map[store.Key]struct{}    // of these, those that are being read and were not written since
 	inUse    int
 	attempts map[attemptID]*attempt
 	unsure   unsure
@@ -86,7 +89,7 @@ func (c *core) newRun(ctx context.Context) *run {
 	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
 	r.term, r.resign = context.WithCancel(context.WithoutCancel(ctx))
 	if _, divided := c.store.(store.Owner); divided {
-		r.own = &store.Shards{}
+		r.own, r.crash.divided, r.doubts = &store.Shards{}, true, map[store.RunID]store.Run{}
 	}
 	r.window.init()
 	r.settler.init(r)

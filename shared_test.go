@@ -41,6 +41,7 @@ type ran struct {
 	on    string
 	at    time.Time // by the store's clock
 	ended time.Time
+	cut   bool  // its node died before it had ended
 	cause error // of its context's end
 	err   error
 }
@@ -135,7 +136,7 @@ func (c *cluster) end() {
 		if r.at.Before(r.Due) {
 			c.Errorf("invariant 2: %s began %v early", r.RunID, r.Due.Sub(r.at))
 		}
-		if was := held[r.Name]; was != nil && (was.ended.IsZero() || was.ended.After(r.at)) && !errors.Is(was.cause, duly.ErrLeaseLost) && !c.named(was.on).dead {
+		if was := held[r.Name]; was != nil && (was.ended.IsZero() || was.ended.After(r.at)) && !errors.Is(was.cause, duly.ErrLeaseLost) && !was.cut {
 			c.Errorf("invariant 3: attempt %d of %s on %s began while %s had its lease on %s", r.Number, r.RunID, r.on, was.RunID, was.on)
 		}
 		if was := held[r.Name]; was != nil && was.Fence >= r.Fence {
@@ -177,6 +178,10 @@ func (c *cluster) kill(n *node) {
 	synctest.Wait()
 	c.mu.Lock()
 	n.dead, n.owned = true, nil
+	for i := range c.ran {
+		r := &c.ran[i]
+		r.cut = r.cut || r.on == n.name && r.ended.IsZero()
+	}
 	for s, o := range c.owner {
 		if o == n {
 			c.owner[s] = nil

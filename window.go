@@ -273,6 +273,9 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		}
 	}
 	st := x.plan()
+	if r.crash.divided && !r.crash.known() {
+		r.doubtLocked(&x)
+	}
 	if !ours && st.kind != stepBack { // it is somebody else's to decide
 		return step{at: store.Never, lease: store.Never}
 	}
