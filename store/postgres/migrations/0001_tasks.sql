@@ -99,13 +99,13 @@ create table duly.node (
   id        integer generated always as identity primary key,
   name      text collate "C" not null unique, -- Scheduler Options.Owner
   session   bigint not null,                  -- drawn anew by each process
-  since     bigint not null,                  -- when this session joined: what ran under the name before is lost
+  since     bigint not null,                  -- when this session joined: what ran under the name before is lost; 0 is nothing
   seen_at   bigint not null,                  -- its last heartbeat
   lease_at  bigint not null,                  -- until when its shards are its own
   locked    boolean not null,                 -- it holds the lock
   offset_us bigint not null,                  -- what its clock is ahead of the server's
   gone_at   bigint                            -- when its process was found to be gone
-);
+) with (fillfactor = 20);
 
 create table duly.shard (
   shard smallint primary key,
