@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
 )
 
@@ -109,6 +110,70 @@ func TestCluster_ASlowLook(t *testing.T) {
 		c.wantLate(3 * time.Millisecond)
 		if n := len(c.of("every")); n != 65 {
 			t.Errorf("it ran %d times, want 65", n)
+		}
+	})
+}
+
+// What a process with a wrong clock works out for others, without running anything itself, is right by the store's: what is missed, what is
+// past, where a grid begins.
+//
+// contract: A3, H1
+func TestCluster_WhoOnlyPutsHasAWrongClock(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b, early := c.join("a", 0, 0, quick), c.join("b", time.Hour, 0, quick), c.join("c", -time.Hour, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		begun := time.Now()
+		a.put("resumed", schedule.Every(10*time.Minute))
+		a.put("moved", schedule.Every(10*time.Minute))
+		if _, err := b.d.Pause(t.Context(), duly.Query{Names: []string{"resumed"}}, ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		if n, err := b.d.Resume(t.Context(), duly.Query{Names: []string{"resumed"}}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		other := c.join("d", time.Hour, 0, quick)
+		if _, err := other.d.Move(t.Context(), "moved", schedule.At(begun.Add(7*time.Minute))); err != nil {
+			t.Fatal(err)
+		}
+		if w := c.join("e", time.Hour, 0, quick).why("moved"); w != duly.WhyNotDue {
+			t.Errorf("what is to come is %s, want not_due", w)
+		}
+		early.put("grid", schedule.Every(10*time.Minute))
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		for name, want := range map[string]time.Duration{"resumed": 10 * time.Minute, "moved": 7 * time.Minute} {
+			if rs := c.of(name); len(rs) == 0 || rs[0].ScheduledFor.Sub(begun).Round(time.Second) != want {
+				t.Errorf("%s ran %d times, want at %v", name, len(rs), want)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		if rs := c.of("grid"); len(rs) != 1 || rs[0].ScheduledFor.Sub(begun).Round(time.Second) != 15*time.Minute {
+			t.Errorf("the grid ran %d times, want once, 10m after it was put", len(rs))
+		}
+		for _, n := range []*node{b, early, other} {
+			if err := n.d.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A process whose clock is a month ahead forgets nothing by it.
+//
+// contract: H1, K2
+func TestCluster_NothingIsTrimmedByALocalClock(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		a.put("x", schedule.After(0))
+		time.Sleep(time.Hour)
+		c.work(c.join("b", 30*24*time.Hour, 0, quick))
+		time.Sleep(24 * time.Hour)
+		if n := a.stats().Store.History; n != 1 {
+			t.Errorf("%d entries of the history are left, want 1", n)
 		}
 	})
 }

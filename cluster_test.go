@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,8 +137,11 @@ func TestCluster_TwoShareTheWork(t *testing.T) {
 			t.Errorf("they ran %v, want about a half each", on)
 		}
 		c.wantLate(3 * time.Millisecond)
-		if a.stats().StoreErrors+b.stats().StoreErrors != 0 {
-			t.Error("the store is said to have failed")
+		for _, n := range []*node{a, b} {
+			if n.count("Claim refused")+n.count("Due of all") != 0 || n.stats().StoreErrors != 0 {
+				t.Errorf("%s: %d claims in shards of the other, %d reads of all shards, %d errors of the store; want none", n.name,
+					n.count("Claim refused"), n.count("Due of all"), n.stats().StoreErrors)
+			}
 		}
 	})
 }
@@ -188,7 +191,7 @@ func TestCluster_AKilledNode(t *testing.T) {
 func TestCluster_PoisonThroughKills(t *testing.T) {
 	inCluster(t, func(t *testing.T, c *cluster) {
 		var nodes []*node
-		for i := range 4 {
+		for i := range 5 {
 			nodes = append(nodes, c.join(fmt.Sprint("n", i), 0, 0, func(ctx context.Context, a *duly.Attempt[string]) error {
 				if a.Name == "poison" {
 					return takes(time.Hour)(ctx, a)
@@ -197,6 +200,12 @@ func TestCluster_PoisonThroughKills(t *testing.T) {
 			}))
 		}
 		c.work(nodes...)
+		c.evenly(nodes[4]) // another death before, of which nodes[3] sees something that was never lost
+		nodes[4].put("early", schedule.After(0))
+		time.Sleep(time.Second)
+		c.kill(nodes[4])
+		c.evenly(nodes[3])
+		time.Sleep(time.Minute)
 		c.evenly(nodes[0])
 		nodes[0].put("poison", schedule.After(0))
 		nodes[0].put("beside", schedule.After(6*time.Second))
@@ -284,6 +293,9 @@ func TestCluster_ShardsMoveWhileAttemptsRun(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, n := range []*node{a, b} {
+			if k := n.count("Claim refused"); k > 20 { // those that were under way when it lost the shard
+				t.Errorf("%s has made %d claims in shards of the other", n.name, k)
+			}
 			if k := n.stats().Kinds["k"]; k.Lost+k.Fenced+k.Failed+k.Dead != 0 {
 				t.Errorf("%s has counted %d lost, %d fenced, %d failed, %d dead, want none", n.name, k.Lost, k.Fenced, k.Failed, k.Dead)
 			}
@@ -304,182 +316,42 @@ func TestCluster_ShardsMoveWhileAttemptsRun(t *testing.T) {
 	})
 }
 
-// A node that owns nothing reads nothing, starts nothing and does not ask for the time, whatever it puts and hears.
+// Of many that wait for their key, most are not in memory. When their shards become another's they are in its backlog, and not in ours.
 //
-// contract: C6, D1
-func TestCluster_ANodeThatOwnsNothing(t *testing.T) {
+// contract: D6, J2
+func TestCluster_WhatWaitsForAKeyMoves(t *testing.T) {
 	inCluster(t, func(t *testing.T, c *cluster) {
-		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
-		c.work(a, b)
-		for _, name := range []string{"Due", "Claim", "Get", "Edit", "Renew"} {
-			if n := a.count(name); n != 0 {
-				t.Errorf("%d calls of %s by who was not told what is its own", n, name)
-			}
-		}
-		c.evenly(b)
-		was := a.count("Clock")
-		for i := range 100 {
-			time.Sleep(time.Minute)
-			a.put(fmt.Sprint("in", i), schedule.After(time.Duration(i)*time.Second))
-			a.put(fmt.Sprint("in", i), schedule.After(time.Duration(i)*time.Second), duly.Priority(1))
-		}
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		for _, name := range []string{"Due", "Claim", "Get", "Edit", "Renew"} {
-			if n := a.count(name); n != 0 {
-				t.Errorf("%d calls of %s by who owns nothing", n, name)
-			}
-		}
-		if n := a.count("Clock"); n != was {
-			t.Errorf("the time was asked for %d times", n-was)
-		}
-		if x, y := a.stats().Shards, b.stats().Shards; x != 0 || y != 256 {
-			t.Errorf("they own %d and %d shards, want none and all", x, y)
-		}
-		if n := len(c.runs()); n < 100 {
-			t.Errorf("%d of 100 ran on the other", n)
-		}
-		c.wantLate(3 * time.Millisecond)
-	})
-}
-
-// What is somebody else's, or nobody's, is said to be so, and is in nobody's backlog here.
-func TestCluster_WhyNotElsewhere(t *testing.T) {
-	inCluster(t, func(t *testing.T, c *cluster) {
-		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
-		c.work(a, b)
-		c.divide(func(s int) *node { return []*node{a, b, nil}[s%3] })
-		synctest.Wait()
-		other := duly.Declare[string](a.d, "other")
-		mine, theirs := a.names("mine", 10), b.names("theirs", 10)
-		for _, name := range slices.Concat(mine, theirs) {
-			if _, err := other.Put(t.Context(), name, "", schedule.After(0)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		nobodys := (*node)(nil)
-		for i := 0; nobodys == nil; i++ {
-			name := fmt.Sprint("nobody", i)
-			if c.owner[store.Key{Name: name}.Shard()] == nil {
-				a.put(name, schedule.After(0))
-				time.Sleep(time.Minute)
-				if w := a.why(name); w != duly.WhyElsewhere {
-					t.Errorf("what is nobody's: %s, want elsewhere", w)
-				}
-				break
-			}
-		}
-		if w := a.why(theirs[0]); w != duly.WhyElsewhere {
-			t.Errorf("what is the other's: %s, want elsewhere", w)
-		}
-		if w := a.why(mine[0]); w != duly.WhyNoHandler {
-			t.Errorf("what is ours and not handled: %s, want no_handler", w)
-		}
-		if x, y := a.stats().Unhandled.Tasks, b.stats().Unhandled.Tasks; x != 10 || y != 10 {
-			t.Errorf("%d and %d are unhandled, want 10 each", x, y)
-		}
-		c.divide(func(s int) *node { return []*node{nil, b, nil}[s%3] })
-		synctest.Wait()
-		if st := a.stats(); st.Unhandled.Tasks != 0 || st.Near != 0 {
-			t.Errorf("%d are unhandled and %d near where nothing is owned", st.Unhandled.Tasks, st.Near)
-		}
-	})
-}
-
-// A claim that the store refuses because of its shard is no failure of the store: it is put off, tried now and then, and at once when
-// it is told whose the shard is.
-func TestCluster_ClaimsThatAreNotOurs(t *testing.T) {
-	inCluster(t, func(t *testing.T, c *cluster) {
-		a := c.join("a", 0, 0, quick)
-		c.work(a)
-		c.evenly(a)
-		c.mu.Lock()
-		all := c.owner
-		c.owner = [256]*node{} // and a is not told
-		c.mu.Unlock()
-		a.put("x", schedule.After(0))
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		if n := a.count("Claim"); n < 3 || n > 12 {
-			t.Errorf("%d claims in ten seconds, want now and then", n)
-		}
-		if a.count("Get") > 0 || a.stats().StoreErrors > 0 || len(c.runs()) > 0 {
-			t.Errorf("%d reads, %d errors of the store, %d runs, want none", a.count("Get"), a.stats().StoreErrors, len(c.runs()))
-		}
-		c.mu.Lock()
-		c.owner = all
-		own := a.owned
-		c.mu.Unlock()
-		said := time.Now()
-		var full store.Shards
-		for s := range 256 {
-			full.Add(uint8(s))
-		}
-		own(full, 0) // too old
-		synctest.Wait()
-		if len(c.runs()) > 0 {
-			t.Error("what was told out of order counts")
-		}
-		own(full, 1)
-		synctest.Wait()
-		time.Sleep(time.Second)
-		if rs := c.of("x"); len(rs) != 1 || rs[0].at.Sub(said) > 5*time.Millisecond {
-			t.Errorf("it ran %+v, want at once", rs)
-		}
-	})
-}
-
-// Own that fails is called again, after a pause, and said once. Meanwhile nothing is owned.
-func TestCluster_OwnFails(t *testing.T) {
-	inCluster(t, func(t *testing.T, c *cluster) {
-		a := c.join("a", 0, 0, quick)
-		a.fails = errors.New("no connection")
-		c.work(a)
-		a.put("x", schedule.After(0))
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if n := a.count("Own"); n < 100 || n > 1000 {
-			t.Errorf("Own was called %d times in an hour, want every five seconds", n)
-		}
-		if n := c.logged("no connection"); n != 1 {
-			t.Errorf("it was said %d times, want once", n)
-		}
-		c.mu.Lock()
-		a.fails = nil
-		c.mu.Unlock()
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		c.evenly(a)
-		if len(c.of("x")) != 1 {
-			t.Error("it does not run once something is owned")
-		}
-	})
-}
-
-// A hint for the beginning has all shards of ours read again: what no hint told of is found by it.
-//
-// contract: C6
-func TestCluster_ASweepFindsWhatWasNotTold(t *testing.T) {
-	inCluster(t, func(t *testing.T, c *cluster) {
-		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
-		a.deaf = true
+		a, b := c.join("a", 0, 0, takes(time.Hour)), c.join("b", 0, 0, takes(time.Second))
 		c.work(a, b)
 		c.evenly(a)
-		for i := range 5 {
-			b.put(fmt.Sprint("x", i), schedule.After(time.Duration(i)*time.Second))
+		for i := range 300 {
+			a.put(fmt.Sprint("x", i), schedule.After(0), duly.Key("key", 1))
 		}
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		if n := len(c.runs()); n != 0 {
-			t.Errorf("%d ran without a hint", n)
+		time.Sleep(time.Minute)
+		if st := a.stats().Overdue; st.Tasks == 0 || st.Oldest < 59*time.Second {
+			t.Errorf("%+v is overdue, want what waits for the key", st)
 		}
-		b.ears.Tell(store.Hint{At: store.Over}) // to whom nothing is
-		a.ears.Tell(store.Hint{At: store.Over})
-		synctest.Wait()
+		runs := store.Key{Name: c.runs()[0][:strings.Index(c.runs()[0], " ")]}.Shard()
+		c.divide(func(s int) *node {
+			if s == int(runs) {
+				return a
+			}
+			return b
+		})
 		time.Sleep(10 * time.Millisecond)
+		left := 0 // of the same shard as what runs
+		for i := range 300 {
+			if (store.Key{Name: fmt.Sprint("x", i)}).Shard() == runs {
+				left++
+			}
+		}
+		if st := a.stats().Overdue; st.Tasks != left-1 || left == 1 && st.Oldest != 0 {
+			t.Errorf("%+v is overdue where %d wait", st, left-1)
+		}
+		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if n := len(c.runs()); n != 5 {
-			t.Errorf("%d of 5 ran after the sweep", n)
+		if n := len(c.runs()); n != 300-left+1 {
+			t.Errorf("%d ran, want all %d of the other's and one", n, 300-left)
 		}
 	})
 }

@@ -43,9 +43,9 @@ func (r *run) share() {
 			return
 		}
 		if c.eng.Elapsed()-t.beginning >= longDeaf {
-			pause, logged = shortUnowned, false
+			pause = shortUnowned
 		}
-		if !logged {
+		if t.told || !logged {
 			logged = true
 			c.log.Error("no shards of the store are this process's for now, nothing new starts", "owner", c.opts.Owner, "error", err)
 		}
@@ -126,17 +126,12 @@ func (r *run) ownLocked(own store.Shards) {
 	left := false // what the end of a process has left and nobody has dealt with
 	for k, e := range r.window.entries {
 		left = left || r.leftLocked(e)
-		again := e.refused
-		if again {
-			e.refused, e.not, e.nos = false, 0, 0
-		}
-		switch s := k.Shard(); {
-		case lost.Has(s):
+		switch {
+		case lost.Has(k.Shard()):
 			r.placeLocked(e) // nowhere, unless an attempt of ours is under way, and then in no pile
 			r.tidyLocked(e.task.LimitKey)
-		case gained.Has(s):
-			r.refetch[k] = struct{}{}
-		case again:
+		case e.refused:
+			e.refused, e.not, e.nos = false, 0, 0
 			r.placeLocked(e)
 		}
 	}

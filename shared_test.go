@@ -79,13 +79,14 @@ type node struct {
 	dead  bool            // under cluster.mu, as what follows
 	owned func(shards store.Shards, epoch int64)
 	calls map[string]int
-	fails error // of Own
+	fails error         // of Own
+	drop  chan struct{} // ends Own with an error
 }
 
 // join adds a node with a clock of its own, which runs handler for the one kind there is. It takes part when it works.
 func (c *cluster) join(name string, ahead time.Duration, ppm int64, h func(ctx context.Context, a *duly.Attempt[string]) error) *node {
 	c.Helper()
-	n := &node{Store: c.mem, c: c, name: name, clk: newSkewed(ahead, ppm), calls: map[string]int{}}
+	n := &node{Store: c.mem, c: c, name: name, clk: newSkewed(ahead, ppm), calls: map[string]int{}, drop: make(chan struct{})}
 	var err error
 	n.d, err = duly.New(duly.Options{Store: n, Owner: name, Clock: n.clk, Logger: slog.New(slog.NewTextHandler(c, nil))})
 	if err != nil {
@@ -279,7 +280,19 @@ func (n *node) Own(ctx context.Context, name string, owned func(store.Shards, in
 	n.owned = owned
 	c.nodes = append(slices.DeleteFunc(c.nodes, func(o *node) bool { return o == n }), n)
 	c.mu.Unlock()
-	<-ctx.Done()
+	select {
+	case <-n.drop:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		n.owned = nil
+		for s, o := range c.owner {
+			if o == n {
+				c.owner[s] = nil
+			}
+		}
+		return errors.New("the connection is broken") // whose shards these are is not known until they are divided anew
+	case <-ctx.Done():
+	}
 	c.mu.Lock()
 	n.owned = nil
 	c.mu.Unlock()
@@ -318,6 +331,9 @@ func (n *node) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimRe
 	for i := range claims {
 		n.c.mu.Lock()
 		own := n.c.owner[claims[i].Shard()] == n
+		if !own {
+			n.calls["Claim refused"]++
+		}
 		n.c.mu.Unlock()
 		if !own {
 			res[i].Err = &store.Error{Op: "claim", Key: claims[i].Key, Err: store.ErrNotOwner}
@@ -395,7 +411,11 @@ func (c *cluster) over(tasks []*store.Task) []*store.Task {
 
 // Due implements store.Store.
 func (n *node) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error) {
-	if err := n.enter("Due"); err != nil {
+	method := "Due"
+	if q.Shards == nil {
+		method = "Due of all"
+	}
+	if err := n.enter(method); err != nil {
 		return store.DuePage{}, err
 	}
 	page, err := n.c.mem.Due(ctx, q)

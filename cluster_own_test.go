@@ -1,0 +1,247 @@
+package duly_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+)
+
+// What a process does that owns nothing, is told nothing, or is refused.
+
+// A node that owns nothing reads nothing, starts nothing and does not ask for the time, whatever it puts and hears.
+//
+// contract: C6, D1
+func TestCluster_ANodeThatOwnsNothing(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		for _, name := range []string{"Due", "Claim", "Get", "Edit", "Renew"} {
+			if n := a.count(name); n != 0 {
+				t.Errorf("%d calls of %s by who was not told what is its own", n, name)
+			}
+		}
+		c.evenly(b)
+		was := a.count("Clock")
+		for i := range 100 {
+			time.Sleep(time.Minute)
+			a.put(fmt.Sprint("in", i), schedule.After(time.Duration(i)*time.Second))
+			a.put(fmt.Sprint("in", i), schedule.After(time.Duration(i)*time.Second), duly.Priority(1))
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		for _, name := range []string{"Due", "Claim", "Get", "Edit", "Renew"} {
+			if n := a.count(name); n != 0 {
+				t.Errorf("%d calls of %s by who owns nothing", n, name)
+			}
+		}
+		if n := a.count("Clock"); n != was {
+			t.Errorf("the time was asked for %d times", n-was)
+		}
+		if x, y := a.stats().Shards, b.stats().Shards; x != 0 || y != 256 {
+			t.Errorf("they own %d and %d shards, want none and all", x, y)
+		}
+		if n := len(c.runs()); n < 100 {
+			t.Errorf("%d of 100 ran on the other", n)
+		}
+		c.wantLate(3 * time.Millisecond)
+	})
+}
+
+// What is somebody else's, or nobody's, is said to be so, and is in nobody's backlog here.
+func TestCluster_WhyNotElsewhere(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.divide(func(s int) *node { return []*node{a, b, nil}[s%3] })
+		synctest.Wait()
+		other := duly.Declare[string](a.d, "other")
+		mine, theirs := a.names("mine", 10), b.names("theirs", 10)
+		for _, name := range slices.Concat(mine, theirs) {
+			if _, err := other.Put(t.Context(), name, "", schedule.After(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		nobodys := (*node)(nil)
+		for i := 0; nobodys == nil; i++ {
+			name := fmt.Sprint("nobody", i)
+			if c.owner[store.Key{Name: name}.Shard()] == nil {
+				a.put(name, schedule.After(0))
+				time.Sleep(time.Minute)
+				if w := a.why(name); w != duly.WhyElsewhere {
+					t.Errorf("what is nobody's: %s, want elsewhere", w)
+				}
+				break
+			}
+		}
+		if w := a.why(theirs[0]); w != duly.WhyElsewhere {
+			t.Errorf("what is the other's: %s, want elsewhere", w)
+		}
+		if w := a.why(mine[0]); w != duly.WhyNoHandler {
+			t.Errorf("what is ours and not handled: %s, want no_handler", w)
+		}
+		if x, y := a.stats().Unhandled.Tasks, b.stats().Unhandled.Tasks; x != 10 || y != 10 {
+			t.Errorf("%d and %d are unhandled, want 10 each", x, y)
+		}
+		c.divide(func(s int) *node { return []*node{nil, b, nil}[s%3] })
+		synctest.Wait()
+		if st := a.stats(); st.Unhandled.Tasks != 0 || st.Near != 0 {
+			t.Errorf("%d are unhandled and %d near where nothing is owned", st.Unhandled.Tasks, st.Near)
+		}
+	})
+}
+
+// What others put into their own shards, near or far, is not read by who hears of it, or has put it.
+//
+// contract: C6
+func TestCluster_OthersHintsAreNotHeeded(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.evenly(a, b)
+		names := b.names("x", 100)
+		was := a.count("Due")
+		for i, name := range names {
+			[]*node{a, b}[i%2].put(name, schedule.After(time.Duration(i)*time.Minute))
+			time.Sleep(time.Second)
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if n := a.count("Due") - was; n != 0 {
+			t.Errorf("a has read what is due %d times, want never", n)
+		}
+		if n := len(c.runs()); n != 100 {
+			t.Errorf("%d of 100 ran", n)
+		}
+		c.wantLate(3 * time.Millisecond)
+	})
+}
+
+// A claim that the store refuses because of its shard is no failure of the store: it is put off, tried now and then, and at once when
+// it is told whose the shard is.
+func TestCluster_ClaimsThatAreNotOurs(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		c.mu.Lock()
+		all := c.owner
+		c.owner = [256]*node{} // and a is not told
+		c.mu.Unlock()
+		a.put("x", schedule.After(0))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := a.count("Claim"); n < 3 || n > 12 {
+			t.Errorf("%d claims in ten seconds, want now and then", n)
+		}
+		if a.count("Get") > 0 || a.stats().StoreErrors > 0 || len(c.runs()) > 0 {
+			t.Errorf("%d reads, %d errors of the store, %d runs, want none", a.count("Get"), a.stats().StoreErrors, len(c.runs()))
+		}
+		c.mu.Lock()
+		c.owner = all
+		own := a.owned
+		c.mu.Unlock()
+		said := time.Now()
+		var full store.Shards
+		for s := range 256 {
+			full.Add(uint8(s))
+		}
+		own(full, 0) // too old
+		synctest.Wait()
+		if len(c.runs()) > 0 {
+			t.Error("what was told out of order counts")
+		}
+		own(full, 1)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if rs := c.of("x"); len(rs) != 1 || rs[0].at.Sub(said) > 5*time.Millisecond {
+			t.Errorf("it ran %+v, want at once", rs)
+		}
+	})
+}
+
+// Own that fails is called again, after a pause, and said once. Meanwhile nothing is owned.
+func TestCluster_OwnFails(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		a.fails = errors.New("no connection")
+		c.work(a)
+		a.put("x", schedule.After(0))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := a.count("Own"); n < 100 || n > 1000 {
+			t.Errorf("Own was called %d times in an hour, want every five seconds", n)
+		}
+		if n := c.logged("no connection"); n != 1 {
+			t.Errorf("it was said %d times, want once", n)
+		}
+		c.mu.Lock()
+		a.fails = nil
+		c.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		c.evenly(a)
+		if len(c.of("x")) != 1 {
+			t.Error("it does not run once something is owned")
+		}
+
+		c.mu.Lock()
+		a.fails = errors.New("no connection")
+		c.mu.Unlock()
+		a.drop <- struct{}{}
+		synctest.Wait()
+		was := a.count("Claim")
+		a.put("y", schedule.After(0))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if a.count("Claim") != was || a.stats().Shards != 0 {
+			t.Errorf("%d claims while Own has ended, and %d shards are owned", a.count("Claim")-was, a.stats().Shards)
+		}
+		if n := c.logged("the connection is broken"); n != 1 {
+			t.Errorf("that it has ended was said %d times, want once", n)
+		}
+		c.mu.Lock()
+		a.fails = nil
+		c.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		c.evenly(a)
+		if len(c.of("y")) != 1 {
+			t.Error("it does not run once something is owned again")
+		}
+	})
+}
+
+// A hint for the beginning has all shards of ours read again: what no hint told of is found by it.
+//
+// contract: C6
+func TestCluster_ASweepFindsWhatWasNotTold(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		a.deaf = true
+		c.work(a, b)
+		c.evenly(a)
+		for i := range 5 {
+			b.put(fmt.Sprint("x", i), schedule.After(time.Duration(i)*time.Second))
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := len(c.runs()); n != 0 {
+			t.Errorf("%d ran without a hint", n)
+		}
+		b.ears.Tell(store.Hint{At: store.Over}) // to whom nothing is
+		a.ears.Tell(store.Hint{At: store.Over})
+		synctest.Wait()
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if n := len(c.runs()); n != 5 {
+			t.Errorf("%d of 5 ran after the sweep", n)
+		}
+	})
+}
