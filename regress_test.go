@@ -180,3 +180,58 @@ func TestRegress_AwaitWhatEndsWithTheScheduler(t *testing.T) {
 		}
 	})
 }
+
+// lateClaims is a store whose first grant of a claim is heard of late, as over a network that stalls.
+type lateClaims struct {
+	*memory.Store
+	by    time.Duration
+	fence int64 // of the first grant
+}
+
+func (s *lateClaims) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
+	res, err := s.Store.Claim(ctx, claims)
+	if s.fence == 0 && err == nil {
+		s.fence = res[0].Fence
+		time.Sleep(s.by)
+	}
+	return res, err
+}
+
+// A lease that is over when its grant is heard of is nobody's to begin under: another process may have the run by then. contract: D2.
+func TestRegress_GrantHeardOfLate(t *testing.T) {
+	const lease = 2 * time.Second
+	for _, tt := range []struct {
+		by    time.Duration
+		first bool // it begins under the first grant, and else under another
+	}{{lease / 2, true}, {2 * lease, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			st := &lateClaims{Store: memory.New(memory.Options{}), by: tt.by}
+			s, err := duly.New(duly.Options{Store: st, Lease: lease})
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			var fences []int64
+			k := duly.Handle(s, "k", func(_ context.Context, a *duly.Attempt[string]) error {
+				if d := time.Since(began); d != tt.by || (a.Fence == st.fence) != tt.first {
+					t.Errorf("late by %v: an attempt begins after %v with fence %d; the first was %d", tt.by, d, a.Fence, st.fence)
+				}
+				fences = append(fences, a.Fence)
+				return nil
+			})
+			ended := make(chan error)
+			go func() { ended <- s.Run(t.Context()) }()
+			if _, err := k.Put(t.Context(), "a", "", schedule.After(0)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if len(fences) != 1 {
+				t.Errorf("late by %v: attempts with fences %v, want one", tt.by, fences)
+			}
+			if err := errors.Join(s.Drain(t.Context()), <-ended, st.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

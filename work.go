@@ -189,6 +189,7 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 	tune := false
 	c.mu.Lock()
 	r.unsure.forget(sent, c.opts.Lease)
+	late := c.eng.Elapsed() >= sent+r.renewer.safe() // what was granted may be somebody else's by now: it is as if there were no answer
 	n := 0
 	for i := range picks {
 		pk := &picks[i]
@@ -201,15 +202,18 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 		} else {
 			x.Err = err
 		}
+		if x.Err == nil && late {
+			x.Err = store.ErrUnknown
+		}
 		n++
 		pk.e.busy = false
 		if x.Err != nil {
 			switch {
 			case errors.Is(x.Err, store.ErrNotOwner):
+			case errors.Is(x.Err, store.ErrUnknown):
+				r.unsure[pk.claimed()] = c.eng.Elapsed()
 			case err == nil:
 				r.againLocked(pk.e)
-			case errors.Is(err, store.ErrUnknown):
-				r.unsure[pk.claimed()] = c.eng.Elapsed()
 			}
 			tune = r.refusedLocked(pk, x.Err) || tune
 			r.untuned = r.untuned || tune
