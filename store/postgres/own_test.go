@@ -662,6 +662,35 @@ func TestOwn_Pooler(t *testing.T) {
 	}
 }
 
+// A real pooler keeps nothing that belongs to a session, and the nodes need nothing of it.
+func TestOwn_BehindAPooler(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, pgtest.Options{})
+	c := crowdOn(t, server.URL("postgres"))
+	c.o.Pooler = true
+	pooled := server.Pooler(t, "postgres")
+	way := newWire(t, pooled)
+	a, b := c.join("a", pooled), c.join("b", way.url)
+	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.mu.Lock()
+	b.lax = true
+	c.mu.Unlock()
+	way.sever()
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	c.mu.Lock()
+	b.lax = false
+	c.mu.Unlock()
+	way.mend()
+	c.until("they share again", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	if err := b.ends(); err != nil {
+		t.Error(err)
+	}
+	c.until("all is a's, who was left it", func() bool { return a.has() == 256 })
+	if got := c.ask(nodes); got != "a lives" {
+		t.Errorf("nodes are %q, want a", got)
+	}
+}
+
 func TestOwn_Refuses(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
