@@ -85,6 +85,10 @@ test-store-long: ## kill a store 300 times, cut its power 10,000 times, fail eac
 test-durable-long: ## kill a scheduler 300 times, cut its power 3,000 times, run 100 tasks that kill their process beside 1,000 others
 	cd internal/proof && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestKill$$|TestPowerCuts|TestPoison|TestSaturatedKey' .
 
+.PHONY: test-cluster-long
+test-cluster-long: ## break processes, connections, clocks and servers under several schedulers on PostgreSQL, into docs/bench/cluster-faults.md
+	cd internal/clusterproof && DULY_TEST_LONG=1 go test -count=1 -timeout 120m -v . -record ../../docs/bench/cluster-faults.md
+
 .PHONY: test-daemon-long
 test-daemon-long: ## kill the daemon 100 times beside 64 clients that put, move, run and cancel tasks over HTTP
 	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestDaemon_Crash' .
