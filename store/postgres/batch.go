@@ -14,6 +14,7 @@ type batch struct {
 	s       *Store
 	q       session
 	counter int32 // the row of counters that is this writer's; less than 0: a new row, in a transaction that is somebody else's
+	raised  bool  // numbers are raised, although the transaction may not see it
 	rows    []row
 
 	cells   map[store.Key]*cell
@@ -83,7 +84,7 @@ func (b *batch) read(before ...stmt) error {
 	if err := b.q.do(context.Background(), stmts...); err != nil {
 		return err
 	}
-	if !raised {
+	if !raised && !b.raised {
 		return errRaise
 	}
 	b.m.Mono = b.m.Now

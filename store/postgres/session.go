@@ -171,6 +171,7 @@ const (
 	codeInvalidSchema    = "3F000"
 	codeNoPrivilege      = "42501"
 	codeDiskFull         = "53100"
+	codeIdle             = "25P03" // the session stood still in a transaction for too long
 )
 
 // code returns the class of a refusal, "" for what is none.
@@ -194,7 +195,7 @@ func refused(err error) bool {
 // again says that the same transaction may succeed if it is tried again.
 func again(err error) bool {
 	switch code(err) {
-	case codeDeadlock, codeSerialization, codeUnique:
+	case codeDeadlock, codeSerialization, codeUnique, codeIdle:
 		return true
 	}
 	return false

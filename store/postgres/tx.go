@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,8 +13,11 @@ import (
 )
 
 // PutTx implements store.Transactor. The transaction is a pgx.Tx or a *sql.Tx of whatever driver, on the database of this store, and it may be
-// read committed or stricter. The rows of the tasks stay locked until it ends: a task that another transaction has put or changed is
-// waited for. Others learn of the tasks when it commits.
+// read committed or stricter: a stricter one may have to be tried again, as after any statement, because others were faster (SQLSTATE
+// 40001). The rows of the tasks stay locked until it ends: a task that another transaction has put or changed is waited for. Others learn
+// of the tasks when it commits.
+//
+// What fails leaves the transaction as it was, but for a ctx that ends while the server works: drivers close the connection then.
 func (s *Store) PutTx(ctx context.Context, tx any, puts []store.Put) ([]store.PutResult, error) {
 	all, res := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
 	return res, s.within(ctx, "put", tx, all)
@@ -31,7 +35,7 @@ func (s *Store) SettleTx(ctx context.Context, tx any, settlements []store.Settle
 	return res, s.within(ctx, "settle", tx, all)
 }
 
-// within applies rows in somebody else's transaction. What fails leaves the transaction as it was.
+// within applies rows in somebody else's transaction. What fails is taken back to where it began.
 func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error {
 	q, err := sessionOf(op, tx)
 	if err != nil {
@@ -48,26 +52,31 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	if err := q.do(ctx, stmt{sql: "savepoint duly"}); err != nil {
 		return failure(op, err)
 	}
+	raised := false
 	for range triesMost {
-		switch err = s.withinOnce(ctx, q, rows); {
-		case err == nil:
-			err = q.do(ctx, stmt{sql: "release savepoint duly"})
-		case errors.Is(err, errStale), errors.Is(err, errRaise):
-			again := q.do(ctx, stmt{sql: "rollback to savepoint duly"})
-			if errors.Is(err, errRaise) && again == nil {
-				again = s.raise(ctx)
-			}
-			if err = again; err == nil {
-				continue
-			}
+		if err = s.withinOnce(q, rows, raised); !errors.Is(err, errStale) && !errors.Is(err, errRaise) {
+			break
 		}
-		break
+		again := q.do(ctx, stmt{sql: "rollback to savepoint duly"})
+		if errors.Is(err, errRaise) && again == nil {
+			again, raised = s.raise(ctx), true
+		}
+		if again != nil {
+			err = again
+			break
+		}
+	}
+	if err == nil {
+		err = q.do(ctx, stmt{sql: "release savepoint duly"})
 	}
 	if err == nil {
 		return nil
 	}
-	if rerr := q.do(ctx, stmt{sql: "rollback to savepoint duly"}, stmt{sql: "release savepoint duly"}); rerr != nil {
-		err = errors.Join(err, rerr)
+	for _, sql := range []string{"rollback to savepoint duly", "release savepoint duly"} { // one by one: the first has to be over to prepare the second
+		if rerr := q.do(ctx, stmt{sql: sql}); rerr != nil {
+			err = errors.Join(err, rerr)
+			break
+		}
 	}
 	return failure(op, err)
 }
@@ -75,9 +84,9 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 // errStale says that a task was put by somebody else meanwhile.
 var errStale = errors.New("others put the same task again and again")
 
-func (s *Store) withinOnce(ctx context.Context, q session, rows []row) error {
+func (s *Store) withinOnce(q session, rows []row, raised bool) error {
 	b := newBatch(s, q, -1)
-	b.rows = rows
+	b.rows, b.raised = rows, raised
 	if err := b.read(); err != nil {
 		return err
 	}
@@ -99,15 +108,15 @@ func (s *Store) withinOnce(ctx context.Context, q session, rows []row) error {
 }
 
 func sessionOf(op string, tx any) (session, error) {
+	is := fmt.Sprintf("a %T", tx)
+	if v := reflect.ValueOf(tx); v.Kind() == reflect.Pointer && v.IsNil() {
+		is, tx = fmt.Sprintf("a nil %T", tx), nil
+	}
 	switch v := tx.(type) {
 	case pgx.Tx:
-		if v != nil {
-			return piped{v}, nil
-		}
+		return piped{v}, nil
 	case *sql.Tx:
-		if v != nil {
-			return sqlTx{v}, nil
-		}
+		return sqlTx{v}, nil
 	}
-	return nil, &store.Error{Op: op, Field: "tx", Value: fmt.Sprintf("a %T", tx), Want: "a pgx.Tx or a *sql.Tx", Err: store.ErrInvalid}
+	return nil, &store.Error{Op: op, Field: "tx", Value: is, Want: "a pgx.Tx or a *sql.Tx", Err: store.ErrInvalid}
 }

@@ -28,19 +28,19 @@ func (w *writer) work() {
 		if len(calls) == 0 {
 			return
 		}
-		w.write(calls)
+		w.write(calls, lockTimeout)
 	}
 }
 
 // write writes a batch and answers its calls. If somebody else's transaction holds a row for long, the batch is divided until those who
-// need that row are alone, and they wait for it elsewhere.
-func (w *writer) write(calls []*call) {
-	err := w.s.tryAgain(w.s.life, lockTimeout, w.counter, calls)
+// need that row are alone, and they wait for it elsewhere. That it is held is known by then: its parts wait less.
+func (w *writer) write(calls []*call, wait time.Duration) {
+	err := w.s.tryAgain(w.s.life, wait, w.counter, calls)
 	switch {
 	case code(err) != codeLockNotAvailable:
 	case len(calls) > 1:
-		w.write(calls[:len(calls)/2])
-		w.write(calls[len(calls)/2:])
+		w.write(calls[:len(calls)/2], lockTimeout/10)
+		w.write(calls[len(calls)/2:], lockTimeout/10)
 		return
 	default:
 		w.s.waitAlone(calls[0])
@@ -51,21 +51,25 @@ func (w *writer) write(calls []*call) {
 	}
 }
 
-// mostAlone is how many calls wait at a time for rows that somebody else's transaction holds.
-const mostAlone = 4
+// mostAlone is how many calls wait at a time for rows that somebody else's transaction holds, and aloneTime for how long until it is the
+// turn of others. It is shorter than the server waits until it looks for deadlocks, so that the other transaction is never ended by one.
+const (
+	mostAlone = 4
+	aloneTime = 500 * time.Millisecond
+)
 
 // waitAlone writes a call that has to wait, without keeping others.
 func (s *Store) waitAlone(c *call) {
 	s.running.Go(func() {
-		select {
-		case s.queue.alone <- struct{}{}:
-		case <-s.life.Done():
-			c.answer(store.ErrClosed)
-			return
-		}
-		defer func() { <-s.queue.alone }()
 		for {
-			err := s.tryAgain(s.life, time.Second, 0, []*call{c})
+			select {
+			case s.queue.alone <- struct{}{}:
+			case <-s.life.Done():
+				c.answer(store.ErrClosed)
+				return
+			}
+			err := s.tryAgain(s.life, aloneTime, 0, []*call{c})
+			<-s.queue.alone
 			c.mu.Lock()
 			gone := c.gone
 			c.mu.Unlock()
@@ -87,8 +91,8 @@ func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32,
 		err = s.transact(ctx, wait, counter, calls)
 		switch {
 		case errors.Is(err, errRaise):
-			if err = s.raise(ctx); err != nil {
-				return err
+			if rerr := s.raise(ctx); rerr != nil {
+				return rerr
 			}
 		case !again(err):
 			return err
