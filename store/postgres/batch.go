@@ -54,7 +54,7 @@ from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
 cross join lateral (select ctid, generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name for update) t`
 
 // look is what a transition may look at, read after the rows are locked: a number that is drawn now is greater than any that they have.
-const look = `select ` + serverNow + `, exists (select from duly.raised), (select max(high) from duly.counter),
+const look = `select ` + serverNow + `, exists (select from duly.raised), case when $2::bool then (select max(high) from duly.counter) else 0 end,
 (select coalesce(string_agg(n::text, ','), '') from (select nextval('duly.number') n from generate_series(1, $1)) x)`
 
 // read reads the tasks that the rows name, behind other statements.
@@ -75,9 +75,11 @@ func (b *batch) read(before ...stmt) error {
 	}
 	var raised bool
 	var numbers string
+	boot := b.s.nodes.clk.Read().Boot
+	stale := b.s.high.stale(boot)
 	stmts := append(before,
 		stmt{sql: b.s.sql(lockRows), args: []any{ns, names}, row: b.found},
-		stmt{sql: b.s.sql(look), args: []any{len(b.rows) + spare}, row: func(scan func(dst ...any) error) error {
+		stmt{sql: b.s.sql(look), args: []any{len(b.rows) + spare, stale}, row: func(scan func(dst ...any) error) error {
 			return scan(&b.m.Now, &raised, &b.m.High, &numbers)
 		}},
 	)
@@ -92,7 +94,10 @@ func (b *batch) read(before ...stmt) error {
 		c := b.s.ownClock()
 		b.m.Now, b.m.Mono = c.Now, c.Mono
 	}
-	b.m.High = max(b.m.High, b.m.Now)
+	if !stale {
+		boot = 0
+	}
+	b.m.High = b.s.high.raise(max(b.m.High, b.m.Now), boot)
 	b.m.Seq, b.m.Past = b.seq, b
 	return b.draw(numbers)
 }

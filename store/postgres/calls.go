@@ -8,7 +8,15 @@ import (
 
 // Put implements store.Store.
 func (s *Store) Put(ctx context.Context, puts []store.Put) ([]store.PutResult, error) {
-	return written(ctx, s, "put", puts, putKey, putSize, (*store.Put).Apply)
+	rows, res := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
+	fresh := !s.o.Pooler // there no limit is set on how long a row is waited for
+	for i := range puts {
+		fresh = fresh && isFresh(&puts[i])
+	}
+	if err := s.write(ctx, "put", rows, fresh); err != nil {
+		return nil, err
+	}
+	return res, nil
 }
 
 func putKey(p *store.Put) store.Key { return p.Key }

@@ -10,7 +10,8 @@ import (
 // change lets f write in a transaction.
 func (s *Store) change(ctx context.Context, op string, f func(q session) error) error {
 	return s.view(ctx, op, func(q session) error {
-		if err := q.do(ctx, stmt{sql: "begin"}); err != nil {
+		begin := []stmt{{sql: "begin"}, {sql: "select set_config('lock_timeout', $1, true)", args: []any{millis(sendTimeout / 2)}}}
+		if err := q.do(ctx, begin...); err != nil {
 			return err
 		}
 		if err := f(q); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,6 +23,9 @@ var Migrations embed.FS
 
 // version is the schema's that this program works on.
 const version = 1
+
+// migrateTimeout is how long others that migrate are waited for, and those who use the tables.
+const migrateTimeout = time.Minute
 
 // leastServer is the oldest server, as server_version_num.
 const leastServer = 130_000
@@ -132,6 +136,9 @@ func (o *Options) migrate(ctx context.Context, conn *pgx.Conn) (before Schema, e
 		return before, err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after the commit it does nothing
+	if _, err := tx.Exec(ctx, "select set_config('lock_timeout', $1, true)", millis(migrateTimeout)); err != nil {
+		return before, err
+	}
 	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1::int, $2::int)", s.class(), lockSchema); err != nil {
 		return before, err
 	}

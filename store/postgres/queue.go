@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -25,6 +27,8 @@ type call struct {
 	err   error // of the whole call; written before done
 	done  chan struct{}
 
+	redo []int // of puts that were to be fresh: the rows that are not written yet; written before done
+
 	mu   sync.Mutex // held while rows are worked out
 	gone bool       // the caller has stopped waiting: what it has handed in is not looked at any more
 }
@@ -37,12 +41,15 @@ const (
 
 // A queue holds the calls that wait for a writer.
 type queue struct {
-	mu    sync.Mutex
-	calls []*call
-	over  bool
-	wake  chan struct{} // holds one: there is something to do
-	ended chan struct{} // closed by close
-	alone chan struct{} // holds one for each call that waits alone
+	mu     sync.Mutex
+	calls  []*call
+	rows   int // of them
+	urgent int // of the calls, those that do not wait for others
+	busy   int // writers at work
+	over   bool
+	wake   chan struct{} // holds one: there is something to do
+	ended  chan struct{} // closed by close
+	alone  chan struct{} // holds one for each call that waits alone
 }
 
 func (q *queue) init() {
@@ -53,6 +60,7 @@ func (q *queue) init() {
 const (
 	batchRows  = 1000
 	batchBytes = 4 << 20
+	batchLeast = 100 // with less to do only one writer works, so that the next batch is not a small one
 )
 
 // add hands a call in.
@@ -63,8 +71,37 @@ func (q *queue) add(c *call) bool {
 		return false
 	}
 	q.calls = append(q.calls, c)
+	q.rows += len(c.rows)
+	if c.urgent() {
+		q.urgent++
+	}
 	q.poke()
 	return true
+}
+
+// urgent calls are those of whoever runs tasks: they are batches already, and an attempt waits for each.
+func (c *call) urgent() bool { return c.op == "claim" || c.op == "settle" || c.op == "renew" }
+
+// finish says that a writer has written what it has taken.
+func (q *queue) finish() {
+	q.mu.Lock()
+	q.busy--
+	q.mu.Unlock()
+	q.poke()
+}
+
+// gather gives way for a moment to those who were just answered, so that their next calls are in one batch.
+func (q *queue) gather() {
+	for still, last := 0, -1; still < 2; {
+		runtime.Gosched()
+		q.mu.Lock()
+		n := len(q.calls)
+		q.mu.Unlock()
+		if n == last {
+			still++
+		}
+		last = n
+	}
 }
 
 func (q *queue) poke() {
@@ -74,12 +111,18 @@ func (q *queue) poke() {
 	}
 }
 
-// take returns as many calls as make a batch, none if the queue is closed and empty.
+// take returns as many calls as make a batch, none if the queue is closed and empty. Whoever has taken some says finish.
 func (q *queue) take() (calls []*call) {
+	q.gather()
 	for {
 		q.mu.Lock()
-		calls = q.takeLocked()
-		if len(q.calls) > 0 {
+		if q.busy == 0 || q.urgent > 0 || q.rows >= batchLeast || q.over {
+			calls = q.takeLocked()
+		}
+		if len(calls) > 0 {
+			q.busy++
+		}
+		if len(calls) > 0 && len(q.calls) > 0 {
 			q.poke() // another writer
 		}
 		over := q.over
@@ -105,6 +148,10 @@ func (q *queue) takeLocked() (calls []*call) {
 			break
 		}
 		n++
+		q.rows -= len(c.rows)
+		if c.urgent() {
+			q.urgent--
+		}
 		if !c.taken.CompareAndSwap(callWaits, callTaken) {
 			continue // withdrawn
 		}
@@ -138,8 +185,8 @@ const (
 	callBytes = 32 << 20
 )
 
-// write is what every batch of rows does: it hands them in and waits for the answer.
-func (s *Store) write(ctx context.Context, op string, rows []row) error {
+// write is what every batch of rows does: it hands them in and waits for the answer. Those that may be fresh are tried to be.
+func (s *Store) write(ctx context.Context, op string, rows []row, fresh bool) error {
 	if err := s.enter(ctx, op); err != nil {
 		return err
 	}
@@ -150,7 +197,7 @@ func (s *Store) write(ctx context.Context, op string, rows []row) error {
 			size += rows[n].size
 			n++
 		}
-		err := s.hand(ctx, op, rows[:n])
+		err := s.hand(ctx, op, rows[:n], fresh)
 		if err != nil && split && !errors.Is(err, store.ErrUnknown) {
 			err = &store.Error{Op: op, Err: fmt.Errorf("%w: %w", store.ErrUnknown, err)} // the first rows are written
 		}
@@ -163,16 +210,37 @@ func (s *Store) write(ctx context.Context, op string, rows []row) error {
 }
 
 // hand hands rows in and waits.
-func (s *Store) hand(ctx context.Context, op string, rows []row) error {
+func (s *Store) hand(ctx context.Context, op string, rows []row, fresh bool) error {
+	if !fresh {
+		_, err := s.handTo(ctx, &s.queue, op, rows)
+		return err
+	}
+	redo, err := s.handTo(ctx, &s.fresh, op, rows)
+	if err != nil || len(redo) == 0 {
+		return err
+	}
+	slices.Sort(redo)
+	rest := make([]row, len(redo))
+	for i, n := range redo {
+		rest[i] = rows[n]
+	}
+	_, err = s.handTo(ctx, &s.queue, op, rest)
+	if err != nil && len(rest) < len(rows) && !errors.Is(err, store.ErrUnknown) {
+		err = &store.Error{Op: op, Err: fmt.Errorf("%w: %w", store.ErrUnknown, err)} // some rows are written
+	}
+	return err
+}
+
+func (s *Store) handTo(ctx context.Context, q *queue, op string, rows []row) (redo []int, err error) {
 	c := &call{op: op, rows: rows, done: make(chan struct{})}
-	if !s.queue.add(c) {
-		return &store.Error{Op: op, Err: store.ErrClosed}
+	if !q.add(c) {
+		return nil, &store.Error{Op: op, Err: store.ErrClosed}
 	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():
 		if c.taken.CompareAndSwap(callWaits, callWithdrawn) {
-			return &store.Error{Op: op, Err: context.Cause(ctx)}
+			return nil, &store.Error{Op: op, Err: context.Cause(ctx)}
 		}
 		c.mu.Lock()
 		c.gone = true
@@ -180,13 +248,13 @@ func (s *Store) hand(ctx context.Context, op string, rows []row) error {
 		select {
 		case <-c.done:
 		default:
-			return store.Unknown(op, ctx)
+			return nil, store.Unknown(op, ctx)
 		}
 	}
 	if c.err != nil {
-		return failure(op, c.err)
+		return nil, failure(op, c.err)
 	}
-	return nil
+	return c.redo, nil
 }
 
 // written makes the rows of a call of what its method was handed, and answers each in its place.
@@ -195,7 +263,7 @@ func written[X, R any](
 	apply func(x *X, t *store.Task, m *store.Moment) (store.Change, R),
 ) ([]R, error) {
 	all, res := rowsOf(rows, key, size, apply)
-	if err := s.write(ctx, op, all); err != nil {
+	if err := s.write(ctx, op, all, false); err != nil {
 		return nil, err
 	}
 	return res, nil

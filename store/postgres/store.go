@@ -31,6 +31,9 @@ type Store struct {
 	running sync.WaitGroup // goroutines of ours
 
 	queue   queue
+	fresh   queue // puts of names that may be free
+	tick    tick
+	high    high
 	readers chan struct{} // holds one for each call that reads: they leave the writers their connections
 	nodes   nodes
 	ears    ears
@@ -73,12 +76,15 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.queue.init()
+	s.fresh.init()
 	s.nodes.init()
 	first := rand.IntN(counters)
 	for i := range o.Writers {
 		w := &writer{s: s, counter: int32((first + i) % counters)}
 		s.running.Go(w.work)
 	}
+	w := &writer{s: s, counter: int32((first + o.Writers) % counters)}
+	s.running.Go(w.workFresh)
 	return s, nil
 }
 
@@ -107,9 +113,10 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 		c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	} else {
 		c.RuntimeParams["idle_in_transaction_session_timeout"] = millis(idleTimeout)
+		c.RuntimeParams["lock_timeout"] = millis(lockTimeout)
 	}
 	if !strings.Contains(url, "pool_max_conns") {
-		cfg.MaxConns = int32(o.Writers + mostReaders + mostAlone)
+		cfg.MaxConns = int32(o.Writers + 1 + mostReaders + mostAlone)
 	}
 	return cfg, nil
 }
@@ -188,6 +195,7 @@ func (s *Store) Close() error {
 func (s *Store) stop() {
 	s.end()
 	s.queue.close()
+	s.fresh.close()
 	s.running.Wait()
 	s.pool.Close()
 }
@@ -261,12 +269,16 @@ func (s *Store) Clock(ctx context.Context) (c store.Clock, err error) {
 		defer s.leave()
 		return s.ownClock(), nil
 	}
-	sent := time.Now()
+	sent := s.nodes.clk.Read().Boot
 	err = s.view(ctx, "clock", func(q session) error {
 		return q.do(ctx, stmt{sql: "select " + serverNow, row: func(scan func(dst ...any) error) error { return scan(&c.Now) }})
 	})
-	c.Mono, c.Uncertainty = c.Now, max(store.Instant(time.Since(sent)/time.Microsecond), 1)
-	return c, err
+	if err != nil {
+		return c, err
+	}
+	s.tick.set(sent, c.Now)
+	c.Mono, c.Uncertainty = c.Now, max(store.Instant((s.nodes.clk.Read().Boot-sent)/1000), 1)
+	return c, nil
 }
 
 // serverNow is the server's clock, in microseconds, rounded down.

@@ -29,6 +29,7 @@ func (w *writer) work() {
 			return
 		}
 		w.write(calls, lockTimeout)
+		w.s.queue.finish()
 	}
 }
 
@@ -114,7 +115,10 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 	for _, c := range calls {
 		b.rows = append(b.rows, c.rows...)
 	}
-	begin := []stmt{{sql: "begin"}, {sql: "select set_config('lock_timeout', $1, true)", args: []any{millis(wait)}}}
+	begin := []stmt{{sql: "begin"}}
+	if s.o.Pooler || wait != lockTimeout {
+		begin = append(begin, stmt{sql: "select set_config('lock_timeout', $1, true)", args: []any{millis(wait)}})
+	}
 	if err := b.read(begin...); err != nil {
 		return s.rolledBack(ctx, conn, err)
 	}
