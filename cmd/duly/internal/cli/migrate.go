@@ -101,10 +101,10 @@ func (f *storeFlags) options(s *session) (o postgres.Options, err error) {
 			return o, &usageError{what: fmt.Sprintf("DULY_POOLER %q: want true or false", word)}
 		}
 	}
-	return o, f.checkSchema(s, o.Schema)
+	return o, f.checkSchema(o.Schema)
 }
 
-func (f *storeFlags) checkSchema(s *session, schema string) error {
+func (f *storeFlags) checkSchema(schema string) error {
 	_, err := postgres.MigrationSQL(1, schema)
 	if e, ok := errors.AsType[*store.Error](err); ok {
 		return &usageError{what: fmt.Sprintf("%s %q: want %s", f.said("schema", f.schema), schema, e.Want)}
@@ -195,10 +195,10 @@ func (m *migrating) up(ctx context.Context) error {
 
 // moved says from what to what.
 func moved(before, after int) string {
-	switch {
-	case before == after:
+	switch before {
+	case after:
 		return fmt.Sprintf("it was of version %d already", after)
-	case before == 0:
+	case 0:
 		return fmt.Sprintf("made, of version %d", after)
 	}
 	return fmt.Sprintf("from version %d to version %d", before, after)

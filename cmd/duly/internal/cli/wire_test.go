@@ -13,6 +13,7 @@ import (
 
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
+	"github.com/dulyhq/duly/cmd/duly/internal/transfer"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -51,6 +52,9 @@ func TestDocs_JSON(t *testing.T) {
 		daemon.Check{},
 		SchemaState{},
 		Migration{},
+		transfer.Line{},
+		transfer.Retry{},
+		transfer.Tally{},
 	} {
 		typ := reflect.TypeOf(v)
 		_, section, ok := strings.Cut(text, "\n### "+typ.Name()+"\n")

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/bits"
+	"os"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -169,6 +171,46 @@ func Unfit(found postgres.Schema, a database.Address, schema string) string {
 		up += " --schema " + schema
 	}
 	return has + ": " + up + " --store " + wording.Quote(a.String())
+}
+
+// OpenDirectory opens the tasks in a data directory for a command that looks at them itself, which it can while no daemon has them open.
+// If makes is set, a directory is made where there is none.
+func OpenDirectory(data string, makes bool) (store.Store, error) {
+	if makes {
+		if _, err := makeDir(data); err != nil {
+			return nil, err
+		}
+	} else if _, err := os.Stat(home.Store(data)); err != nil {
+		return nil, fmt.Errorf("there are no tasks in the data directory %s: %w", data, err)
+	}
+	st, err := pebble.Open(home.Store(data), pebble.Options{Logger: slog.New(slog.DiscardHandler), FS: privateFS{vfs.Default}})
+	if errors.Is(err, store.ErrLocked) {
+		return nil, fmt.Errorf("a daemon runs in the data directory %s: end it first: %w", data, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// OpenDatabase opens the tasks in a database for a command that looks at them itself. If makes is set, the tables are made where there are
+// none.
+func OpenDatabase(ctx context.Context, a database.Address, o postgres.Options, makes bool) (store.Store, error) {
+	found, err := Schema(ctx, a, o)
+	schema := (&Config{Schema: o.Schema}).schema()
+	switch {
+	case err != nil:
+		return nil, err
+	case found.Version == 0 && !makes:
+		return nil, fmt.Errorf("there are no tasks in the database %v: it has no schema %s", a, schema)
+	case found.Version > 0 && !found.Fits():
+		return nil, fmt.Errorf("the database %v: %s", a, Unfit(found, a, schema))
+	}
+	st, err := postgres.Open(ctx, a.URL(), o)
+	if err != nil {
+		return nil, explainDatabase(a, err)
+	}
+	return st, nil
 }
 
 // answers says whether the store does.

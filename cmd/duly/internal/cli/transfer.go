@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/transfer"
+	"github.com/dulyhq/duly/store"
+)
+
+const exportLong = `Print tasks as lines of JSON, for duly import into another place: a data directory, or a PostgreSQL database. Each line is a task with all
+that its schedule needs to go on as it would have: docs/cli-json.md says what is in it. Nothing is changed.
+
+Tasks are read where they are and not from a daemon. One in a data directory has to have ended; in a database tasks can be read while
+daemons work, but what these do meanwhile is missing. So: end the daemons, export, import, start daemons on the new place, and
+never again on the old one, or everything runs twice.
+
+What can't be moved is said: attempts that run, and dead runs. The history and what commands have printed stay behind. The lines hold what
+tasks hold, secrets among them: umask 077.
+
+Exit status: 1 if something of the tasks stays behind.`
+
+const exportExample = `  duly export --data ~/.local/state/duly > tasks.jsonl
+  duly export --store postgres://duly@db.example.com/duly --namespace shop > shop.jsonl`
+
+const importLong = `Put the tasks that duly export has printed, read from standard input, into a data directory in which no daemon runs, or into a
+PostgreSQL database, on which daemons may run. A task is due when it was, and its schedule goes on as it would have.
+
+It can be done again, also after it was cut off: what is there already is left alone. A name that has another task is refused unless
+--on-conflict says otherwise, and so is a line that is wrong; the others are imported all the same.
+
+Exit status: 4 if names were refused because they have another task, 1 if lines were refused for another reason.`
+
+const importExample = `  duly import --store postgres://duly@db.example.com/duly < tasks.jsonl
+  duly export --data old | duly import --data new --on-conflict keep`
+
+func newExport(s *session) *cobra.Command {
+	var where storeFlags
+	var c transfer.Choice
+	cmd := &cobra.Command{
+		Use:                   "export [flags]",
+		Short:                 "Print tasks as lines, to be imported elsewhere",
+		Long:                  exportLong,
+		Example:               exportExample,
+		DisableFlagsInUseLine: true,
+		Args:                  noArguments,
+		ValidArgsFunction:     cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if ns := s.or(s.namespace, "DULY_NAMESPACE"); ns != "" {
+				c.Namespace = &ns
+			}
+			return s.export(cmd.Context(), &where, c)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	where.register(cmd)
+	flags.StringVar(&c.Prefix, "prefix", "", "only the tasks whose names begin with `TEXT`")
+	flags.StringVar(&c.Kind, "kind", "", "only the tasks of the `KIND`, such as command or http")
+	flags.StringVar(&c.Tag, "tag", "", "only the tasks with the `TAG`")
+	complete(cmd, "kind", func() []string { return kindNames })
+	return cmd
+}
+
+func newImport(s *session) *cobra.Command {
+	var where storeFlags
+	var conflict, output string
+	cmd := &cobra.Command{
+		Use:                   "import [flags] < FILE",
+		Short:                 "Put tasks that were exported elsewhere",
+		Long:                  importLong,
+		Example:               importExample,
+		DisableFlagsInUseLine: true,
+		Args:                  noArguments,
+		ValidArgsFunction:     cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.importLines(cmd.Context(), &where, importConflicts[conflict], output)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	where.register(cmd)
+	conflict = "fail"
+	choice(cmd, &conflict, "on-conflict", "", "if a name has another task: fail (refuse the line), keep (what is there), replace", []string{"fail", "keep", "replace"})
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+var importConflicts = map[string]store.Conflict{"fail": store.Fail, "keep": store.Keep, "replace": store.Replace}
+
+// place opens where the tasks are that a command moves itself.
+func (s *session) place(ctx context.Context, f *storeFlags, makes bool) (store.Store, error) {
+	named := s.getenv("DULY_STORE")
+	switch {
+	case f.store != "" && s.data != "":
+		return nil, &usageError{what: "--data and --store say two places", hint: "give one of them"}
+	case s.data != "":
+		data, err := home.Data(s.data, s.getenv)
+		if err != nil {
+			return nil, &usageError{what: err.Error()}
+		}
+		return daemon.OpenDirectory(data, makes) //nolint:contextcheck // the store lives longer than ctx
+	case f.store == "" && (named == "" || named == "directory"):
+		return nil, &usageError{
+			what: "it is not said where the tasks are: a daemon that runs does not tell all that a schedule needs to go on",
+			hint: "--data DIR, whose daemon has ended, or --store postgres://user@host/database",
+		}
+	}
+	a, err := f.address(s)
+	if err != nil {
+		return nil, err
+	}
+	o, err := f.options(s)
+	if err != nil {
+		return nil, err
+	}
+	return daemon.OpenDatabase(ctx, a, o, makes)
+}
+
+func (s *session) export(ctx context.Context, f *storeFlags, c transfer.Choice) (err error) {
+	from, err := s.place(ctx, f, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	out := bufio.NewWriterSize(s.Stdout, 64<<10)
+	behind, say := 0, s.stderr()
+	n, err := transfer.Out(ctx, from, c, out, func(l transfer.Left) error {
+		behind++
+		return say.linef("%s: %s", l.Key.String(), l.Why)
+	})
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return err
+	}
+	if behind > 0 {
+		return &failure{exitFailed, fmt.Sprintf("%s exported; %s behind", counted(int64(n), "task", "tasks"), counted(int64(behind), "thing stays", "things stay")), ""}
+	}
+	return say.linef("%s exported", counted(int64(n), "task", "tasks"))
+}
+
+func (s *session) importLines(ctx context.Context, f *storeFlags, conflict store.Conflict, output string) (err error) {
+	if _, ok := terminal(s.Stdin); ok {
+		return &usageError{what: "duly import reads lines from standard input", hint: "duly import --store URL < tasks.jsonl"}
+	}
+	to, err := s.place(ctx, f, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	status, say := exitOK, s.stderr()
+	count, err := transfer.In(ctx, to, s.Stdin, transfer.InOptions{OnConflict: conflict, Refused: func(r transfer.Refusal) error {
+		switch {
+		case !errors.Is(r.Err, store.ErrExists):
+			status = exitFailed
+		case status == exitOK:
+			status = exitConflict
+		}
+		if r.Key.Name == "" {
+			return say.linef("line %d: %s", r.Line, r.Err.Error())
+		}
+		return say.linef("line %d: %s: %s", r.Line, r.Key.String(), r.Err.Error())
+	}})
+	if err != nil {
+		return &failure{exitFailed, err.Error(), "it can be done again from the beginning: what is there already is left alone"}
+	}
+	p := s.printer()
+	if output != "table" {
+		err = p.object(output, &count)
+	} else {
+		err = p.linef("%s imported, %d replaced, %d there already, %d kept, %d refused", counted(int64(count.Imported), "task", "tasks"), count.Replaced,
+			count.Unchanged, count.Kept, count.Refused)
+	}
+	if err == nil && status != exitOK {
+		err = &failure{status: status}
+	}
+	return err
+}
