@@ -25,7 +25,7 @@ func TestCluster_LocalClockSteps(t *testing.T) {
 		}
 		for i := range 60 {
 			time.Sleep(9*time.Second + 300*time.Millisecond)
-			a.clk.step([]time.Duration{30, -30, -30, 30}[i%4] * time.Second)
+			a.clk.step([]time.Duration{30 * time.Second, -30 * time.Second, -30 * time.Second, 30 * time.Second}[i%4])
 			a.put(fmt.Sprint("in", i), schedule.After(5*time.Second))
 			a.put(fmt.Sprint("at", i), schedule.At(time.Now().Add(7*time.Second)))
 		}
@@ -103,10 +103,10 @@ func TestCluster_ASlowLook(t *testing.T) {
 		c.evenly(a)
 		a.put("every", schedule.Every(time.Second))
 		time.Sleep(5*time.Second + 100*time.Millisecond)
-		c.trip = time.Second // a look is four of them
+		c.trip.Store(int64(time.Second)) // a look is four of them
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		c.trip = 300 * time.Microsecond
+		c.trip.Store(int64(300 * time.Microsecond))
 		c.wantLate(3 * time.Millisecond)
 		if n := len(c.of("every")); n != 65 {
 			t.Errorf("it ran %d times, want 65", n)

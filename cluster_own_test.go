@@ -68,17 +68,11 @@ func TestCluster_WhyNotElsewhere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		nobodys := (*node)(nil)
-		for i := 0; nobodys == nil; i++ {
-			name := fmt.Sprint("nobody", i)
-			if c.owner[store.Key{Name: name}.Shard()] == nil {
-				a.put(name, schedule.After(0))
-				time.Sleep(time.Minute)
-				if w := a.why(name); w != duly.WhyElsewhere {
-					t.Errorf("what is nobody's: %s, want elsewhere", w)
-				}
-				break
-			}
+		nobodys := c.names(nil, "nobody", 1)[0]
+		a.put(nobodys, schedule.After(0))
+		time.Sleep(time.Minute)
+		if w := a.why(nobodys); w != duly.WhyElsewhere {
+			t.Errorf("what is nobody's: %s, want elsewhere", w)
 		}
 		if w := a.why(theirs[0]); w != duly.WhyElsewhere {
 			t.Errorf("what is the other's: %s, want elsewhere", w)

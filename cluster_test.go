@@ -85,15 +85,18 @@ func (c *cluster) of(name string) (all []ran) {
 	return all
 }
 
-// named returns n names, each in a shard of a node.
-func (n *node) names(prefix string, most int) (all []string) {
+// names returns so many names in shards of a node.
+func (n *node) names(prefix string, most int) []string { return n.c.names(n, prefix, most) }
+
+// names returns so many names in shards of a node; nil: in those that are nobody's.
+func (c *cluster) names(n *node, prefix string, most int) (all []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i := 0; len(all) < most; i++ {
 		name := fmt.Sprint(prefix, i)
-		n.c.mu.Lock()
-		if n.c.owner[store.Key{Name: name}.Shard()] == n {
+		if c.owner[store.Key{Name: name}.Shard()] == n {
 			all = append(all, name)
 		}
-		n.c.mu.Unlock()
 	}
 	return all
 }
@@ -232,8 +235,8 @@ func TestCluster_PoisonThroughKills(t *testing.T) {
 //
 // contract: D5
 func TestCluster_ALossBesideAnothers(t *testing.T) {
-	for _, beside := range []bool{true, false} {
-		t.Run(fmt.Sprintf("beside=%v", beside), func(t *testing.T) {
+	for _, beside := range []string{"another's", "nobody's", "nothing"} {
+		t.Run("beside="+beside, func(t *testing.T) {
 			inCluster(t, func(t *testing.T, c *cluster) {
 				var nodes []*node
 				for i := range 5 {
@@ -249,17 +252,23 @@ func TestCluster_ALossBesideAnothers(t *testing.T) {
 					c.kill(nodes[i])
 					c.evenly(nodes[i+1])
 				}
-				if beside {
+				if beside != "nothing" {
 					nodes[2].put(other, schedule.After(0))
 				}
 				time.Sleep(time.Minute)
 				c.kill(nodes[2])
-				c.evenly(nodes[3], nodes[4])
+				if beside == "nobody's" {
+					c.evenly(nil, nodes[4])
+				} else {
+					c.evenly(nodes[3], nil)
+					time.Sleep(time.Second) // what ran beside it is rescued, and runs again
+					c.evenly(nodes[3], nodes[4])
+				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				want, attempts := duly.WhyDead, 3
-				if beside {
-					want, attempts = duly.WhyRunning, 4
+				want, attempts := duly.WhyRunning, 4
+				if beside == "nothing" {
+					want, attempts = duly.WhyDead, 3
 				}
 				if w, n := nodes[3].why(twice), len(c.of(twice)); w != want || n != attempts {
 					t.Errorf("it is %s after %d attempts, want %s after %d", w, n, want, attempts)
@@ -316,6 +325,33 @@ func TestCluster_ShardsMoveWhileAttemptsRun(t *testing.T) {
 	})
 }
 
+// What was leased with a claim whose answer is lost is given back, also if its shard is another's by then, and so begins there at once and
+// not when the lease ends; of what else is in that shard nothing is done.
+//
+// contract: D3, D5
+func TestCluster_ALostAnswerAndALostShard(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.evenly(a)
+		a.put("later", schedule.After(10*time.Second))
+		a.put("at once", schedule.After(5*time.Second))
+		c.mu.Lock()
+		a.torn = func() { c.divide(func(int) *node { return b }) }
+		c.mu.Unlock()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		for _, name := range []string{"at once", "later"} {
+			if rs := c.of(name); len(rs) != 1 || rs[0].on != "b" || rs[0].Lost != 0 || rs[0].at.Sub(rs[0].ScheduledFor) > 100*time.Millisecond {
+				t.Errorf("%s ran %+v, want once, on b, at once", name, rs)
+			}
+		}
+		if n := a.count("Claim refused"); n != 0 {
+			t.Errorf("a has made %d claims in shards of the other", n)
+		}
+	})
+}
+
 // Of many that wait for their key, most are not in memory. When their shards become another's they are in its backlog, and not in ours.
 //
 // contract: D6, J2
@@ -331,7 +367,8 @@ func TestCluster_WhatWaitsForAKeyMoves(t *testing.T) {
 		if st := a.stats().Overdue; st.Tasks == 0 || st.Oldest < 59*time.Second {
 			t.Errorf("%+v is overdue, want what waits for the key", st)
 		}
-		runs := store.Key{Name: c.runs()[0][:strings.Index(c.runs()[0], " ")]}.Shard()
+		name, _, _ := strings.Cut(c.runs()[0], " ")
+		runs := store.Key{Name: name}.Shard()
 		c.divide(func(s int) *node {
 			if s == int(runs) {
 				return a
@@ -352,6 +389,9 @@ func TestCluster_WhatWaitsForAKeyMoves(t *testing.T) {
 		synctest.Wait()
 		if n := len(c.runs()); n != 300-left+1 {
 			t.Errorf("%d ran, want all %d of the other's and one", n, 300-left)
+		}
+		if a.count("Due of all")+b.count("Due of all")+a.count("Claim refused") != 0 {
+			t.Error("shards of others were read, or something in them was claimed")
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +26,7 @@ import (
 type cluster struct {
 	*testing.T
 	mem  *memory.Store
-	trip time.Duration // how long it takes to ask for the time
+	trip atomic.Int64 // how long it takes to ask for the time
 
 	mu    sync.Mutex
 	nodes []*node
@@ -48,7 +49,9 @@ type ran struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	return &cluster{T: t, mem: memory.New(memory.Options{}), trip: 300 * time.Microsecond}
+	c := &cluster{T: t, mem: memory.New(memory.Options{})}
+	c.trip.Store(int64(300 * time.Microsecond))
+	return c
 }
 
 // Write implements io.Writer, for what is logged.
@@ -81,6 +84,7 @@ type node struct {
 	calls map[string]int
 	fails error         // of Own
 	drop  chan struct{} // ends Own with an error
+	torn  func()        // called when the next claims were granted, whose answer is lost then
 }
 
 // join adds a node with a clock of its own, which runs handler for the one kind there is. It takes part when it works.
@@ -315,9 +319,10 @@ func (n *node) Clock(ctx context.Context) (clk store.Clock, err error) {
 	if err := n.enter("Clock"); err != nil {
 		return clk, err
 	}
-	time.Sleep(n.c.trip / 2)
+	way := time.Duration(n.c.trip.Load()) / 2
+	time.Sleep(way)
 	clk, err = n.c.mem.Clock(ctx)
-	time.Sleep(n.c.trip / 2)
+	time.Sleep(way)
 	clk.Uncertainty = 1
 	return clk, err
 }
@@ -344,6 +349,14 @@ func (n *node) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimRe
 			return nil, err
 		}
 		res[i] = one[0]
+	}
+	n.c.mu.Lock()
+	f := n.torn
+	n.torn = nil
+	n.c.mu.Unlock()
+	if f != nil {
+		f()
+		return nil, store.ErrUnknown
 	}
 	return res, nil
 }
