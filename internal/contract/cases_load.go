@@ -244,18 +244,19 @@ var loadCases = []Case{
 				return nil
 			})
 			e.work()
-			for i := range 1000 {
+			n := e.many(1000)
+			for i := range n {
 				e.put(fmt.Sprint("h", i), once(time.Second), duly.Key("hangs", 1000))
 				e.put(fmt.Sprint("i", i), once(2*time.Second+time.Duration(i)*time.Millisecond), duly.Key(fmt.Sprint("k", i%10), 1))
 			}
 			e.pass(10 * time.Second)
-			for i := range 1000 {
+			for i := range n {
 				s := e.rec.of(fmt.Sprint("i", i))
 				is(e, "runs", len(s), 1)
 				is(e, "lateness", s[0].Started.Sub(s[0].Due), 0)
 			}
 			e.pass(time.Minute)
-			is(e, "attempts", len(e.rec.of("")), 2000)
+			is(e, "attempts", len(e.rec.of("")), 2*n)
 			close(free)
 		},
 	},

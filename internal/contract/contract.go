@@ -26,6 +26,10 @@ type Options struct {
 	// Forgets says that a closed store keeps nothing; Kill still keeps what was acknowledged.
 	Forgets bool
 
+	// Shared says that several processes may have the store open. It tells those which run an attempt that somebody has asked to stop, and
+	// a call is a way to a server and back: cases that are about many do with fewer.
+	Shared bool
+
 	// Skip holds the names of cases that can't be passed on this store, with the reason, which is printed. Any other name is an error.
 	Skip map[string]string
 }

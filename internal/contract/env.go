@@ -316,6 +316,14 @@ func (e *env) takes(ds ...time.Duration) func(ctx context.Context, a *duly.Attem
 
 var errOops = errors.New("oops")
 
+// many is n, or as many as do on a store whose calls take longer.
+func (e *env) many(n int) int {
+	if e.o.Shared {
+		return n / 10
+	}
+	return n
+}
+
 // fails is a handler that fails the first n times.
 func fails(n int) func(ctx context.Context, a *duly.Attempt[[]byte]) error {
 	var mu sync.Mutex
