@@ -40,6 +40,7 @@ type process struct {
 
 	looked   []store.Instant // what the wall clock showed at the last look of its loop
 	lookedAt int64           // boot time, when the last call after that was answered
+	sentAt   int64           // boot time, when its last claims were sent
 }
 
 // gone says that nothing of the process's can be relied on any more: it is dead, or was closed.

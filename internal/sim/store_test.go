@@ -192,11 +192,22 @@ func (h *handle) Edit(ctx context.Context, rows []store.Edit) ([]store.EditResul
 func (h *handle) Claim(ctx context.Context, rows []store.Claim) ([]store.ClaimResult, error) {
 	ctx, answered := h.decided(ctx, true, !rows[0].FirstStart)
 	defer answered()
+	sent := h.p.sends(!rows[0].FirstStart)
 	res, err := through(ctx, h, "Claim", true, func(ctx context.Context) ([]store.ClaimResult, error) { return h.next.Claim(ctx, rows) })
-	if err == nil {
+	if err == nil && time.Duration(h.w.now()-sent) < h.w.lease-h.w.lease/10 { // else nobody begins anything by it
 		h.w.rec.claimAnswered(res)
 	}
 	return res, err
+}
+
+// sends returns when claims were sent, by boot time: now, or with those before them.
+func (p *process) sends(first bool) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.w.now(); first || p.lookedAt != now {
+		p.sentAt = now
+	}
+	return p.sentAt
 }
 
 func (h *handle) Renew(ctx context.Context, rows []store.Renewal) ([]store.RenewResult, error) {
