@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -68,11 +69,11 @@ where datname = current_database() and application_name = 'duly listen'`).Scan(&
 	stop()
 	all.Wait()
 	f.windows = nil // no attempt was anybody's who lost his connection
+	f.measures = f.punctual
 	if f.row.faults == 0 {
 		t.Error("nobody listened")
 	}
-	records := f.finish()
-	t.Log(lateness(records))
+	f.finish()
 }
 
 // lostHints has nobody hear of what another process puts: what it sends is lost on the way.
@@ -88,20 +89,22 @@ func lostHints(t *testing.T, url string) {
 	f := newFleet(t, url+"&search_path=deaf,pg_catalog", orders{URL: url})
 	f.startAll("a", "b")
 	f.row.faults = 50
+	f.measures = f.punctual
 	if err := f.own.putMany(t.Context(), "unheard", f.row.faults, work{}, time.Second); err != nil {
 		t.Fatal(err)
 	}
-	records := f.finish()
-	t.Log(lateness(records))
+	f.finish()
 }
 
-// lateness tells how long after it was due, and known to be accepted, the first attempt at each one-off began.
-func lateness(records []verdict.Record) string {
+// punctual notes how long after it was due, and known to be accepted, the first attempt at each one-off began, and holds that to the sweep that
+// comes every 30 seconds for what nobody was told of.
+func (f *fleet) punctual(records []verdict.Record) {
+	f.t.Helper()
 	type generation struct {
 		name string
 		gen  int64
 	}
-	from, late := map[generation]int64{}, map[generation]int64{}
+	from, late := map[generation]int64{}, map[generation]time.Duration{}
 	for i := range records {
 		switch r := &records[i]; {
 		case r.Op == verdict.Put && !r.Recurring:
@@ -117,19 +120,16 @@ func lateness(records []verdict.Record) string {
 		if r.Op != verdict.Begin || from[g] == 0 {
 			continue
 		}
-		if was, ok := late[g]; !ok || r.At-from[g] < was {
-			late[g] = r.At - from[g]
+		by := time.Duration(max(r.At-from[g], 0)) * time.Microsecond
+		if was, ok := late[g]; !ok || by < was {
+			late[g] = by
 		}
 	}
-	if len(late) == 0 {
-		return "no one-off began"
+	all := slices.Collect(maps.Values(late))
+	f.row.note = "one-offs began late by " + spread(all)
+	if worst := quantile(all, 100); worst > 30*time.Second+patience/4 {
+		f.t.Errorf("one-offs began late by %s", spread(all))
 	}
-	var all []int64
-	for _, l := range late {
-		all = append(all, l)
-	}
-	slices.Sort(all)
-	return fmt.Sprintf("%d one-offs began late by %d us at the median, %d us at p99, %d us at worst", len(all), all[len(all)/2], all[len(all)*99/100], all[len(all)-1])
 }
 
 // heldSnapshot has a transaction that sees the past keep the server from removing what was deleted, while tasks come and go.

@@ -40,10 +40,11 @@ type fleet struct {
 	boots map[string]int64
 	nodes []*process // that live
 
-	windows []window
-	deaths  []death
-	forgets func(at int64) bool // what was acknowledged at an instant may be lost; nil: nothing
-	row     row
+	windows  []window
+	deaths   []death
+	measures func(records []verdict.Record) // of this case; nil: nothing
+	forgets  func(at int64) bool            // what was acknowledged at an instant may be lost; nil: nothing
+	row      row
 }
 
 // A process is one life of a node.
@@ -144,7 +145,7 @@ func (f *fleet) launch(node string, change ...func(o *orders)) *process {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(f.t.Context(), patience) // so that nobody waits for it for ever
+	ctx, stop := context.WithTimeout(f.t.Context(), 3*patience) // so that nobody waits for it for ever
 	f.t.Cleanup(stop)
 	p.cmd = exec.CommandContext(ctx, os.Args[0], "-test.run=^TestNode$", "-test.count=1")
 	p.cmd.Env = append(os.Environ(), envOrders+"="+string(text))

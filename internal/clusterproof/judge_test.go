@@ -124,6 +124,9 @@ func (f *fleet) judge(end int64) []verdict.Record {
 	for i := range f.deaths {
 		f.takeover(records, &f.deaths[i])
 	}
+	if f.measures != nil {
+		f.measures(records)
+	}
 	f.row.name = f.t.Name()
 	f.row.took = time.Since(f.began)
 	f.t.Log(f.row.String())
@@ -142,12 +145,21 @@ func (f *fleet) dead() (faults []string) {
 	return faults
 }
 
-// stale finds outcomes of attempts that the store took although another attempt of the name had begun.
+// stale finds outcomes of attempts that the store took although another attempt of the name had begun, and those of attempts that had not
+// ended, which are somebody else's outcomes.
 func stale(records []verdict.Record, events []duly.Event) (faults []string) {
-	begun := map[string][]*verdict.Record{}
+	type attempt struct {
+		name  string
+		fence int64
+	}
+	begun, ended := map[string][]*verdict.Record{}, map[attempt]*verdict.Record{}
 	for i := range records {
-		if r := &records[i]; r.Op == verdict.Begin {
+		switch r := &records[i]; r.Op {
+		case verdict.Begin:
 			begun[r.Name] = append(begun[r.Name], r)
+		case verdict.End:
+			ended[attempt{r.Name, r.Fence}] = r
+		default:
 		}
 	}
 	for i := range events {
@@ -159,6 +171,9 @@ func stale(records []verdict.Record, events []duly.Event) (faults []string) {
 			if r.Fence > e.Fence && r.At < e.At.UnixMicro() {
 				faults = append(faults, fmt.Sprintf("%s: the outcome of fence %d was taken at %v, after\n\t%v", e.Name, e.Fence, e.At, r))
 			}
+		}
+		if r := ended[attempt{e.Name, e.Fence}]; r == nil || r.At > e.At.UnixMicro() {
+			faults = append(faults, fmt.Sprintf("%s: the outcome of fence %d was taken at %v, and it had not ended: %v", e.Name, e.Fence, e.At, r))
 		}
 	}
 	return faults

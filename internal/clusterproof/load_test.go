@@ -139,6 +139,21 @@ func (l *load) putMany(ctx context.Context, prefix string, n int, w work, over t
 	return nil
 }
 
+// steady puts n tasks that run for so long that something breaks meanwhile, and returns when most of them run. What is lost of them runs one
+// at a time afterwards.
+func (f *fleet) steady(round, n int, lasting time.Duration) {
+	f.t.Helper()
+	if err := f.own.putMany(f.t.Context(), fmt.Sprintf("steady-%02d", round), n, work{Millis: int(lasting.Milliseconds())}, 0); err != nil {
+		f.t.Fatal(err)
+	}
+	f.await(patience, func() string {
+		if run := f.count("select count(*) from duly.task where name like 'steady-%' and running > 0"); run <= n/2 {
+			return fmt.Sprintf("%d of the %d that were put run", run, n)
+		}
+		return ""
+	})
+}
+
 // A producer has names of its own, so that what it is told is all that can be known of them.
 type producer struct {
 	l    *load

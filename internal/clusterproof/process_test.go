@@ -69,7 +69,8 @@ func frozen(t *testing.T, url string) {
 		p.begin()
 	}
 	f.rest(500 * time.Millisecond)
-	for range brief(1, 10) {
+	for i := range brief(1, 10) {
+		f.steady(i, 6, 3*time.Second) // the next attempt at what the process had runs when it goes on, and ends
 		p := f.nodes[rand.IntN(len(f.nodes))]
 		d := death{node: p.o.Node, set: f.shardsOf(p.o.Node), from: now()}
 		if err := p.cmd.Process.Signal(still); err != nil {
@@ -99,8 +100,14 @@ func silentProxy(t *testing.T, url string) {
 		p.begin()
 	}
 	f.rest(500 * time.Millisecond)
-	for range brief(1, 10) {
-		d := death{node: "a", set: f.shardsOf("a"), from: now()}
+	for i := range brief(1, 10) {
+		f.steady(i, 6, 3*time.Second)
+		set := f.shardsOf("a")
+		if err := f.own.putMany(t.Context(), fmt.Sprintf("dense-%02d", i), 300, work{Millis: 5}, 600*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		f.rest(200 * time.Millisecond) // claims and outcomes are on their way
+		d := death{node: "a", set: set, from: now()}
 		p.hold()
 		f.row.faults++
 		f.rest(4500 * time.Millisecond)
@@ -115,8 +122,8 @@ func silentProxy(t *testing.T, url string) {
 // backlog has ten processes die over a backlog that is overdue, one after the other.
 func backlog(t *testing.T, url string) {
 	n := brief(5_000, 100_000)
-	f := newFleet(t, url, orders{Workers: brief(10, 40), NoSync: true})
-	if err := f.own.putMany(t.Context(), "backlog", n, work{Millis: 30}, 0); err != nil {
+	f := newFleet(t, url, orders{Workers: brief(24, 40), NoSync: true})
+	if err := f.own.putMany(t.Context(), "backlog", n, work{Millis: 50}, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.startAll("a", "b", "c")
@@ -125,6 +132,7 @@ func backlog(t *testing.T, url string) {
 	for range kills {
 		p := f.nodes[0] // the one that has lived longest
 		left := f.count("select count(*) from duly.task")
+		t.Logf("%d are left after %v, of which %d run", left, time.Since(f.began), f.count("select count(*) from duly.task where running > 0"))
 		if left > 0 {
 			hit++
 			p.begin()

@@ -14,8 +14,9 @@ func restarted(t *testing.T, s *pgtest.Server) {
 	for _, p := range f.startAll("a", "b", "c") {
 		p.begin()
 	}
-	for range brief(1, 10) {
+	for i := range brief(1, 10) {
 		f.rest(500 * time.Millisecond)
+		f.steady(i, steadyMany, 2500*time.Millisecond)
 		w := window{from: now()}
 		if err := s.Restart(pgtest.Immediate); err != nil {
 			t.Fatal(err)
@@ -27,6 +28,18 @@ func restarted(t *testing.T, s *pgtest.Server) {
 	}
 	f.rest(500 * time.Millisecond)
 	f.finish()
+	f.kept()
+}
+
+const steadyMany = 60
+
+// kept holds the run to it that what ran on while the server was away was not taken from processes that live, because the locks by which
+// they are known to had gone with it. A process that the machine has kept from coming back in time may have lost what it ran.
+func (f *fleet) kept() {
+	f.t.Helper()
+	if most := steadyMany / 2; f.row.overlapped > most {
+		f.t.Errorf("%d attempts were taken from processes that live, want at most %d", f.row.overlapped, most)
+	}
 }
 
 // promoted has a standby take the place of a server that is killed. Where the standby is asynchronous, what was acknowledged just before
@@ -37,6 +50,7 @@ func promoted(t *testing.T, s, standby *pgtest.Server, synchronous bool) {
 		p.begin()
 	}
 	f.rest(time.Second)
+	f.steady(0, steadyMany, 2500*time.Millisecond)
 	w := window{from: now()}
 	if !synchronous {
 		f.forgets = func(at int64) bool { return at >= w.from-slack && at <= w.from+slack }
@@ -53,6 +67,7 @@ func promoted(t *testing.T, s, standby *pgtest.Server, synchronous bool) {
 	f.windows = append(f.windows, w)
 	f.rest(500 * time.Millisecond)
 	f.finish()
+	f.kept()
 }
 
 // either returns the connection string that leads to a server, or else to its standby, whichever takes writes.
