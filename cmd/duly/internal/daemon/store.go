@@ -153,6 +153,9 @@ func explainDatabase(a database.Address, err error) error {
 	if err == nil {
 		return nil
 	}
+	if e, ok := errors.AsType[*store.Error](err); ok && e.Field == "" {
+		err = e.Err // which call of the store's it was says nothing to whoever gave an address
+	}
 	format := "the database %v: %w"
 	if errors.Is(err, store.ErrBroken) || errors.Is(err, context.DeadlineExceeded) {
 		format = "the database %v can't be used: is the server up, are the address and the role right? %w"
