@@ -25,7 +25,7 @@ var Table = []Room{
 	{Path: ".", Floor: 6, For: "durable named tasks: putting them, and running them: claim, attempt, settle"},
 	{Path: "internal/contract", Floor: 7, Tests: true, For: "the contract of duly as a suite, on any store"},
 	{Path: "internal/sim", Floor: 7, Tests: true, For: "a seeded simulation of package duly: a world of tasks and faults, in virtual time"},
-	{Path: "internal/proof", Floor: 8, Own: true, Tests: true, For: "duly on the embedded store: its contract, kills and power cuts"},
+	{Path: "internal/proof", Floor: 8, Own: true, Tests: true, For: "duly on the embedded store and on PostgreSQL: its contract, kills and power cuts"},
 	{Path: "internal/clusterproof", Floor: 8, Own: true, Tests: true, For: "duly on several processes and one server: kills, freezes, failovers, lost connections, wrong clocks"},
 	{Path: "dulytest", Floor: 7, Tests: true, For: "tests of programs that schedule tasks, which own the time"},
 	{Path: "internal/scrape", Floor: 7, For: "asking a scheduler for its counters without being held up by its store"},
