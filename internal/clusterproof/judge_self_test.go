@@ -65,8 +65,10 @@ func TestJudge_Explained(t *testing.T) {
 func TestJudge_Stale(t *testing.T) {
 	records := append(attempt("a", "n", 1, 2, 10*second, 12*second), attempt("b", "n", 1, 3, 14*second, 15*second)...)
 	event := func(verb string, fence, at int64) duly.Event {
-		return duly.Event{Name: "n", Verb: verb, Fence: fence, At: time.UnixMicro(at)}
+		return duly.Event{Name: "n", Verb: verb, Fence: fence, At: time.UnixMicro(at), To: duly.Done}
 	}
+	back := event("settle", 4, 16*second)
+	back.To = duly.StateCancelled
 	for _, c := range []struct {
 		name string
 		e    duly.Event
@@ -76,6 +78,7 @@ func TestJudge_Stale(t *testing.T) {
 		{"before the next began", event("retry", 2, 13*second), 0},
 		{"after the next began", event("settle", 2, 16*second), 1},
 		{"of the newest, which runs on", event("settle", 3, 14*second), 1},
+		{"given back unused", back, 0},
 		{"of one that was never begun", event("settle", 1, 9*second), 1},
 		{"a retry after the next began", event("retry", 2, 16*second), 1},
 		{"of the store itself", event("rescue", 2, 16*second), 0},

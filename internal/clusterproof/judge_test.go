@@ -169,11 +169,15 @@ func stale(records []verdict.Record, events []duly.Event) (faults []string) {
 		}
 		for _, r := range begun[e.Name] {
 			if r.Fence > e.Fence && r.At < e.At.UnixMicro() {
-				faults = append(faults, fmt.Sprintf("%s: the outcome of fence %d was taken at %v, after\n\t%v", e.Name, e.Fence, e.At, r))
+				faults = append(faults, fmt.Sprintf("%s: an outcome after the next attempt had begun: %+v; %v", e.Name, *e, r))
 			}
 		}
-		if r := ended[attempt{e.Name, e.Fence}]; r == nil || r.At > e.At.UnixMicro() {
-			faults = append(faults, fmt.Sprintf("%s: the outcome of fence %d was taken at %v, and it had not ended: %v", e.Name, e.Fence, e.At, r))
+		r, began := ended[attempt{e.Name, e.Fence}], slices.ContainsFunc(begun[e.Name], func(r *verdict.Record) bool { return r.Fence == e.Fence })
+		if !began && e.To != duly.Done && e.To != duly.Dead {
+			continue // whoever has claimed it has given it back, because he was not told in time that it was his
+		}
+		if r == nil || r.At > e.At.UnixMicro() {
+			faults = append(faults, fmt.Sprintf("%s: the outcome of an attempt that had not ended: %+v; %v", e.Name, *e, r))
 		}
 	}
 	return faults
