@@ -56,6 +56,10 @@ func (r *run) hint(h store.Hint) {
 	if !r.concernsLocked(&h.Shards) {
 		return
 	}
+	if h.At == store.Over && r.own != nil { // another process may have ended: what was found out about those before says nothing of it
+		r.crash.wide = false
+		r.gains++
+	}
 	if h.At > r.c.now().Add(ahead) {
 		r.window.pull(h.At)
 		return
@@ -124,7 +128,7 @@ func (r *run) scan(ctx context.Context, l *look) error {
 	}
 	r.workedLocked("read what is due")
 	if l.gate == nil {
-		r.moveLocked(&page)
+		r.moveLocked(&page, l.scan.Until)
 	}
 	for _, t := range page.Tasks {
 		r.seeLocked(t, l.gate)
@@ -160,8 +164,9 @@ func (r *run) seeLocked(t *store.Task, g *gate) {
 	}
 }
 
-// moveLocked moves the window's end to where a page ends.
-func (r *run) moveLocked(page *store.DuePage) {
+// moveLocked moves the window's end to where a page ends, which has what is due until an instant. Where shards are divided it goes no further
+// than that: what others put that is due later they need not tell, because it is read when its time is near.
+func (r *run) moveLocked(page *store.DuePage, until store.Instant) {
 	w := &r.window
 	if !r.crash.surveyed {
 		for _, t := range page.Tasks {
@@ -172,6 +177,8 @@ func (r *run) moveLocked(page *store.DuePage) {
 	switch {
 	case page.More:
 		w.after = page.Cursor
+	case r.own != nil:
+		w.after = store.Cursor{At: min(page.Next, until)}
 	case page.Next == store.Never:
 		w.after = store.Cursor{At: store.Never}
 	default:
