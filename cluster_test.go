@@ -47,6 +47,17 @@ func (n *node) put(name string, s schedule.Schedule, opts ...duly.PutOption) {
 	}
 }
 
+// much makes so many entries of the history.
+func (n *node) much(entries int) {
+	n.c.Helper()
+	n.put("much", schedule.After(time.Hour))
+	for i := range entries {
+		if _, err := n.d.Move(n.c.Context(), "much", schedule.After(time.Hour+time.Duration(i))); err != nil {
+			n.c.Fatal(err)
+		}
+	}
+}
+
 func (n *node) stats() duly.Stats {
 	n.c.Helper()
 	st, err := n.d.Stats(n.c.Context())
@@ -235,7 +246,7 @@ func TestCluster_PoisonThroughKills(t *testing.T) {
 //
 // contract: D5
 func TestCluster_ALossBesideAnothers(t *testing.T) {
-	for _, beside := range []string{"another's", "nobody's", "nothing"} {
+	for _, beside := range []string{"another's", "another's, much else since", "nobody's", "seen by nobody", "nothing"} {
 		t.Run("beside="+beside, func(t *testing.T) {
 			inCluster(t, func(t *testing.T, c *cluster) {
 				var nodes []*node
@@ -256,12 +267,18 @@ func TestCluster_ALossBesideAnothers(t *testing.T) {
 					nodes[2].put(other, schedule.After(0))
 				}
 				time.Sleep(time.Minute)
+				c.mu.Lock()
+				nodes[2].unseen = beside == "seen by nobody"
+				c.mu.Unlock()
 				c.kill(nodes[2])
 				if beside == "nobody's" {
 					c.evenly(nil, nodes[4])
 				} else {
 					c.evenly(nodes[3], nil)
 					time.Sleep(time.Second) // what ran beside it is rescued, and runs again
+					if beside == "another's, much else since" {
+						nodes[3].much(1200)
+					}
 					c.evenly(nodes[3], nodes[4])
 				}
 				time.Sleep(time.Minute)

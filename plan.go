@@ -164,7 +164,7 @@ func (x *planner) rescue(r *store.Run) store.Edit {
 		When: store.In(0, 0), Next: x.fixedDelay(r), End: x.p.StopOnError,
 	}
 	switch lost := r.Lost + 1; {
-	case x.p.AtMostOnce, lost >= mostLost, lost >= MaxLost && (!x.crash.fresh || r.Lease != store.Over):
+	case x.p.AtMostOnce, lost >= mostLost, lost >= MaxLost && (!x.crash.fresh || !x.left(r)):
 		e.State = store.Dead
 	}
 	return e
@@ -191,9 +191,15 @@ func (c *crash) known() bool { return c.surveyed && (c.fresh || c.wide || !c.div
 // doubt is how long to wait, in microseconds, before it is looked again whether all was seen.
 const doubt = 100_000
 
+// left says of a run whose lease is over that its process may have ended: it is known to, or it is another one, which might have prolonged
+// the lease. One that ended while nobody was there to see it has left leases that end by themselves.
+func (x *planner) left(r *store.Run) bool {
+	return r.Lease == store.Over || x.crash.divided && r.Owner != x.owner
+}
+
 // doubtful says that a run would be dead now, unless one that is not seen yet may have ended its process.
 func (x *planner) doubtful(r *store.Run) bool {
-	return r.Lease == store.Over && !x.crash.known() && !x.p.AtMostOnce && r.Lost+1 >= MaxLost
+	return x.left(r) && !x.crash.known() && !x.p.AtMostOnce && r.Lost+1 >= MaxLost
 }
 
 // again tries a run again.

@@ -76,15 +76,16 @@ type node struct {
 	d    *duly.Scheduler
 	kind *duly.Kind[string]
 
-	works chan error
-	deaf  bool            // no hint of others' writes reaches it
-	ears  store.Listeners // of what it hears of
-	dead  bool            // under cluster.mu, as what follows
-	owned func(shards store.Shards, epoch int64)
-	calls map[string]int
-	fails error         // of Own
-	drop  chan struct{} // ends Own with an error
-	torn  func()        // called when the next claims were granted, whose answer is lost then
+	works  chan error
+	deaf   bool            // no hint of others' writes reaches it
+	ears   store.Listeners // of what it hears of
+	dead   bool            // under cluster.mu, as what follows
+	unseen bool            // nobody saw it die: its leases end by themselves
+	owned  func(shards store.Shards, epoch int64)
+	calls  map[string]int
+	fails  error         // of Own
+	drop   chan struct{} // ends Own with an error
+	torn   func()        // called when the next claims were granted, whose answer is lost then
 }
 
 // join adds a node with a clock of its own, which runs handler for the one kind there is. It takes part when it works.
@@ -406,14 +407,18 @@ func (c *cluster) over(tasks []*store.Task) []*store.Task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := slices.Clone(tasks)
+	gone := func(r *store.Run) bool {
+		n := c.named(r.Owner)
+		return r.State == store.Running && n.dead && !n.unseen
+	}
 	for i, t := range out {
-		if t == nil || !slices.ContainsFunc(t.Runs, func(r store.Run) bool { return r.State == store.Running && c.named(r.Owner).dead }) {
+		if t == nil || !slices.ContainsFunc(t.Runs, func(r store.Run) bool { return gone(&r) }) {
 			continue
 		}
 		n := *t
 		n.Runs = slices.Clone(t.Runs)
 		for j := range n.Runs {
-			if r := &n.Runs[j]; r.State == store.Running && c.named(r.Owner).dead {
+			if r := &n.Runs[j]; gone(r) {
 				r.Lease = store.Over
 			}
 		}

@@ -14,13 +14,13 @@ import (
 const (
 	doubtsMost = 64   // runs that are doubted at a time; suspects run one at a time in each process
 	wideMost   = 100  // pages that are read; if there is more, it is taken for granted that another ran
-	pastMost   = 1000 // entries of the history
+	pastMost   = 1000 // entries of the history on a page
 )
 
 // doubtLocked notes runs that would be dead, if nothing else had run in their process.
 func (r *run) doubtLocked(x *planner) {
 	for i := range x.t.Runs {
-		if rn := &x.t.Runs[i]; rn.State == store.Running && x.doubtful(rn) && len(r.doubts) < doubtsMost {
+		if rn := &x.t.Runs[i]; rn.State == store.Running && rn.Lease <= x.mono && x.doubtful(rn) && len(r.doubts) < doubtsMost {
 			r.doubts[rn.ID(x.t.Key)] = *rn
 		}
 	}
@@ -54,18 +54,19 @@ func (r *run) widenLocked() {
 
 // ranBeside says whether another run was run by the process of one of those that are doubted, when that ended.
 func (c *core) ranBeside(ctx context.Context, doubts map[store.RunID]store.Run) (bool, error) {
-	since := map[string]store.Instant{} // by the owner
+	since, oldest := map[string]store.Instant{}, store.Never // by the owner, and of all
 	for _, d := range doubts {
 		if at, ok := since[d.Owner]; !ok || d.StartedAt < at {
 			since[d.Owner] = d.StartedAt
 		}
+		oldest = min(oldest, d.StartedAt)
 	}
 	counts := func(id store.RunID, owner string, at store.Instant) bool {
 		_, doubted := doubts[id]
 		from, gone := since[owner]
 		return gone && !doubted && at >= from
 	}
-	q := store.DueQuery{Until: c.now(), Limit: pageMost}
+	q, mono := store.DueQuery{Until: c.now(), Limit: pageMost}, c.mono()
 	for n := 0; ; n++ {
 		if n == wideMost {
 			return true, nil
@@ -76,7 +77,7 @@ func (c *core) ranBeside(ctx context.Context, doubts map[store.RunID]store.Run) 
 		}
 		for _, t := range page.Tasks {
 			for i := range t.Runs {
-				if rn := &t.Runs[i]; rn.State == store.Running && rn.Lease == store.Over && counts(rn.ID(t.Key), rn.Owner, store.Never) {
+				if rn := &t.Runs[i]; rn.State == store.Running && rn.Lease <= mono && counts(rn.ID(t.Key), rn.Owner, store.Never) {
 					return true, nil
 				}
 			}
@@ -85,14 +86,21 @@ func (c *core) ranBeside(ctx context.Context, doubts map[store.RunID]store.Run) 
 			break
 		}
 	}
-	evs, err := c.store.History(ctx, store.HistoryQuery{Newest: true, Limit: pastMost})
-	if err != nil {
-		return false, err
-	}
-	for i := range evs {
-		if v := &evs[i]; v.Verb == store.VerbRescue && counts(store.RunID{Key: v.Key, Generation: v.Generation, For: v.For}, v.Owner, v.At) {
-			return true, nil
+	h := store.HistoryQuery{Newest: true, Limit: pastMost}
+	for range wideMost {
+		evs, err := c.store.History(ctx, h)
+		if err != nil {
+			return false, err
 		}
+		for i := range evs {
+			if v := &evs[i]; v.Verb == store.VerbRescue && counts(store.RunID{Key: v.Key, Generation: v.Generation, For: v.For}, v.Owner, v.At) {
+				return true, nil
+			}
+		}
+		if len(evs) < pastMost || evs[len(evs)-1].At < oldest {
+			return false, nil
+		}
+		h.Before = evs[len(evs)-1].Seq
 	}
-	return false, nil
+	return true, nil
 }
