@@ -69,7 +69,7 @@ func TestSlowClientsAreCut(t *testing.T) {
 // place for another.
 func TestSlowReadersAreCut(t *testing.T) {
 	l := hasty
-	l.conns = 1
+	l.conns, l.header, l.idle = 1, time.Minute, time.Minute // it is neither slow to ask nor idle, and the owner may pause between two puts
 	f := serveIn(t, shortDir(t), l, "")
 	owner := f.socketClient()
 	note := strings.Repeat("x", 500<<10)
