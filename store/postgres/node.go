@@ -251,7 +251,7 @@ func (n *node) note(v *view) {
 	if best, ok := n.offset.best(); ok {
 		h.Offset, h.Uncertainty = best.offset, best.within
 	}
-	if n.down {
+	if n.aside {
 		h.StandsDown = "the clock is more than a second from the server's"
 	}
 	for i := range v.members {
@@ -263,7 +263,7 @@ func (n *node) note(v *view) {
 		}
 		h.Nodes = append(h.Nodes, NodeHealth{
 			Name: m.name, Live: !g.lapsed && !g.gone, Gone: g.gone, Owned: owned, SeenAt: store.Instant(m.seenAt),
-			Offset: time.Duration(m.offset) * time.Microsecond, StandsDown: m.standsDown(),
+			Offset: time.Duration(m.offset) * time.Microsecond, StandsDown: m.standsDown() && (n.aside || !n.down),
 		})
 	}
 	slices.SortFunc(h.Nodes, func(a, b NodeHealth) int { return strings.Compare(a.Name, b.Name) })

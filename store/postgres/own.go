@@ -20,10 +20,11 @@ import (
 
 // nodes is what a store knows of the processes that share it, and of its own part.
 type nodes struct {
-	clk   clock.Clock
-	wall  func() time.Time // this process's clock, as people see it
-	grant atomic.Pointer[grant]
-	fates atomic.Pointer[map[string]store.Instant] // by name of a node: what was started before it has nobody any more
+	clk    clock.Clock
+	wall   func() time.Time // this process's clock, as people see it
+	grant  atomic.Pointer[grant]
+	linked atomic.Bool                              // the node has its connection: without it, it may be taken for dead before its grant ends
+	fates  atomic.Pointer[map[string]store.Instant] // by name of a node: what was started before it has nobody any more
 
 	mu     sync.Mutex
 	self   *node // the one that takes part now
@@ -51,7 +52,13 @@ func (x *nodes) has(shard uint8) bool {
 func (s *Store) owns(shard uint8) bool { return s.nodes.grant.Load() == nil || s.nodes.has(shard) }
 
 // alone says whether this process is known to be the one that works on a shard, so that nobody else has to be told of what comes due.
-func (s *Store) alone(shard uint8) bool { return s.nodes.has(shard) }
+func (s *Store) alone(shard uint8) bool { return s.nodes.linked.Load() && s.nodes.has(shard) }
+
+// aloneIn says so of all shards of a set.
+func (s *Store) aloneIn(set *store.Shards) bool {
+	g := s.nodes.grant.Load()
+	return g != nil && s.nodes.linked.Load() && without(*set, g.set) == store.Shards{} && s.nodes.clk.Read().Boot < g.until
+}
 
 // gone says whether nobody works any more on what a node started at an instant: its process was found to be gone, or another one
 // has its name.
@@ -86,7 +93,8 @@ type node struct {
 
 	watch  watch
 	offset offset
-	down   bool         // it stands down
+	down   bool         // its clock is wrong, so that it stands down
+	aside  bool         // it does: there are others whose clocks are right
 	gives  bool         // there are shards to be given up as soon as our side has been told
 	fresh  store.Shards // gained by the last heartbeat
 	beats  uint64
@@ -274,7 +282,9 @@ func (n *node) adopt(v *view, sent int64) plan {
 	young := n.s.o.Pooler || sent-n.connected < leaseFor*1000
 	n.watch.look(v, n.id, n.boot(), young)
 	n.stand()
-	p := planned(v, n.watch, n.id, n.down)
+	var p plan
+	p, n.aside = planned(v, n.watch, n.id, n.down)
+	n.s.nodes.linked.Store(true)
 	n.tellFates(v)
 	mine, _ := v.ownedBy(n.id)
 	set := without(mine, setOf(p.give))
@@ -356,7 +366,7 @@ func (n *node) stand() {
 	n.down = down
 	best, _ := n.offset.best()
 	if down {
-		n.s.o.Logger.Warn("node stands down: its clock is more than a second from the server's; set it right",
+		n.s.o.Logger.Warn("node stands down while there are others: its clock is more than a second from the server's; set right which is wrong",
 			"node", n.name, "offset", best.offset, "uncertainty", best.within)
 	} else {
 		n.s.o.Logger.Info("node takes part again: its clock is right", "node", n.name, "offset", best.offset)
@@ -416,6 +426,7 @@ func (n *node) hangUp() {
 	}
 	n.conn, n.holds = nil, false
 	x := &n.s.nodes
+	x.linked.Store(false)
 	x.mu.Lock()
 	x.health.Connected = false
 	x.mu.Unlock()

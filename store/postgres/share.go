@@ -12,7 +12,7 @@ const (
 	leaseFor  = 2_000_000 // microseconds
 	marginOf  = 200_000
 	mostSkew  = 1_000_000 // a node whose clock is further off stands down
-	twiceSeen = 2         // a lock is missing when it is missing twice in a row: a session that breaks is followed by another at once
+	twiceSeen = 2         // a lock is missing when it is twice in a row without a heartbeat: a session that breaks is followed by another at once
 )
 
 // A member is a row of the table of nodes, as one heartbeat has seen it.
@@ -83,12 +83,8 @@ func (w watch) look(v *view, me int32, boot int64, young bool) {
 			continue
 		}
 		g := w[m.id]
-		if g == nil || g.session != m.session || g.seenAt != m.seenAt {
-			missing := 0
-			if g != nil && g.session == m.session {
-				missing = g.missing
-			}
-			g = &sight{session: m.session, seenAt: m.seenAt, since: boot, missing: missing}
+		if g == nil || g.session != m.session || g.seenAt != m.seenAt { // it has beaten: it lived
+			g = &sight{session: m.session, seenAt: m.seenAt, since: boot}
 			w[m.id] = g
 		}
 		if m.locked && !m.held && !young {
@@ -117,16 +113,19 @@ func (p *plan) empty() bool {
 }
 
 // planned works out what is to change: those who are dead lose what they have, a node takes what is meant for it and is free, and gives
-// up what is meant for another.
-func planned(v *view, w watch, me int32, down bool) (p plan) {
-	var live []int32
+// up what is meant for another. Who stands down is meant for nothing, unless all would: then it is the server's clock that is wrong, and
+// nothing would be better by it. Aside says that the node owns nothing because it stands down.
+func planned(v *view, w watch, me int32, down bool) (p plan, aside bool) {
+	var live, off []int32
 	free := map[int32]bool{0: true}
 	for i := range v.members {
 		m := &v.members[i]
 		g := w[m.id]
 		switch {
 		case m.id == me:
-			if !down {
+			if down {
+				off = append(off, m.id)
+			} else {
 				live = append(live, m.id)
 			}
 			continue
@@ -136,10 +135,15 @@ func planned(v *view, w watch, me int32, down bool) (p plan) {
 			if _, n := v.ownedBy(m.id); n > 0 {
 				p.lapsed, p.lapsedSeen = append(p.lapsed, m.id), append(p.lapsedSeen, m.seenAt)
 			}
-		case !m.standsDown():
+		case m.standsDown():
+			off = append(off, m.id)
+		default:
 			live = append(live, m.id)
 		}
 		free[m.id] = g.gone || g.lapsed
+	}
+	if len(live) == 0 {
+		live = off
 	}
 	for shard, owner := range v.owners {
 		switch to := meant(uint8(shard), live); {
@@ -149,7 +153,7 @@ func planned(v *view, w watch, me int32, down bool) (p plan) {
 			p.take = append(p.take, int16(shard))
 		}
 	}
-	return p
+	return p, down && !slices.Contains(live, me)
 }
 
 // meant returns the node that a shard is meant for, 0 if there is none: the one with the greatest weight, so that a node that comes or

@@ -63,9 +63,10 @@ func TestWatch(t *testing.T) {
 		},
 		"its lock is missing twice in a row": {{at: 0, m: unlocked}, {at: 250, m: unlocked, gone: true}},
 		"its lock was back in between":       {{at: 0, m: unlocked}, {at: 250, m: row(nil)}, {at: 500, m: unlocked}},
-		"it has beaten since, but has no lock": {
+		"it has beaten since, by another session, whose lock is missing again": {
 			{at: 0, m: unlocked},
-			{at: 250, m: row(func(m *member) { m.held = false; m.seenAt += 200_000 }), gone: true},
+			{at: 250, m: row(func(m *member) { m.held = false; m.seenAt += 200_000 })},
+			{at: 500, m: row(func(m *member) { m.held = false; m.seenAt += 200_000 }), gone: true},
 		},
 		"another session has its name": {
 			{at: 0, m: unlocked},
@@ -121,13 +122,16 @@ func TestPlanned(t *testing.T) {
 		state  sight
 		down   bool
 		want   plan
+		aside  bool
 	}{
 		"all is as it should be":    {owners: [2]int32{1, 2}},
 		"ours is free":              {owners: [2]int32{0, 2}, want: plan{take: []int16{int16(ours)}}},
 		"theirs is free":            {owners: [2]int32{1, 0}},
 		"theirs is ours":            {owners: [2]int32{1, 1}, want: plan{give: []int16{int16(theirs)}}},
 		"ours is theirs still":      {owners: [2]int32{2, 2}},
-		"we stand down":             {owners: [2]int32{1, 2}, down: true, want: plan{give: []int16{int16(ours)}}},
+		"we stand down":             {owners: [2]int32{1, 2}, down: true, want: plan{give: []int16{int16(ours)}}, aside: true},
+		"both would stand down":     {owners: [2]int32{1, 2}, down: true, other: member{offset: mostSkew + 1}},
+		"both would, ours is free":  {owners: [2]int32{0, 2}, down: true, other: member{offset: mostSkew + 1}, want: plan{take: []int16{int16(ours)}}},
 		"the other stands down":     {owners: [2]int32{1, 0}, other: member{offset: mostSkew + 1}, want: plan{take: []int16{int16(theirs)}}},
 		"the other is slow to":      {owners: [2]int32{1, 2}, other: member{offset: -mostSkew - 1}},
 		"the other is a second off": {owners: [2]int32{1, 0}, other: member{offset: mostSkew}},
@@ -141,8 +145,9 @@ func TestPlanned(t *testing.T) {
 			want: plan{gone: []int32{2}, goneOf: []int64{7}, take: []int16{int16(theirs)}},
 		},
 		"it was gone, and has nothing": {owners: [2]int32{1, 1}, other: member{goneAt: 3}, state: sight{gone: true, lapsed: true}},
-		"it is gone and we stand down": {
-			owners: [2]int32{0, 2}, down: true, other: member{session: 7}, state: sight{gone: true}, want: plan{gone: []int32{2}, goneOf: []int64{7}},
+		"it is gone and we would stand down": {
+			owners: [2]int32{0, 2}, down: true, other: member{session: 7}, state: sight{gone: true},
+			want: plan{gone: []int32{2}, goneOf: []int64{7}, take: []int16{int16(min(ours, theirs)), int16(max(ours, theirs))}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +157,10 @@ func TestPlanned(t *testing.T) {
 				v.owners[shard] = 9
 			}
 			v.owners[ours], v.owners[theirs] = c.owners[0], c.owners[1]
-			got := planned(&v, watch{2: &c.state}, 1, c.down)
+			got, aside := planned(&v, watch{2: &c.state}, 1, c.down)
+			if aside != c.aside {
+				t.Errorf("it stands down: %v, want %v", aside, c.aside)
+			}
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(plan{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
