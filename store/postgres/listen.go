@@ -27,7 +27,7 @@ const (
 )
 
 // Hints implements store.Hinter. From the first call on, until the store is closed, one connection listens to what other processes
-// have written; when it breaks there is another as soon as can be, and a hint then says to look at everything. With Options.Pooler
+// have written; whenever one begins to, because the one before has broken or there was none, a hint says to look at everything. With Options.Pooler
 // nobody listens: hints are those of this process's own writes, and of a node that reads what is due now twice a second.
 func (s *Store) Hints() (hints <-chan store.Hint, stop func()) {
 	hints, stop = s.hints.Hints()
@@ -53,25 +53,21 @@ func (s *Store) begin(f func()) error {
 // listen hears others until the store is closed.
 func (s *Store) listen() {
 	var pause backoff
-	lost, late := false, false // it was said; something may have been missed
+	lost := false // it was said
 	for s.life.Err() == nil {
 		err := s.listenOnce(func() {
+			s.hints.Tell(store.Hint{At: store.Over, Shards: every()}) // something may have been missed, also the first time
 			s.ears.listening.Store(true)
 			pause.reset()
 			if lost {
 				s.o.Logger.Info("listening again to what others write", "channel", s.channel())
 				lost = false
 			}
-			if late {
-				s.hints.Tell(store.Hint{At: store.Over, Shards: every()})
-			}
-			late = true
 		})
 		s.ears.listening.Store(false)
 		if s.life.Err() != nil {
 			return
 		}
-		late = true
 		if !lost {
 			s.o.Logger.Warn("what others write is not heard of: no connection", "channel", s.channel(), "error", err)
 			lost = true

@@ -33,6 +33,9 @@ func TestHints(t *testing.T) {
 	p := c.open("p", c.url)
 	hints, stop := p.s.Hints()
 	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	if got, want := heard(t, hints), (store.Hint{At: store.Over, Shards: postgres.Every()}); got != want {
+		t.Errorf("the first hint is %v, want %v: until then nothing was heard", got, want)
+	}
 	tell := func(text string) { c.ask("select pg_notify($1, $2)::text", p.s.Channel(), text) }
 	want := store.Hint{At: 7, Shards: store.Shards{1, 2, 3, 1 << 63}}
 	tell("nothing that anybody knows")
@@ -72,6 +75,7 @@ func TestHints_Lost(t *testing.T) {
 	hints, stop := p.s.Hints()
 	defer stop()
 	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	heard(t, hints)
 	old := c.ask(listener)
 	c.ask("select pg_terminate_backend($1::int)::text", old)
 	if got, want := heard(t, hints), (store.Hint{At: store.Over, Shards: postgres.Every()}); got != want {
@@ -93,12 +97,14 @@ func TestHints_Silent(t *testing.T) {
 	quiet, end := q.s.Hints()
 	defer end()
 	c.becomes("q listens", func() bool { return q.s.Health().Listening })
+	heard(t, quiet)
 	well := c.ask(listener)
 	way := newWire(t, c.url)
 	p := c.open("p", way.url)
 	hints, stop := p.s.Hints()
 	defer stop()
 	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	heard(t, hints)
 	way.hush(false)
 	tell := func(at store.Instant) {
 		c.ask("select pg_notify($1, $2)::text", p.s.Channel(), postgres.FormatHint(0, store.Hint{At: at, Shards: postgres.Every()}))
@@ -127,11 +133,11 @@ func TestSweep(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
 	p := c.open("p", c.url)
-	hints, stop := p.s.Hints()
+	_, stop := p.s.Hints()
 	p.own()
 	c.until("all is p's", func() bool { return p.has() == 256 })
-	for heard(t, hints).At != store.Over { // what is new is looked at again
-	}
+	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	p.beats(3) // what is new was looked at again
 	stop()
 	look := p.s.Sweeper()
 	sweep := func(wantFound int64) {
@@ -157,7 +163,7 @@ func TestSweep(t *testing.T) {
 	put("a", due)
 	put("b", due.Add(time.Minute))
 	put("later", store.At(time.Now().Add(time.Hour)))
-	hints, stop = p.s.Hints() // after the writes, which tell by themselves
+	hints, stop := p.s.Hints() // after the writes, which tell by themselves
 	defer stop()
 	sweep(2)
 	if got, want := heard(t, hints), (store.Hint{At: due, Shards: postgres.Every()}); got != want {

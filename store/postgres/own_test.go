@@ -174,6 +174,8 @@ func TestOwn_Killed(t *testing.T) {
 	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
 	hints, stop := a.s.Hints()
 	defer stop()
+	c.becomes("a listens", func() bool { return a.s.Health().Listening })
+	heard(t, hints)
 	before := time.Now()
 	c.mu.Lock()
 	b.lax = true // it is dead

@@ -85,6 +85,7 @@ func TestTx_TellsWhenItCommits(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			heard(t, h)
 		}
 		x := w.begin(t, d.url, "")
 		x.put(d.s, due("early", "", -time.Hour))
