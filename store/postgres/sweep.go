@@ -10,6 +10,7 @@ import (
 
 const (
 	sweepEvery = 30 * time.Second
+	sweepSoon  = 2 * time.Second // where nobody listens
 	overdue    = 2 * time.Second
 	mostSwept  = 10_000 // a sweep looks at no more
 )
@@ -25,11 +26,15 @@ const sweepNodes = `delete from duly.node where lease_at < ` + serverNow + ` and
 // A sweep is a rare look for what nobody has been told of, because a hint was lost.
 type sweep struct{ found, newest int64 }
 
-// sweeps looks every 30 seconds. What it finds that the last look has not found was late by that; it is counted, and told.
+// sweeps looks every 30 seconds, or where nobody listens every two, because what others have put that has been due for longer than that is
+// found by nothing else. What it finds that the last look has not found was late by that; it is counted, and told.
 func (n *node) sweeps(ctx context.Context) {
 	var last sweep
-	failed := false
-	for wait.Sleep(ctx, sweepEvery) == nil {
+	failed, every := false, sweepEvery
+	if n.s.o.Pooler {
+		every = sweepSoon
+	}
+	for wait.Sleep(ctx, every) == nil {
 		err := last.look(ctx, n.s)
 		if err != nil && !failed && ctx.Err() == nil {
 			n.s.o.Logger.Warn("overdue tasks could not be looked for", "node", n.name, "error", err)
