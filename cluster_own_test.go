@@ -256,6 +256,7 @@ func TestCluster_ASweepFindsWhatWasNotTold(t *testing.T) {
 		if n := len(c.runs()); n != 0 {
 			t.Errorf("%d ran without a hint", n)
 		}
+		was := a.count("Clock")
 		b.ears.Tell(store.Hint{At: store.Over}) // to whom nothing is
 		a.ears.Tell(store.Hint{At: store.Over})
 		synctest.Wait()
@@ -263,6 +264,9 @@ func TestCluster_ASweepFindsWhatWasNotTold(t *testing.T) {
 		synctest.Wait()
 		if n := len(c.runs()); n != 5 {
 			t.Errorf("%d of 5 ran after the sweep", n)
+		}
+		if a.count("Clock") == was {
+			t.Error("the store's clock was not read again, which may have been set")
 		}
 	})
 }

@@ -59,6 +59,7 @@ func (r *run) hint(h store.Hint) {
 	if h.At == store.Over && r.own != nil { // another process may have ended: what was found out about those before says nothing of it
 		r.crash.wide = false
 		r.gains++
+		r.untuned = true // or the store's clock was set, or is another one
 	}
 	if h.At > r.c.now().Add(ahead) {
 		r.window.pull(h.At)

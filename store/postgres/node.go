@@ -52,8 +52,8 @@ func (n *node) ask(ctx context.Context, stmts func(now *int64) []stmt) error {
 		return err
 	}
 	wallAfter, after := x.wall(), x.clk.Read().Boot
-	if s, ok := sampled(before, after, wall, wallAfter, now); ok {
-		n.offset.add(s)
+	if s, ok := sampled(before, after, wall, wallAfter, now); ok && n.offset.add(s) {
+		n.s.hints.Tell(store.Hint{At: store.Over, Shards: every()}) // other tasks may be due by the server's clock than by what was known of it
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ me as (update duly.node n set seen_at = t.now, lease_at = t.now + $4::bigint, lo
 select exists (select from me), (select max(epoch) from duly.shard), (select array_agg(coalesce(owner, 0) order by shard) from duly.shard),
 x.*, t.now from t cross join (select array_agg(id), array_agg(name), array_agg(session), array_agg(since), array_agg(seen_at), array_agg(lease_at),
 array_agg(offset_us), array_agg(coalesce(gone_at, 0)), array_agg(locked), array_agg(id in (select id from locks))
-from duly.node, t where gone_at is null or seen_at > t.now - 3600000000) x`
+from duly.node, t where gone_at is null or gone_at > t.now - 3600000000) x`
 
 // beat sends a heartbeat.
 func (n *node) beat(ctx context.Context) (*view, error) {

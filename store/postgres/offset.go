@@ -35,10 +35,10 @@ type offset struct {
 }
 
 // add takes a sample in. One that contradicts the best says that a clock has been set, and is where the measuring begins anew.
-func (o *offset) add(s sample) {
+func (o *offset) add(s sample) (set bool) {
 	if best, ok := o.best(); ok {
 		if d := s.offset - best.offset; d > s.within+best.within+mostDrift || -d > s.within+best.within+mostDrift {
-			o.samples = o.samples[:0]
+			o.samples, set = o.samples[:0], true
 		}
 	}
 	for n := len(o.samples); n > 0 && (o.samples[n-1].within >= s.within); n-- {
@@ -50,6 +50,7 @@ func (o *offset) add(s sample) {
 		old++
 	}
 	o.samples = append(o.samples[:0], o.samples[old:]...)
+	return set
 }
 
 // best returns the best sample; ok is false if there is none.

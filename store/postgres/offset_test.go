@@ -23,6 +23,7 @@ func TestOffset(t *testing.T) {
 		samples []sample
 		best    sample
 		kept    int
+		set     bool // by the last sample
 	}{
 		"the shortest round trip is the best": {
 			samples: []sample{{0, 10 * ms, 5 * ms}, {1 * second, 12 * ms, 1 * ms}, {2 * second, 15 * ms, 8 * ms}},
@@ -38,7 +39,7 @@ func TestOffset(t *testing.T) {
 		},
 		"a clock that is set contradicts all before": {
 			samples: []sample{{0, 10 * ms, 1 * ms}, {1 * second, 2000 * ms, 5 * ms}},
-			best:    sample{1 * second, 2000 * ms, 5 * ms}, kept: 1,
+			best:    sample{1 * second, 2000 * ms, 5 * ms}, kept: 1, set: true,
 		},
 		"one that is not exact contradicts nothing": {
 			samples: []sample{{0, 10 * ms, 1 * ms}, {1 * second, 900 * ms, 1000 * ms}},
@@ -47,8 +48,12 @@ func TestOffset(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var o offset
+			set := false
 			for _, s := range c.samples {
-				o.add(s)
+				set = o.add(s)
+			}
+			if set != c.set {
+				t.Errorf("a clock was set: %v, want %v", set, c.set)
 			}
 			if got, ok := o.best(); !ok || got != c.best {
 				t.Errorf("best is %+v, %v; want %+v", got, ok, c.best)

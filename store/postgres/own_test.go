@@ -396,6 +396,30 @@ func TestOwn_StandsDown(t *testing.T) {
 	}
 }
 
+// contract: H4
+//
+// Where all would stand down it is the server's clock that is wrong, which they follow: they take part, and say how far off it is.
+func TestOwn_NobodyIsRight(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	var ahead atomic.Int64
+	ahead.Store(int64(-30 * time.Second))
+	a, b := c.open("a", c.url), c.open("b", c.url)
+	for _, p := range []*peer{a, b} {
+		p.s.SetWall(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+		p.own()
+	}
+	shared := func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 }
+	c.until("they share", shared)
+	c.becomes("they do not stand down, and say what is off", func() bool {
+		h := b.s.Health()
+		return h.StandsDown == "" && h.Offset < -20*time.Second && len(h.Nodes) == 2 && !h.Nodes[0].StandsDown && !h.Nodes[1].StandsDown
+	})
+	ahead.Store(0)
+	c.becomes("their clocks are right", func() bool { return a.s.Health().Offset.Abs() < time.Second && b.s.Health().Offset.Abs() < time.Second })
+	c.until("they share", shared)
+}
+
 // With a pooler there are leases only. A process that dies loses its shards when its lease has run out; its runs keep theirs.
 func TestOwn_Pooler(t *testing.T) {
 	t.Parallel()
