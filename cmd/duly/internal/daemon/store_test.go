@@ -36,7 +36,9 @@ func TestLoad_Store(t *testing.T) {
 			continue
 		}
 		report := c.Report()
-		line := strings.Join(strings.Fields(report[strings.Index(report, "\nstore"):][:strings.Index(report[strings.Index(report, "\nstore")+1:], "\n")+1]), " ")
+		_, line, _ := strings.Cut(report, "\nstore")
+		line, _, _ = strings.Cut(line, "\n")
+		line = "store " + strings.Join(strings.Fields(line), " ")
 		if !strings.HasPrefix(line, "store "+tt.shows+" ") || !strings.HasSuffix(line, tt.where) || strings.Contains(report, "hunter22") {
 			t.Errorf("%q %q: the report says %q, want %s and %s:\n%s", tt.yaml, tt.given, line, tt.shows, tt.where, report)
 		}

@@ -60,11 +60,11 @@ type Left struct {
 const never = "never"
 
 func textOf(i store.Instant) string {
-	switch {
-	case i == 0:
-		return ""
-	case i == store.Never:
+	if i == store.Never {
 		return never
+	}
+	if i == 0 {
+		return ""
 	}
 	return i.Time().Format(time.RFC3339Nano)
 }
