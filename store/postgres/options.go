@@ -29,8 +29,12 @@ type Options struct {
 const (
 	defaultSchema  = "duly"
 	defaultWriters = 2
-	readAhead      = 10 * time.Second // what comes due later need not be told to others: they read as far when its time comes
-	mostWriters    = 32
+
+	// What comes due later need not be told to others, who read the next seconds again and again: what is to come in more than these
+	// and the time that a transaction of ours may take, or in a transaction of a user, of which nobody knows when it ends, in an hour.
+	readAhead   = 10*time.Second + sendTimeout
+	readAheadTx = time.Hour
+	mostWriters = 32
 )
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
