@@ -377,7 +377,7 @@ func (f *fleet) unhealed(from time.Time) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if t.Recurring && !t.Ended && t.Due.After(from.Add(time.Second)) {
+		if t.Recurring && !t.Ended && t.Due.After(from.Add(500*time.Millisecond)) {
 			continue
 		}
 		n, one = n+1, t

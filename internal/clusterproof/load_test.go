@@ -154,6 +154,17 @@ func (f *fleet) steady(round, n int, lasting time.Duration) {
 	})
 }
 
+// calm waits until what was steady has ended, so that nothing is lost again and again, which would make it dead.
+func (f *fleet) calm() {
+	f.t.Helper()
+	f.await(patience, func() string {
+		if n := f.count("select count(*) from duly.task where name like 'steady-%'"); n > 0 {
+			return fmt.Sprintf("%d of what was steady have not ended", n)
+		}
+		return ""
+	})
+}
+
 // A producer has names of its own, so that what it is told is all that can be known of them.
 type producer struct {
 	l    *load
@@ -254,7 +265,7 @@ func (p *producer) declaration(name string) (*duly.Kind[work], work, schedule.Sc
 	}
 	switch {
 	case name == p.more[0]:
-		return p.l.again, w, schedule.Every(time.Duration(100+p.rng.IntN(900)) * time.Millisecond)
+		return p.l.again, w, schedule.Every(time.Duration(100+p.rng.IntN(400)) * time.Millisecond)
 	case p.rng.IntN(4) == 0:
 		return p.l.once, w, schedule.After(far + time.Duration(p.rng.Int64N(int64(far))))
 	}

@@ -84,7 +84,7 @@ func frozen(t *testing.T, url string) {
 		}
 		f.windows, f.deaths = append(f.windows, w), append(f.deaths, d)
 		f.shared(3)
-		f.rest(500 * time.Millisecond)
+		f.calm()
 	}
 	f.finish()
 }
@@ -114,7 +114,7 @@ func silentProxy(t *testing.T, url string) {
 		f.windows, f.deaths = append(f.windows, window{from: d.from, to: now(), node: "a"}), append(f.deaths, d)
 		p.release()
 		f.shared(3)
-		f.rest(500 * time.Millisecond)
+		f.calm()
 	}
 	f.finish()
 }
@@ -123,7 +123,7 @@ func silentProxy(t *testing.T, url string) {
 func backlog(t *testing.T, url string) {
 	n := brief(5_000, 100_000)
 	f := newFleet(t, url, orders{Workers: brief(24, 40), NoSync: true})
-	if err := f.own.putMany(t.Context(), "backlog", n, work{Millis: 50}, 0); err != nil {
+	if err := f.own.putMany(t.Context(), "backlog", n, work{Millis: 20}, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.startAll("a", "b", "c")

@@ -108,12 +108,14 @@ the store.
 | system | %s/%s, %d cores, shared |
 | Go | %s |
 | PostgreSQL | %s |
+| load average at the end | %s |
 
 Lost: acknowledged, and not run or not there. Early: begun before due. Stale: an outcome that the store took although the name's next
 attempt had begun. These must be 0. Doubled and overlapping attempts are counted if what was broken explains them, which is that one of the
 two was under way then; any other fails the run. Late by a thawed process are attempts that a process began just after it had stood still,
 although they had been taken from it: it can't know, and what it asks of the store then is refused. Takeover is how long it took until
-somebody else began a task of those that the process had: median and worst.
+somebody else began a task of those that the process had: median and worst. On a machine that has more to do than it has cores for, it is
+about the machine.
 
 | case | broken | acknowledged | attempts | lost | early | stale | doubled | overlapping | thawed | takeover | more |
 |---|---|---|---|---|---|---|---|---|---|---|---|
@@ -129,7 +131,7 @@ func (r *report) write(path string) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, reportHead, time.Now().UTC().Format("2006-01-02 15:04 UTC"), time.Since(r.began).Round(time.Second),
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), server)
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), server, load())
 	slices.SortStableFunc(r.rows, func(x, y row) int { return cmp.Compare(x.name, y.name) })
 	for i := range r.rows {
 		x := &r.rows[i]
@@ -142,4 +144,13 @@ func (r *report) write(path string) error {
 			x.lost, x.early, x.stale, x.doubled, x.overlapped, x.thawed, x.taken(), more)
 	}
 	return os.WriteFile(filepath.Clean(path), []byte(b.String()), 0o644)
+}
+
+// load is how much the machine has to do, as far as it tells.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "not known"
+	}
+	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
