@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -117,7 +116,7 @@ func (s *Store) Own(ctx context.Context, name string, owned func(shards store.Sh
 	if owned == nil {
 		return &store.Error{Op: "own", Field: "owned", Value: "nil", Want: "a function", Err: store.ErrInvalid}
 	}
-	n := &node{s: s, name: name, session: rand.Int64(), watch: watch{}}
+	n := &node{s: s, name: name, session: s.sender, watch: watch{}} // the same as before, so that what still runs is not taken for lost
 	done := make(chan error, 1)
 	if err := s.nodes.enter(n); err != nil {
 		return err

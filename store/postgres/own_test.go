@@ -396,6 +396,32 @@ func TestOwn_StandsDown(t *testing.T) {
 	}
 }
 
+// A process that takes part again, although it could not say that it left, is the one that it was: what it still runs is not lost, and it does
+// not wait for itself.
+func TestOwn_Again(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	way := newWire(t, c.url)
+	a := c.join("a", way.url)
+	c.until("all is a's", func() bool { return a.has() == 256 })
+	way.sever()
+	if err := a.ends(); err != nil {
+		t.Error(err)
+	}
+	if got := c.ask(nodes); got != "a lives" {
+		t.Errorf("nodes are %q, want a's to be there still", got)
+	}
+	way.mend()
+	a.own()
+	c.until("all is a's again", func() bool { return a.has() == 256 })
+	if got := c.ask("select since::text from duly.node where name = 'a'"); got != "0" || a.s.Gone("a", time.Now().Add(-time.Hour)) {
+		t.Errorf("what a began before %s is lost, want nothing to be", got)
+	}
+	if strings.Contains(a.log.String(), "another process takes part") {
+		t.Error("it has waited for itself")
+	}
+}
+
 // contract: H4
 //
 // Where all would stand down it is the server's clock that is wrong, which they follow: they take part, and say how far off it is.
