@@ -43,10 +43,10 @@ type engineSpec struct {
 
 // River at its best on this machine, of what was tried.
 const (
-	tunedWorkers  = 1000
-	tunedCooldown = time.Millisecond
+	tunedWorkers  = 2000
+	tunedCooldown = 10 * time.Millisecond
 	tunedPoll     = 50 * time.Millisecond
-	tunedPool     = 16
+	tunedPool     = 8
 	mostPool      = 32 // connections for callers of single inserts: more do not help it
 )
 

@@ -72,31 +72,32 @@ const (
 
 // workSnapshot measures how long a node takes to read what is due soon, while the server has to keep rows that are dead.
 func workSnapshot(c *cell) values {
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, c.spec.address())
+	conn, err := pgx.Connect(context.Background(), c.spec.address())
 	must("connect", err)
 	var v values
 	if c.eng.name == engineDuly {
-		v = c.fetchDuly(ctx, conn)
+		v = c.fetchDuly(conn)
 	} else {
-		v = c.fetchRiver(ctx, conn)
+		v = c.fetchRiver(conn)
 	}
-	must("hang up", conn.Close(ctx))
+	must("hang up", conn.Close(context.Background()))
 	return v
 }
 
 // hold begins a transaction that sees the database as it is now, and stays open.
-func hold(ctx context.Context, conn *pgx.Conn) {
+func hold(conn *pgx.Conn) {
+	ctx := context.Background()
 	for _, sql := range []string{"begin isolation level repeatable read", "select count(*) from pg_class"} {
 		_, err := conn.Exec(ctx, sql)
 		must("hold a snapshot", err)
 	}
 }
 
-func (c *cell) fetchDuly(ctx context.Context, conn *pgx.Conn) values {
+func (c *cell) fetchDuly(conn *pgx.Conn) values {
+	ctx := context.Background()
 	st, eng, err := openDuly(c.spec.address())
 	must("open", err)
-	hold(ctx, conn)
+	hold(conn)
 	n := c.spec.N
 	dead := spread(n, time.Now().Add(-day))
 	fill(eng, n, dead)
@@ -132,10 +133,11 @@ func (c *cell) fetchDuly(ctx context.Context, conn *pgx.Conn) values {
 	return there(eng, v, liveTasks)
 }
 
-func (c *cell) fetchRiver(ctx context.Context, conn *pgx.Conn) values {
+func (c *cell) fetchRiver(conn *pgx.Conn) values {
+	ctx := context.Background()
 	r, err := engines.OpenRiver(c.spec.address(), engines.RiverOptions{})
 	must("open", err)
-	hold(ctx, conn)
+	hold(conn)
 	n := c.spec.N
 	past := time.Now().Add(-day)
 	fill(r, n, spread(n, past))
