@@ -20,7 +20,7 @@ func TestDocs_DependenciesHaveReasons(t *testing.T) {
 	want := map[string][]string{}
 	for section, file := range map[string]string{
 		"Core module": "go.mod", "tools.mod": "tools.mod", "bench": "bench/go.mod", "cmd/duly": "cmd/duly/go.mod",
-		"store/pebble": "store/pebble/go.mod", "store/postgres": "store/postgres/go.mod", "internal/proof": "internal/proof/go.mod", "examples/durable": "examples/durable/go.mod", "examples/cluster": "examples/cluster/go.mod",
+		"store/pebble": "store/pebble/go.mod", "store/postgres": "store/postgres/go.mod", "internal/proof": "internal/proof/go.mod", "internal/clusterproof": "internal/clusterproof/go.mod", "examples/durable": "examples/durable/go.mod", "examples/cluster": "examples/cluster/go.mod",
 		"telemetry/otel": "telemetry/otel/go.mod", "telemetry/prometheus": "telemetry/prometheus/go.mod",
 	} {
 		name := filepath.Join(root, filepath.FromSlash(file))
