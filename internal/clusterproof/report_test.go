@@ -131,7 +131,7 @@ func (r *report) write(path string) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, reportHead, time.Now().UTC().Format("2006-01-02 15:04 UTC"), time.Since(r.began).Round(time.Second),
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), server, load())
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), server, busy())
 	slices.SortStableFunc(r.rows, func(x, y row) int { return cmp.Compare(x.name, y.name) })
 	for i := range r.rows {
 		x := &r.rows[i]
@@ -146,8 +146,8 @@ func (r *report) write(path string) error {
 	return os.WriteFile(filepath.Clean(path), []byte(b.String()), 0o644)
 }
 
-// load is how much the machine has to do, as far as it tells.
-func load() string {
+// busy is how much the machine has to do, as far as it tells.
+func busy() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return "not known"
