@@ -295,6 +295,37 @@ func TestCluster_ALossBesideAnothers(t *testing.T) {
 	}
 }
 
+// Whether a third loss is the last is found out also while more is due than is kept in memory.
+//
+// contract: D5
+func TestCluster_AThirdLossInABacklog(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		const workers, window = 10_000, 16_384
+		var nodes []*node
+		for i := range 4 {
+			nodes = append(nodes, c.join(fmt.Sprint("n", i), 0, 0, takes(time.Hour)))
+		}
+		c.work(nodes...)
+		nodes[0].put("kills", schedule.After(0))
+		c.evenly(nodes[0])
+		for i, n := range nodes[:3] {
+			time.Sleep(time.Minute)
+			if i == 2 {
+				for j := range workers + window {
+					n.put(fmt.Sprint("later", j), schedule.After(time.Minute))
+				}
+			}
+			c.kill(n)
+			time.Sleep(2 * time.Minute)
+			c.evenly(nodes[i+1])
+		}
+		time.Sleep(time.Second)
+		if w := nodes[3].why("kills"); w != duly.WhyDead {
+			t.Errorf("what was lost three times is %s, want dead", w)
+		}
+	})
+}
+
 // Shards that move while attempts run do no harm: the attempts go on and end well, and what comes after them runs on the new owner.
 //
 // contract: D1, D3, G1

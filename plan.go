@@ -186,7 +186,7 @@ type crash struct {
 }
 
 // known says that it is known whether such a run was among it.
-func (c *crash) known() bool { return c.surveyed && (c.fresh || c.wide || !c.divided) }
+func (c *crash) known() bool { return c.fresh || c.wide || c.surveyed && !c.divided }
 
 // doubt is how long to wait, in microseconds, before it is looked again whether all was seen.
 const doubt = 100_000

@@ -26,9 +26,10 @@ func (r *run) doubtLocked(x *planner) {
 	}
 }
 
-// widenLocked looks for what else ran beside those that are doubted, if all of our own shards was seen.
+// widenLocked looks for what else ran beside those that are doubted. It does not wait until all of our own shards was seen: a backlog may take
+// hours.
 func (r *run) widenLocked() {
-	if len(r.doubts) == 0 || r.widening || !r.crash.surveyed || r.crash.known() {
+	if len(r.doubts) == 0 || r.widening || r.crash.known() {
 		return
 	}
 	doubts, gains := r.doubts, r.gains
