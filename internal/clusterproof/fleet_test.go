@@ -359,14 +359,20 @@ func (f *fleet) finish() []verdict.Record {
 // heal waits, while nobody produces, until every one-off that is due has run and every recurring task that is there has run again.
 func (f *fleet) heal() {
 	f.t.Helper()
-	from := time.Now()
+	from, slow := time.Now(), ""
 	f.await(patience, func() string {
 		left, err := f.unhealed(from)
 		if err != nil {
 			return err.Error()
 		}
+		if time.Since(from) > 10*time.Second && slow == "" {
+			slow = left
+		}
 		return left
 	})
+	if slow != "" {
+		f.t.Logf("it took long; after ten seconds: %s", slow)
+	}
 	f.row.healed = time.Since(from)
 }
 
