@@ -30,6 +30,7 @@ type batch struct {
 	changed           counts
 	hint              store.Hint
 	far               store.Hint // what others have to be told
+	near              store.Hint // what they need not be told, as long as its shards are ours
 }
 
 // A cell is a task of the batch.
@@ -45,7 +46,7 @@ type cell struct {
 type counts struct{ tasks, paused, running, dead, history int64 }
 
 func newBatch(s *Store, q session, counter int32) *batch {
-	return &batch{s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}}
+	return &batch{s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}, near: store.Hint{At: store.Never}}
 }
 
 // lockRows looks the rows up one after the other by the index, in their order, whatever the planner believes of the table.
@@ -342,9 +343,24 @@ func (b *batch) count(c *cell) {
 	}
 	b.hint.At = min(b.hint.At, at)
 	b.hint.Shards.Add(t.Shard())
-	if at <= b.m.Now.Add(readAhead) && (b.counter < 0 || !b.s.alone(t.Shard())) {
-		b.far.At = min(b.far.At, at)
-		b.far.Shards.Add(t.Shard())
+	h, within := &b.far, readAhead
+	switch {
+	case b.counter < 0:
+		within = readAheadTx
+	case b.s.alone(t.Shard()):
+		h = &b.near
+	}
+	if at <= b.m.Now.Add(within) {
+		h.At = min(h.At, at)
+		h.Shards.Add(t.Shard())
+	}
+}
+
+// tellLate tells others, once the commit is answered, of what was not told them because it is in shards of ours, if some are not any more:
+// whose they are now may have read them before the commit.
+func (b *batch) tellLate(ctx context.Context, q session) {
+	if b.near.At != store.Never && !b.s.aloneIn(&b.near.Shards) {
+		_ = q.do(ctx, stmt{sql: "select pg_notify($1, $2)", args: []any{b.s.channel(), formatHint(b.sender(), b.near)}}) // else a sweep finds it
 	}
 }
 

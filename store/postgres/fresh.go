@@ -284,6 +284,7 @@ func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32,
 		sprouts[i].t.Generation = numbers[i]
 	}
 	s.hints.Tell(b.hint)
+	b.tellLate(ctx, piped{conn})
 	return nil
 }
 

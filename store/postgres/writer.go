@@ -137,6 +137,7 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 		return fmt.Errorf("%w: %w", store.ErrUnknown, causeOf(ctx, err))
 	}
 	s.hints.Tell(b.hint)
+	b.tellLate(ctx, piped{conn})
 	return nil
 }
 
