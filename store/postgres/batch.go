@@ -15,6 +15,7 @@ type batch struct {
 	q       session
 	counter int32 // the row of counters that is this writer's; less than 0: a new row, in a transaction that is somebody else's
 	raised  bool  // numbers are raised, although the transaction may not see it
+	parts   bool  // it can be divided
 	rows    []row
 
 	cells   map[store.Key]*cell
@@ -49,7 +50,8 @@ func newBatch(s *Store, q session, counter int32) *batch {
 	return &batch{s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}, near: store.Hint{At: store.Never}}
 }
 
-// lockRows looks the rows up one after the other by the index, in their order, whatever the planner believes of the table.
+// lockRows looks the rows up one after the other, in their order: by the index, unless the table is a few pages when the statement is planned,
+// which is each time.
 const lockRows = `select t.ctid::text, k.n, t.generation, t.body, t.payload
 from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
 cross join lateral (select ctid, generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name for update) t`
@@ -149,12 +151,19 @@ func (b *batch) found(scan func(dst ...any) error) error {
 	return nil
 }
 
+// errParts says that a task is made and then changed by another call. Its generation is drawn when it is inserted, and who has put it must
+// be told the one that it has, so that the batch has to be divided.
+var errParts = errors.New("a task is made and changed at once")
+
 // apply works a row out.
 func (b *batch) apply(r *row) error {
 	c := b.cells[r.key]
 	chg := r.apply(c.now, &b.m)
 	if b.err != nil || !chg.Write {
 		return b.err
+	}
+	if made := c.old == nil && c.now != nil; made && b.parts && chg.Task != nil && chg.Task.Generation == c.now.Generation {
+		return errParts
 	}
 	if chg.Redrive != nil {
 		b.dies(*chg.Redrive, nil)
@@ -406,6 +415,11 @@ set due = excluded.due, died_at = excluded.died_at, kind = excluded.kind, tags =
 // transaction began that has not ended.
 const beginEntries = `select pg_advisory_xact_lock_shared($1, (last_value & 2147483647)::int4) from duly.history_seq`
 
+// onceEntries is that in a transaction of somebody else's, which may go on with many calls: its first lock stands for all, or the locks would
+// fill the table of locks of the server.
+const onceEntries = `select pg_advisory_xact_lock_shared($1, (last_value & 2147483647)::int4), set_config($2, 'begun', true) from duly.history_seq
+where current_setting($2, true) is distinct from 'begun'`
+
 const insertEntries = `insert into duly.history (at, key, ns, name, identity, body)
 select k.at, k.key, k.ns, k.name, k.identity, k.body
 from unnest($1::int8[], $2::int8[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) k(at, key, ns, name, identity, body)`
@@ -426,10 +440,11 @@ func (b *batch) history() []stmt {
 			id[i] = e.Identity[:]
 		}
 	}
-	return []stmt{
-		{sql: b.s.sql(beginEntries), args: []any{b.s.entriesClass()}},
-		{sql: b.s.sql(insertEntries), args: []any{at, key, ns, name, id, body}},
+	first := stmt{sql: b.s.sql(beginEntries), args: []any{b.s.entriesClass()}}
+	if b.counter < 0 {
+		first = stmt{sql: b.s.sql(onceEntries), args: []any{b.s.entriesClass(), "duly.entries_" + b.s.o.Schema}}
 	}
+	return []stmt{first, {sql: b.s.sql(insertEntries), args: []any{at, key, ns, name, id, body}}}
 }
 
 // counters are the statements that keep the counters.
@@ -517,7 +532,7 @@ func (b *batch) Dead(id store.RunID) (t *store.Task, err error) {
 		return nil, b.err
 	}
 	b.err = b.q.do(context.Background(), stmt{
-		sql:  b.s.sql(`select body, payload from duly.dead where ns = $1 and name = $2 and generation = $3 and scheduled_for = $4`),
+		sql:  b.s.sql(`select body, payload from duly.dead where ns = $1 and name = $2 and generation = $3 and scheduled_for = $4 for update`), // or Trim forgets, and counts, it meanwhile
 		args: []any{plainText(id.Namespace), plainText(id.Name), id.Generation, int64(id.For)},
 		row: func(scan func(dst ...any) error) error {
 			var body, payload []byte

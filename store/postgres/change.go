@@ -3,15 +3,27 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dulyhq/duly/store"
 )
 
+// begin begins a transaction of ours, whatever the level is that the database or the role has by default: each statement has to see what
+// others had committed when it got its locks.
+const begin = "begin isolation level read committed"
+
+// limits says for how long a transaction waits for a lock, and, where a connection was not told, how long it may stand still.
+func limits(wait time.Duration) stmt {
+	return stmt{
+		sql:  "select set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)",
+		args: []any{millis(wait), millis(idleTimeout)},
+	}
+}
+
 // change lets f write in a transaction.
 func (s *Store) change(ctx context.Context, op string, f func(q session) error) error {
 	return s.view(ctx, op, func(q session) error {
-		begin := []stmt{{sql: "begin"}, {sql: "select set_config('lock_timeout', $1, true)", args: []any{millis(sendTimeout / 2)}}}
-		if err := q.do(ctx, begin...); err != nil {
+		if err := q.do(ctx, stmt{sql: begin}, limits(sendTimeout/2)); err != nil {
 			return err
 		}
 		if err := f(q); err != nil {

@@ -27,7 +27,8 @@ type tick struct {
 }
 
 const (
-	tickFor  = 10_000_000_000 // ns of boot time: the clocks drift apart
+	tickFor  = 10_000_000_000 // ns of boot time: then it is asked again
+	drifting = 2000           // one of the clocks gains on the other a unit in so many at most: 500 ppm
 	tickMost = 1_000_000      // us that a batch may be under way until it is inserted
 	tickOff  = 100_000        // us by which what is known may be ahead
 )
@@ -39,15 +40,20 @@ func (k *tick) now(boot int64) (store.Instant, bool) {
 	if k.since == 0 || boot-k.since > tickFor {
 		return 0, false
 	}
-	return store.Instant(boot/1000 + 1 + k.ahead), true
+	return store.Instant(boot/1000 + 1 + k.aged(boot)), true
 }
 
-// set takes in an answer to what was sent at an instant of boot time. It tells the more the shorter it was under way.
-func (k *tick) set(sent int64, server store.Instant) {
+// aged is by how much the server can be ahead by now.
+func (k *tick) aged(boot int64) int64 { return k.ahead + max(boot-k.since, 0)/(1000*drifting) }
+
+// set takes in an answer to what was sent at an instant of boot time, and received at another. It tells the more the shorter it was under
+// way. What shows that the server is further ahead than was known says that its clock was set.
+func (k *tick) set(sent, received int64, server store.Instant) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if ahead := int64(server) - sent/1000; k.since == 0 || sent-k.since > tickFor/2 || ahead < k.ahead {
-		k.ahead, k.since = ahead, max(sent, 1)
+	most, least := int64(server)-sent/1000, int64(server)-received/1000-1
+	if aged := k.aged(sent); k.since == 0 || sent-k.since > tickFor || most <= aged || least > aged {
+		k.ahead, k.since = most, max(sent, 1)
 	}
 }
 
@@ -103,6 +109,9 @@ select ` + serverNow + `, t.raised, x.n, x.numbers,
 case when x.n < $11::bigint then (select array_agg(ns || e'\x1f' || name) from i) end,
 case when $15::text <> '' then pg_notify($16::text, $15::text)::text end from t, x`
 
+// planOnce lets the plan of a statement be kept, in its own transaction: it is the same whatever the size of the tables.
+var planOnce = stmt{sql: "select set_config('plan_cache_mode', 'auto', true)"}
+
 // workFresh is the writer of fresh puts.
 func (w *writer) workFresh() {
 	for {
@@ -127,54 +136,57 @@ type sprout struct {
 
 // insert inserts what it can of calls, and notes for each which rows have to go the long way. An error is ErrUnknown.
 func (s *Store) insert(counter int32, calls []*call) error {
-	m := store.Moment{Seq: func() int64 { return 0 }}
-	if s.o.Clock != nil {
-		c := s.ownClock()
-		m.Now, m.Mono = c.Now, c.Mono
-	} else {
-		now, ok := s.tick.now(s.nodes.clk.Read().Boot)
-		if !ok {
-			c, err := s.Clock(s.life) // which is taken in
-			if err != nil {
-				leaveAll(calls)
-				return nil // those who go the long way say why
-			}
-			now = c.Now + c.Uncertainty
-		}
-		m.Now, m.Mono = now, now
-	}
-	if boot := s.nodes.clk.Read().Boot; s.high.stale(boot) {
-		if err := s.readHigh(boot); err != nil {
-			leaveAll(calls)
-			return nil
-		}
-	}
-	m.High = s.high.raise(m.Now, 0)
-	sprouts := sprouting(calls, &m)
-	if len(sprouts) == 0 {
-		return nil
-	}
 	ctx, stop := park.Within(s.life, sendTimeout, errSilent)
 	defer stop()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		leave(sprouts)
+		leaveAll(calls) // those who go the long way say why
 		return nil
 	}
 	defer conn.Release()
+	m, err := s.moment(ctx, piped{conn})
+	if err != nil {
+		leaveAll(calls)
+		return nil
+	}
+	sprouts := sprouting(calls, &m)
+	if len(sprouts) == 0 {
+		return nil
+	}
 	return s.insertOn(ctx, conn, counter, &m, sprouts)
 }
 
-// readHigh reads the latest time that any writer has seen.
-func (s *Store) readHigh(boot int64) error {
-	var at store.Instant
-	err := s.view(s.life, "read the clock", func(q session) error {
-		return q.do(s.life, stmt{sql: s.sql("select max(high) from duly.counter"), row: func(scan func(dst ...any) error) error { return scan(&at) }})
-	})
-	if err == nil {
-		s.high.raise(at, max(boot, 1))
+// moment is what is known of the time, and asks for what is not.
+func (s *Store) moment(ctx context.Context, q session) (m store.Moment, err error) {
+	m.Seq = func() int64 { return 0 }
+	boot := s.nodes.clk.Read().Boot
+	now, known := s.tick.now(boot)
+	if s.o.Clock != nil {
+		c := s.ownClock()
+		now, m.Mono, known = c.Now, c.Mono, true
 	}
-	return err
+	if !known || s.high.stale(boot) {
+		var server, high store.Instant
+		err := q.do(ctx, stmt{
+			sql: s.sql("select " + serverNow + ", max(high) from duly.counter"),
+			row: func(scan func(dst ...any) error) error { return scan(&server, &high) },
+		})
+		if err != nil {
+			return m, err
+		}
+		received := s.nodes.clk.Read().Boot
+		s.tick.set(boot, received, server)
+		s.high.raise(high, max(boot, 1))
+		if !known {
+			now = server + store.Instant((received-boot)/1000+1)
+		}
+	}
+	m.Now, m.High = now, s.high.raise(now, 0)
+	if s.o.Clock == nil {
+		// The server's clock may show more when the statement gets there, up to tickMost: what is of that time may have run already.
+		m.Mono, m.High = now, max(m.High, now+tickMost)
+	}
+	return m, nil
 }
 
 // sprouting makes tasks of rows, sorted by key, as all who write sort them. Of rows of one key only the first is made: the others follow.
@@ -260,7 +272,7 @@ func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32,
 	var keys []string
 	var notified *string
 	sent := s.nodes.clk.Read().Boot
-	err := piped{conn}.do(ctx, stmt{
+	err := piped{conn}.do(ctx, planOnce, stmt{
 		sql: s.sql(insertFresh), args: []any{
 			x.ns, x.name, x.shard, x.due, x.kind, x.tags, x.body, x.payload, int64(m.Now), counter, int64(len(sprouts)), now, off, most, told, s.channel(),
 		},
@@ -276,7 +288,7 @@ func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32,
 	if n == 0 && raised && s.o.Clock == nil {
 		s.tick.forget()
 	}
-	s.tick.set(sent, server)
+	s.tick.set(sent, s.nodes.clk.Read().Boot, server)
 	if n < int64(len(sprouts)) {
 		sprouts = inserted(sprouts, keys)
 	}

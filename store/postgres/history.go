@@ -27,8 +27,10 @@ and database = (select oid from pg_database where datname = current_database())`
 			if err := scan(&low); err != nil {
 				return err
 			}
-			behind := (last - low) & math.MaxInt32 // the lock has the last 31 bits of a number that is not greater
-			end = min(end, last-behind)
+			// The lock has the last 31 bits of a number that is not greater, or that of a writer who has begun since: its entries are after last.
+			if behind := (last - low) & math.MaxInt32; behind <= math.MaxInt32/2 {
+				end = min(end, last-behind)
+			}
 			return nil
 		},
 	})

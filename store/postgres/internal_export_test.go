@@ -9,3 +9,5 @@ func (s *Store) Kill() {
 	s.hints.Close()
 	s.stop()
 }
+
+func (s *Store) EntriesClass() int32 { return s.entriesClass() }

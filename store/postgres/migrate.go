@@ -131,7 +131,7 @@ type querier interface {
 
 func (o *Options) migrate(ctx context.Context, conn *pgx.Conn) (before Schema, err error) {
 	s := &Store{o: *o}
-	tx, err := conn.Begin(ctx)
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}) // what is there is read after the lock
 	if err != nil {
 		return before, err
 	}
@@ -153,10 +153,17 @@ func (o *Options) migrate(ctx context.Context, conn *pgx.Conn) (before Schema, e
 	if err != nil {
 		return before, err
 	}
+	var made bool
+	if err := tx.QueryRow(ctx, "select to_regnamespace($1) is not null", quoted(o.Schema)).Scan(&made); err != nil {
+		return before, err
+	}
 	for v := before.Version + 1; v <= version; v++ {
 		text, err := MigrationSQL(v, o.Schema)
 		if err != nil {
 			return before, err
+		}
+		if made { // the server wants the right to make one before it looks whether there is one
+			text = strings.Replace(text, "create schema if not exists "+quoted(o.Schema)+";", "", 1)
 		}
 		if _, err := conn.PgConn().Exec(ctx, text).ReadAll(); err != nil {
 			return before, fmt.Errorf("version %d of schema %s: %w", v, o.Schema, err)

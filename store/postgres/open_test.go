@@ -311,3 +311,35 @@ func TestPooler_Works(t *testing.T) {
 		return h
 	}})
 }
+
+// TestMigrate_AsTheOwner: who owns the schema need not be able to make one.
+func TestMigrate_AsTheOwner(t *testing.T) {
+	o, url := quiet(t), database(t)
+	conn := admin(t, url)
+	role := "owner_" + o.Schema
+	exec(t, conn, "create role "+role+" login; create schema "+o.Schema+" authorization "+role)
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(context.WithoutCancel(t.Context()), url)
+		if err == nil {
+			_, _ = conn.PgConn().Exec(context.WithoutCancel(t.Context()), "drop owned by "+role+" cascade; drop role "+role).ReadAll()
+			_ = conn.Close(context.WithoutCancel(t.Context()))
+		}
+	})
+	if _, after, err := postgres.Migrate(t.Context(), as(t, url, role), o); err != nil || after.Version != postgres.Wanted {
+		t.Fatalf("Migrate: %+v, error %v", after, err)
+	}
+	use(t, opened(t, as(t, url, role), o))
+}
+
+// TestOpen_WhateverTheLevel: a database may have another isolation level than the usual by default.
+func TestOpen_WhateverTheLevel(t *testing.T) {
+	o, url := quiet(t), database(t)
+	s := opened(t, url+"&default_transaction_isolation=serializable", o)
+	exec(t, admin(t, url), strings.ReplaceAll(`create function x.usual() returns trigger language plpgsql as $$ begin
+	if current_setting('transaction_isolation') <> 'read committed' then raise exception 'the level is %', current_setting('transaction_isolation'); end if;
+	return new; end $$;
+create trigger usual before insert or update on x.task for each row execute function x.usual();
+create trigger usual before insert or update on x.raised for each row execute function x.usual();
+truncate x.raised`, "x.", o.Schema+"."))
+	use(t, s)
+}

@@ -114,6 +114,7 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 	} else {
 		c.RuntimeParams["idle_in_transaction_session_timeout"] = millis(idleTimeout)
 		c.RuntimeParams["lock_timeout"] = millis(lockTimeout)
+		c.RuntimeParams["plan_cache_mode"] = "force_custom_plan" // one made while a table is small reads all of it when it has grown
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = int32(o.Writers + 1 + mostReaders + mostAlone)
@@ -243,7 +244,7 @@ func (s *Store) view(ctx context.Context, op string, f func(q session) error) er
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, store.ErrCorrupt) {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrUnknown) {
 		err = cause
 	}
 	return failure(op, err)
@@ -276,8 +277,9 @@ func (s *Store) Clock(ctx context.Context) (c store.Clock, err error) {
 	if err != nil {
 		return c, err
 	}
-	s.tick.set(sent, c.Now)
-	c.Mono, c.Uncertainty = c.Now, max(store.Instant((s.nodes.clk.Read().Boot-sent)/1000), 1)
+	received := s.nodes.clk.Read().Boot
+	s.tick.set(sent, received, c.Now)
+	c.Mono, c.Uncertainty = c.Now, max(store.Instant((received-sent)/1000), 1)
 	return c, nil
 }
 

@@ -38,6 +38,10 @@ func (w *writer) work() {
 func (w *writer) write(calls []*call, wait time.Duration) {
 	err := w.s.tryAgain(w.s.life, wait, w.counter, calls)
 	switch {
+	case errors.Is(err, errParts):
+		w.write(calls[:len(calls)/2], wait)
+		w.write(calls[len(calls)/2:], wait)
+		return
 	case code(err) != codeLockNotAvailable:
 	case len(calls) > 1:
 		w.write(calls[:len(calls)/2], lockTimeout/10)
@@ -112,14 +116,15 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 	}
 	defer conn.Release() // one that is in a transaction is closed
 	b := newBatch(s, bound{piped{conn}, ctx}, counter)
+	b.parts = len(calls) > 1
 	for _, c := range calls {
 		b.rows = append(b.rows, c.rows...)
 	}
-	begin := []stmt{{sql: "begin"}}
+	before := []stmt{{sql: begin}}
 	if s.o.Pooler || wait != lockTimeout {
-		begin = append(begin, stmt{sql: "select set_config('lock_timeout', $1, true)", args: []any{millis(wait)}})
+		before = append(before, limits(wait))
 	}
-	if err := b.read(begin...); err != nil {
+	if err := b.read(before...); err != nil {
 		return s.rolledBack(ctx, conn, err)
 	}
 	for _, c := range calls {

@@ -1,0 +1,114 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+
+	"github.com/dulyhq/duly/internal/pgtest"
+	"github.com/dulyhq/duly/store"
+)
+
+// What is known of the server's clock is never behind it, so that no delay is made shorter: not by clocks that drift apart, and, from the first
+// answer on that shows it, not by one that was set forward.
+//
+// contract: A3
+func TestTick(t *testing.T) {
+	const ms = int64(1_000_000)
+	var k tick
+	if _, known := k.now(0); known {
+		t.Error("a clock is known that nobody has asked for")
+	}
+	at := func(boot int64, want store.Instant, what string) {
+		t.Helper()
+		if got, known := k.now(boot); got != want || !known {
+			t.Errorf("%s: %d, %v; want %d", what, got, known, want)
+		}
+	}
+	k.set(0, 2*ms, 1_001_000) // the server's clock is 1 s ahead, or 0.999 s
+	at(0, 1_001_001, "after one answer")
+	k.set(10*ms, 14*ms, 1_012_500) // which says less
+	at(10*ms, 1_011_005, "after a slower answer")
+	k.set(20*ms, 21*ms, 1_020_500)
+	at(20*ms, 1_020_501, "after a faster one")
+	at(20*ms+2000*ms, 3_021_501, "two seconds later, in which clocks may have drifted apart by a millisecond")
+	k.set(30*ms, 31*ms, 1_930_500)
+	at(30*ms, 1_930_501, "after the server's clock was set forward")
+	k.set(40*ms, 41*ms, 140_500)
+	at(40*ms, 140_501, "after it was set back")
+	if _, known := k.now(40*ms + tickFor + 1); known {
+		t.Error("a clock is known that was last heard of too long ago")
+	}
+	k.forget()
+	if _, known := k.now(40 * ms); known {
+		t.Error("a clock is known that was forgotten")
+	}
+}
+
+// Two calls in one batch, of which one makes a task and the other changes it: who has made it is told the generation that it has.
+//
+// contract: B4
+func TestWrite_MadeAndChangedAtOnce(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Shared(t).Database(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }() // a second time is none
+	k := store.Key{Name: "n"}
+	puts := []store.Put{{Key: k, When: store.In(3_600_000_000, 0), Spec: store.Spec{Kind: "k", Schedule: "every 1h", Recurring: true}}}
+	edits := []store.Edit{{Verb: store.VerbRun, Key: k}}
+	made, answer := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
+	changed, _ := rowsOf(edits, func(x *store.Edit) store.Key { return x.Key }, nil, (*store.Edit).Apply)
+	calls := []*call{{op: "put", rows: made, done: make(chan struct{})}, {op: "edit", rows: changed, done: make(chan struct{})}}
+	(&writer{s: s}).write(calls, lockTimeout)
+	for _, c := range calls {
+		if <-c.done; c.err != nil {
+			t.Fatal(c.err)
+		}
+	}
+	got, err := s.Get(t.Context(), []store.Key{k})
+	if err != nil || got[0] == nil || len(got[0].Runs) != 1 || got[0].Generation != answer[0].Task.Generation {
+		t.Errorf("there is %+v, error %v; want what was put with generation %d, and a run beside it", got[0], err, answer[0].Task.Generation)
+	}
+}
+
+// A reader who follows the history asks first what the last number is, and then who is writing: a writer that has begun in between holds
+// nothing back.
+func TestHistory_WriterThatHasJustBegun(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Shared(t).Database(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }() // a second time is none
+	conn, err := s.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	q := piped{conn}
+	end := func() int64 {
+		t.Helper()
+		n, err := s.entriesEnd(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	do := func(sql string, args ...any) {
+		t.Helper()
+		if err := q.do(context.WithoutCancel(t.Context()), stmt{sql: sql, args: args}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, last := range []int64{7, 1<<31 + 1, 5<<31 - 1} {
+		do("select setval('duly.history_seq', $1)", last)
+		do("select pg_advisory_lock_shared($1, $2)", s.entriesClass(), int32((last+3)&0x7fffffff))
+		if got := end(); got != last {
+			t.Errorf("behind %d writes one that began at %d: the end is %d, want %d", last, last+3, got, last)
+		}
+		do("select pg_advisory_lock_shared($1, $2)", s.entriesClass(), int32((last-3)&0x7fffffff))
+		if got := end(); got != last-3 {
+			t.Errorf("one that began at %d writes: the end is %d", last-3, got)
+		}
+		do("select pg_advisory_unlock_all()")
+	}
+}
