@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dulyhq/duly/internal/park"
 	"github.com/dulyhq/duly/store"
 )
 
@@ -48,7 +49,8 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	if len(rows) == 0 {
 		return nil
 	}
-	q = bound{q, ctx}
+	its := q
+	q = bound{its, ctx}
 	if err := q.do(ctx, stmt{sql: "savepoint duly"}); err != nil {
 		return failure(op, err)
 	}
@@ -72,8 +74,10 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	if err == nil {
 		return nil
 	}
+	ctx, stop := park.Within(context.WithoutCancel(ctx), sendTimeout, errSilent) // one that has ended between two statements leaves the connection alive
+	defer stop()
 	for _, sql := range []string{"rollback to savepoint duly", "release savepoint duly"} { // one by one: the first has to be over to prepare the second
-		if rerr := q.do(ctx, stmt{sql: sql}); rerr != nil {
+		if rerr := its.do(ctx, stmt{sql: sql}); rerr != nil {
 			err = errors.Join(err, rerr)
 			break
 		}

@@ -331,3 +331,91 @@ func TestTx_RaisesNumbers(t *testing.T) {
 		}
 	})
 }
+
+// endsAt is a transaction whose context ends before a statement is sent.
+type endsAt struct {
+	pgx.Tx
+	left int
+	end  context.CancelFunc
+}
+
+func (x *endsAt) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	if x.left--; x.left == 0 {
+		x.end()
+	}
+	return x.Tx.SendBatch(ctx, b)
+}
+
+// A context that ends between two statements leaves the connection alive, and the transaction as it was: whoever commits it all the same has
+// not put what PutTx says was not put.
+//
+// contract: A2
+func TestTx_ContextEndsBetweenStatements(t *testing.T) {
+	d := newDesk(t)
+	put(t, d.s, due("other", "", time.Hour)) // so that numbers are raised
+	for left := 1; ; left++ {
+		x := viaPgx(pgx.QueryExecModeCacheStatement)(t, d.url, "")
+		ctx, cancel := context.WithCancel(t.Context())
+		tx := &endsAt{x.tx.(pgx.Tx), left, cancel}
+		_, err := d.s.PutTx(ctx, tx, []store.Put{due("n", "", time.Hour)})
+		cancel()
+		if err == nil {
+			if x.end(false); left != 5 {
+				t.Errorf("a put is %d exchanges, want 4", left-1)
+			}
+			return
+		}
+		x.lives("a context that has ended")
+		x.end(true)
+		if got := get(t, d.s, "n"); !errors.Is(err, context.Canceled) || got != nil {
+			t.Errorf("at exchange %d: %v, and there is %+v; want that nothing was put", left, err, got)
+		}
+	}
+}
+
+// However many calls a transaction makes, one lock holds back who follows the history: the table of locks is shared by the whole server.
+func TestTx_HoldsOneLockForTheHistory(t *testing.T) {
+	eachWay(t, ways, func(t *testing.T, w way) {
+		d := newDesk(t)
+		const n = 5
+		for i := range n {
+			put(t, d.s, due(string(rune('a'+i)), "", time.Hour))
+		}
+		x := w.begin(t, d.url, "")
+		cancelTx := func(name string) {
+			t.Helper()
+			if res, err := d.s.CancelTx(t.Context(), x.tx, []store.Cancel{{Key: store.Key{Name: name}}}); err != nil || res[0].Outcome != store.CancelCancelled {
+				t.Fatalf("CancelTx: %+v, error %v", res, err)
+			}
+		}
+		locks := func() (held int) {
+			t.Helper()
+			err := d.admin.QueryRow(t.Context(), `select count(*) from pg_locks where locktype = 'advisory' and objsubid = 2 and classid = $1::bigint::oid`,
+				int64(d.s.EntriesClass())).Scan(&held)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return held
+		}
+		if err := x.exec(t.Context(), "savepoint s"); err != nil {
+			t.Fatal(err)
+		}
+		cancelTx("a")
+		if err := x.exec(t.Context(), "rollback to savepoint s"); err != nil {
+			t.Fatal(err)
+		}
+		if got := locks(); got != 0 {
+			t.Errorf("after what was taken back: %d locks", got)
+		}
+		for i := range n {
+			cancelTx(string(rune('a' + i)))
+		}
+		if got := locks(); got != 1 {
+			t.Errorf("%d locks, want one", got)
+		}
+		x.end(true)
+		if got := len(follow(t, d.s, 0)); got != n {
+			t.Errorf("%d entries, want %d", got, n)
+		}
+	})
+}
