@@ -114,9 +114,6 @@ func (r report) problems() (out []string) {
 				out = append(out, fmt.Sprintf("%s: of %.0f tasks %.0f never began or are not as they should be, %.0f began twice, %.0f early",
 					at, v[keyWant], v[keyLeft], v[keyTwice], v[keyEarly]))
 			}
-			if v[keyRushed] != 0 {
-				out = append(out, fmt.Sprintf("%s: %.0f tasks were put later than they had to be", at, v[keyRushed]))
-			}
 		}
 	}
 	return out

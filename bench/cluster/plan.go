@@ -66,7 +66,7 @@ const (
 	keyTwice   = "twice"  // of these, those of a task that had begun already
 	keyWant    = "want"   // tasks that must have begun, or be there
 	keyLeft    = "left"   // of these, those that had not or were not
-	keyRushed  = "rushed" // tasks that were put later than they had to be
+	keyRushed  = "rushed" // tasks whose put ended more than hintLate too late
 )
 
 const (
@@ -126,6 +126,7 @@ func plan() []line {
 				{key: keyP99, title: "lateness p99", unit: "ms", digits: 2, most: &goal{"< 20 ms", 20}},
 				{key: keyMax, title: "lateness max", unit: "ms", digits: 2},
 				{key: keyEarly, title: "early", most: &goal{"0", 0}},
+				{key: keyRushed, title: "put less than 0.9 s ahead"},
 			},
 		},
 		{

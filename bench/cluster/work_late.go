@@ -29,7 +29,7 @@ func workLate(c *cell) values {
 		id := engines.Shuffled(i, n)
 		return engines.Task{ID: uint64(id), Due: due(id)}
 	})
-	if left := time.Until(first); left < 0 {
+	if left := time.Until(first); left < 0 && !c.spec.Quick {
 		must("put in time", fmt.Errorf("the last put came %v after the first task was due", -left))
 	}
 	before := c.meter()
