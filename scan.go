@@ -178,7 +178,7 @@ func (r *run) moveLocked(page *store.DuePage, until store.Instant) {
 	switch {
 	case page.More:
 		w.after = page.Cursor
-	case r.own != nil:
+	case r.own != nil && r.c.tuning.Load().far: // a store in this process tells of all that is written
 		w.after = store.Cursor{At: min(page.Next, until)}
 	case page.Next == store.Never:
 		w.after = store.Cursor{At: store.Never}
