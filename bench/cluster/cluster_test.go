@@ -201,7 +201,7 @@ func TestFlags(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"-engines etcd", `engine "etcd": want one of duly, river, river-tuned, river-unique`},
 		{"-lines tea", `line "tea": want one of put-16, put-256, bulk, work, cancel, late-500, late-5k, hint, idle, snapshot`},
-		{"-count 0", "count 0, peer-count 3: want at least 1"},
+		{"-count 0", "count 0, peer-count 1: want at least 1"},
 		{"-budget 0s", "budget 0s: want more than 0"},
 		{"more", `unexpected argument "more"`},
 	} {

@@ -102,7 +102,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	names := fs.String("engines", "", "engines to run, comma-separated (default all)")
 	lines := fs.String("lines", "", "lines to run, comma-separated names such as put-16,late-500 (default all)")
 	fs.IntVar(&o.count, "count", 3, "samples of each cell of ours; medians are reported")
-	fs.IntVar(&o.peers, "peer-count", 3, "samples of each cell of a peer")
+	fs.IntVar(&o.peers, "peer-count", 1, "samples of each cell of a peer")
 	fs.DurationVar(&o.budget, "budget", 15*time.Second, "time after the last instant for what has not begun; a sample is cut where it ends")
 	fs.StringVar(&o.dir, "dir", "", "where to measure: a directory on the disk that is meant (default that for temporary files)")
 	fs.StringVar(&o.out, "out", "", "file to write the report to, as Markdown; its section Observations is kept")

@@ -131,7 +131,7 @@ func plan() []line {
 		},
 		{
 			name: "idle", title: "a node with nothing due", engines: both,
-			note: "1,000 tasks are due in a day, and the process works, alone. Counted over 40 s from 15 s after its start, in a database of its own: the statements that the server " +
+			note: "1,000 tasks are due in a day, and the process works, alone. Counted over 30 s from 12 s after its start, in a database of its own: the statements that the server " +
 				"logs as executed (log_min_duration_statement is 0 for this database), and pg_stat_database's transactions, of which several statements sent at once are one.",
 			tasks: 1000, quick: 100, logged: true, work: workIdle,
 			figures: []figure{

@@ -20,7 +20,7 @@ import (
 func workIdle(c *cell) values {
 	n, eng := c.spec.N, c.open()
 	fill(eng, n, spread(n, time.Now().Add(day)))
-	warm, length := 15*time.Second, 40*time.Second
+	warm, length := 12*time.Second, 30*time.Second
 	if c.spec.Quick {
 		warm, length = 500*time.Millisecond, 2*time.Second
 	}
