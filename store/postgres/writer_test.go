@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -45,5 +46,32 @@ and application_name = 'duly' and xact_start is not null`).Scan(&open)
 	}
 	if got := get(t, d.s, "n"); got == nil || string(got.Payload) != "ours" {
 		t.Errorf("there is %+v, want what was put by who stood still", got)
+	}
+}
+
+// A dead run that is being forgotten is not tried again, and counted once.
+func TestEdit_RedriveOfWhatIsForgotten(t *testing.T) {
+	d := newDesk(t)
+	run := claim(t, d.s, put(t, d.s, due("n", "", -time.Minute)).Task)
+	set, err := d.s.Settle(t.Context(), []store.Settlement{{RunID: run.RunID, Fence: run.Fence, Verb: store.VerbSettle, State: store.Dead}})
+	if err != nil || set[0].State != store.Dead {
+		t.Fatalf("Settle: %+v, error %v", set, err)
+	}
+	exec(t, d.admin, "begin; delete from "+d.schema+".dead; update "+d.schema+".counter set dead = dead - 1 where lane = 63") // as Trim does
+	done := make(chan error, 1)
+	go func() {
+		res, err := d.s.Edit(context.WithoutCancel(t.Context()), []store.Edit{{Verb: store.VerbRedrive, Key: run.RunID.Key, Generation: run.RunID.Generation, For: run.RunID.For}})
+		if err == nil {
+			err = res[0].Err
+		}
+		done <- err
+	}()
+	d.waits(1, done)
+	exec(t, d.admin, "commit")
+	if err := <-done; !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Redrive: %v, want ErrNotFound", err)
+	}
+	if got := d.look().Stats; got.Dead != 0 || got.Tasks != 0 {
+		t.Errorf("counted %+v, want nothing", got)
 	}
 }
