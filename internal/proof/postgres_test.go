@@ -90,7 +90,7 @@ func (w *whole) Close() error {
 	return w.Store.Close()
 }
 
-// told tells where the tasks of an answer stand now.
+// told tells where the tasks of an answer stand now. A claim moves none.
 func told[R any](w *whole, res []R, err error, task func(r *R) *store.Task) ([]R, error) {
 	h := store.Hint{At: store.Never}
 	for i := range res {
@@ -116,11 +116,6 @@ func (w *whole) Cancel(ctx context.Context, cancels []store.Cancel) ([]store.Can
 func (w *whole) Edit(ctx context.Context, edits []store.Edit) ([]store.EditResult, error) {
 	res, err := w.Store.Edit(ctx, edits)
 	return told(w, res, err, func(r *store.EditResult) *store.Task { return r.Task })
-}
-
-func (w *whole) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
-	res, err := w.Store.Claim(ctx, claims)
-	return told(w, res, err, func(r *store.ClaimResult) *store.Task { return r.Task })
 }
 
 func (w *whole) Settle(ctx context.Context, settlements []store.Settlement) ([]store.SettleResult, error) {
