@@ -11,6 +11,7 @@ import (
 
 // A batch is what one transaction does to tasks: it reads the rows that are named, applies the transitions, and writes what has changed.
 type batch struct {
+	ctx     context.Context //nolint:containedctx // of its statements, some of which the transitions ask for
 	s       *Store
 	q       session
 	counter int32 // the row of counters that is this writer's; less than 0: a new row, in a transaction that is somebody else's
@@ -46,8 +47,8 @@ type cell struct {
 // counts are changes of the counters.
 type counts struct{ tasks, paused, running, dead, history int64 }
 
-func newBatch(s *Store, q session, counter int32) *batch {
-	return &batch{s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}, near: store.Hint{At: store.Never}}
+func newBatch(ctx context.Context, s *Store, q session, counter int32) *batch {
+	return &batch{ctx: ctx, s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}, near: store.Hint{At: store.Never}}
 }
 
 // lockRows looks the rows up one after the other, in their order: by the index, unless the table is a few pages when the statement is planned,
@@ -80,13 +81,13 @@ func (b *batch) read(before ...stmt) error {
 	var numbers string
 	boot := b.s.nodes.clk.Read().Boot
 	stale := b.s.high.stale(boot)
-	stmts := append(before,
+	stmts := append(slices.Clip(before),
 		stmt{sql: b.s.sql(lockRows), args: []any{ns, names}, row: b.found},
 		stmt{sql: b.s.sql(look), args: []any{len(b.rows) + spare, stale}, row: func(scan func(dst ...any) error) error {
 			return scan(&b.m.Now, &raised, &b.m.High, &numbers)
 		}},
 	)
-	if err := b.q.do(context.Background(), stmts...); err != nil {
+	if err := b.q.do(b.ctx, stmts...); err != nil {
 		return err
 	}
 	if !raised && !b.raised {
@@ -117,7 +118,7 @@ func (b *batch) draw(numbers string) (err error) {
 func (b *batch) seq() int64 {
 	if len(b.numbers) == 0 && b.err == nil {
 		var numbers string
-		b.err = b.q.do(context.Background(), stmt{
+		b.err = b.q.do(b.ctx, stmt{
 			sql:  b.s.sql("select string_agg(n::text, ',') from (select nextval('duly.number') n from generate_series(1, $1)) x"),
 			args: []any{len(b.rows)}, row: func(scan func(dst ...any) error) error { return scan(&numbers) },
 		})
@@ -209,7 +210,7 @@ func (b *batch) flush(commit bool) error {
 	if commit {
 		stmts = append(stmts, stmt{sql: "commit"})
 	}
-	return b.q.do(context.Background(), stmts...)
+	return b.q.do(b.ctx, stmts...)
 }
 
 // conflict says what becomes of a task that somebody else has put meanwhile: in a transaction of ours everything is made anew, one that is
@@ -486,7 +487,8 @@ func (b *batch) Finished(k store.Key) (bool, error) {
 	return known, nil
 }
 
-// recall reads what the history knows of all names of the batch that were free, with the first question.
+// recall reads what the history knows of all names of the batch that were free, with the first question; of what ends
+// in the batch its own entries tell.
 func (b *batch) recall() error {
 	if b.past != nil || b.err != nil {
 		return b.err
@@ -496,12 +498,12 @@ func (b *batch) recall() error {
 	var ns, names []string
 	var free []*cell
 	for _, c := range b.order {
-		if c.old == nil {
+		if c.old == nil || c.old.Ended {
 			keys = append(keys, hashOf(c.key))
 			free, ns, names = append(free, c), append(ns, plainText(c.key.Namespace)), append(names, plainText(c.key.Name))
 		}
 	}
-	b.err = b.q.do(context.Background(), stmt{
+	b.err = b.q.do(b.ctx, stmt{
 		sql: b.s.sql(`select distinct k.n, h.identity from unnest($1::int8[], $2::text[], $3::text[]) with ordinality k(key, ns, name, n)
 cross join lateral (select identity from duly.history h where h.key = k.key and h.ns = k.ns and h.name = k.name) h`),
 		args: []any{keys, ns, names},
@@ -531,7 +533,7 @@ func (b *batch) Dead(id store.RunID) (t *store.Task, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	b.err = b.q.do(context.Background(), stmt{
+	b.err = b.q.do(b.ctx, stmt{
 		sql:  b.s.sql(`select body, payload from duly.dead where ns = $1 and name = $2 and generation = $3 and scheduled_for = $4 for update`), // or Trim forgets, and counts, it meanwhile
 		args: []any{plainText(id.Namespace), plainText(id.Name), id.Generation, int64(id.For)},
 		row: func(scan func(dst ...any) error) error {

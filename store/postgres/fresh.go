@@ -249,7 +249,7 @@ func leaveAll(calls []*call) {
 
 // insertOn sends the statement.
 func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32, m *store.Moment, sprouts []sprout) error {
-	b := newBatch(s, nil, counter)
+	b := newBatch(ctx, s, nil, counter)
 	b.m.Now = m.Now
 	var x columns
 	for _, sp := range sprouts {

@@ -45,7 +45,7 @@ func TestTellLate(t *testing.T) {
 				t.Fatal(err)
 			}
 			var q asked
-			b := newBatch(s, &q, 0)
+			b := newBatch(t.Context(), s, &q, 0)
 			b.near = store.Hint{At: c.near, Shards: both}
 			b.tellLate(t.Context(), &q)
 			if told := len(q) == 1; told != c.told {

@@ -133,11 +133,12 @@ func (l *lister) others(c *clause) bool {
 	if q.Tag != "" {
 		c.and("tags @> array[" + c.arg(q.Tag) + "::text]")
 	}
-	switch {
-	case q.State == store.Pending:
+	switch q.State {
+	case store.Pending:
 		c.and("running = 0")
-	case q.State == store.Running:
+	case store.Running:
 		c.and("running > 0")
+	default:
 	}
 	switch {
 	case !q.Paused:

@@ -104,7 +104,7 @@ func (x sqlTx) one(ctx context.Context, s *stmt) error {
 		n++
 		err = s.row(rows.Scan)
 	}
-	err = errors.Join(err, rows.Close(), rows.Err())
+	err = errors.Join(err, rows.Close(), rows.Err()) //nolint:sqlclosecheck // what it says counts
 	if s.rows != nil {
 		*s.rows = n
 	}

@@ -56,7 +56,7 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	}
 	raised := false
 	for range triesMost {
-		if err = s.withinOnce(q, rows, raised); !errors.Is(err, errStale) && !errors.Is(err, errRaise) {
+		if err = s.withinOnce(ctx, q, rows, raised); !errors.Is(err, errStale) && !errors.Is(err, errRaise) {
 			break
 		}
 		again := q.do(ctx, stmt{sql: "rollback to savepoint duly"})
@@ -88,8 +88,8 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 // errStale says that a task was put by somebody else meanwhile.
 var errStale = errors.New("others put the same task again and again")
 
-func (s *Store) withinOnce(q session, rows []row, raised bool) error {
-	b := newBatch(s, q, -1)
+func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bool) error {
+	b := newBatch(ctx, s, q, -1)
 	b.rows, b.raised = rows, raised
 	if err := b.read(); err != nil {
 		return err

@@ -115,7 +115,7 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 		return causeOf(ctx, err)
 	}
 	defer conn.Release() // one that is in a transaction is closed
-	b := newBatch(s, bound{piped{conn}, ctx}, counter)
+	b := newBatch(ctx, s, piped{conn}, counter)
 	b.parts = len(calls) > 1
 	for _, c := range calls {
 		b.rows = append(b.rows, c.rows...)

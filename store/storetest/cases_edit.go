@@ -294,6 +294,10 @@ func editOfNothing(e *env) {
 		e.wantErr(x.Verb.String()+" of what has ended", e.edit(x).Err, store.ErrFinished, "")
 	}
 	e.wantErr("redrive of what never was", e.edit(store.Edit{Verb: store.VerbRedrive, Key: key("never")}).Err, store.ErrNotFound, "")
+	t := e.put(once("ending", at(e.now())))
+	e.claim(next(t, 0))
+	e.cancel(store.Cancel{Key: t.Key})
+	e.wantErr("move of what was cancelled while it runs", e.edit(store.Edit{Verb: store.VerbMove, Key: t.Key, When: at(e.now())}).Err, store.ErrFinished, "")
 }
 
 func editsInOneBatch(e *env) {

@@ -152,7 +152,7 @@ func start(db string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-work") //nolint:gosec,noctx // it is this program, and is killed below
+	cmd := exec.Command(self, "-work") //nolint:noctx // it is this program, and is killed below
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+db)
 	cmd.Stderr = os.Stderr
 	return cmd, cmd.Start()
