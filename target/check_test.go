@@ -87,7 +87,7 @@ func TestCallbackCheck(t *testing.T) {
 		{`url is "https:///a", want`, at("https:///a")},
 		{`url is "https:example.com", want`, at("https:example.com")},
 		{`url is "https://[redacted]@example.com/", want no user`, at("https://me:hush@example.com/")},
-		{`url is "https://[redacted]@example.com", want`, at("https://me:hu/sh%@example.com")},
+		{`url is "https://[redacted]", want`, at("https://me:hu/sh%@example.com")},
 		{`url is "https://example.com/#a", want no fragment`, at("https://example.com/#a")},
 		{`url is "https://example.com:0/", want a port`, at("https://example.com:0/")},
 		{`url is "https://example.com:/", want a port`, at("https://example.com:/")},
