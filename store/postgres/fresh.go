@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -78,10 +77,7 @@ const highFor = 1_000_000_000 // ns
 func (h *high) stale(boot int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.read != 0 && boot-h.read < highFor {
-		return false
-	}
-	return true
+	return h.read == 0 || boot-h.read >= highFor
 }
 
 // raise takes a time in, and returns the latest. Read says that it was read at an instant of boot time.
@@ -304,7 +300,7 @@ func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32,
 func inserted(sprouts []sprout, keys []string) []sprout {
 	kept := sprouts[:0:0]
 	for _, sp := range sprouts {
-		if len(kept) < len(keys) && keys[len(kept)] == strings.Join([]string{sp.t.Namespace, sp.t.Name}, "\x1f") {
+		if len(kept) < len(keys) && keys[len(kept)] == sp.t.Namespace+"\x1f"+sp.t.Name {
 			kept = append(kept, sp)
 			continue
 		}

@@ -121,9 +121,9 @@ func (q *queue) take() (calls []*call) {
 		}
 		if len(calls) > 0 {
 			q.busy++
-		}
-		if len(calls) > 0 && len(q.calls) > 0 {
-			q.poke() // another writer
+			if len(q.calls) > 0 {
+				q.poke() // another writer
+			}
 		}
 		over := q.over
 		q.mu.Unlock()

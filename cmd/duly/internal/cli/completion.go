@@ -12,7 +12,7 @@ import (
 
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
-	"github.com/dulyhq/duly/timer"
+	"github.com/dulyhq/duly/internal/park"
 )
 
 const (
@@ -155,12 +155,6 @@ func aboutOf(t *api.Task) string {
 var errTooLate = errors.New("too late")
 
 // within returns a context that ends after d at the latest.
-func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	e := timer.New()
-	e.AfterFunc(d, func() { cancel(errTooLate) })
-	return ctx, func() {
-		cancel(nil)
-		_, _ = e.Close(context.WithoutCancel(ctx)) // what it has left is of no interest
-	}
+func within(ctx context.Context, d time.Duration) (context.Context, func()) {
+	return park.Within(ctx, d, errTooLate)
 }
