@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,10 +15,12 @@ import (
 	"github.com/dulyhq/duly/wait"
 )
 
-// quietHome gives a script a directory for the daemon, the zone UTC, and nothing of whoever runs the tests.
+// quietHome gives a script a directory for the daemon, the zone UTC, and nothing of whoever runs the tests. NOON names a zone in
+// which it is about noon now: there a rule of every night is hours away, whenever the tests run.
 func quietHome(env *testscript.Env) error {
 	env.Setenv("DULY_DATA", filepath.Join(env.WorkDir, "d"))
 	env.Setenv("TZ", "UTC")
+	env.Setenv("NOON", fmt.Sprintf("Etc/GMT%+d", time.Now().UTC().Hour()-12))
 	env.Setenv("HOME", env.WorkDir)
 	env.Values[daemonKey{}] = &scriptDaemon{}
 	return nil
