@@ -400,6 +400,39 @@ func TestCluster_ALostAnswerAndALostShard(t *testing.T) {
 	})
 }
 
+// A cancel that finds a run claimed is told that it runs. If the answer to the claim was lost no attempt has begun; it is given back, and
+// as nobody wants it any more, none will.
+//
+// contract: D3, E1
+func TestCluster_ACancelBehindALostAnswer(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		a.put("x", schedule.After(5*time.Second))
+		var found duly.Outcome
+		c.mu.Lock()
+		a.torn = func() {
+			var err error
+			if found, err = a.d.Cancel(t.Context(), "x"); err != nil {
+				t.Error(err)
+			}
+		}
+		c.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if found != duly.Running {
+			t.Errorf("the cancel has found it %v, want %v", found, duly.Running)
+		}
+		if rs := c.of("x"); len(rs) != 0 {
+			t.Errorf("it ran: %+v", rs)
+		}
+		if x, err := a.d.Get(t.Context(), "x"); err == nil {
+			t.Errorf("it is still there 5 s after it was given back: %+v", x)
+		}
+	})
+}
+
 // Of many that wait for their key, most are not in memory. When their shards become another's they are in its backlog, and not in ours.
 //
 // contract: D6, J2

@@ -174,6 +174,9 @@ func (p *producer) cancel(ctx context.Context, name string) error {
 	p.ask(name)
 	x, err := p.c.Cancel(ctx, name)
 	r := verdict.Record{Op: verdict.Answered, Run: verdict.Run{Name: name}}
+	if err == nil && x.Outcome == "running" && p.gen[name] != 0 {
+		r.Op, r.Generation = verdict.TooLate, p.gen[name]
+	}
 	if err == nil && x.Outcome == "cancelled" {
 		if p.gen[name] == 0 {
 			return fmt.Errorf("cancel %q: cancelled, and there was no task: %w", name, errImpossible)

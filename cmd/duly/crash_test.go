@@ -47,7 +47,7 @@ func (b *book) note(r verdict.Record) {
 	switch r.Op {
 	case verdict.Begin:
 		b.begun[r.Name] = max(b.begun[r.Name], r.Generation)
-	case verdict.Put, verdict.Moved, verdict.Cancelled:
+	case verdict.Put, verdict.Moved, verdict.Cancelled, verdict.TooLate:
 		if b.answers++; b.answers == b.want {
 			close(b.enough)
 		}
@@ -380,7 +380,7 @@ func judge(t *testing.T, b *book, there map[string]api.Task, healed int64) (faul
 	acknowledged, begun, completed := 0, 0, 0
 	for i := range b.records {
 		switch r := &b.records[i]; {
-		case r.Op == verdict.Put, r.Op == verdict.Moved, r.Op == verdict.Cancelled:
+		case r.Op == verdict.Put, r.Op == verdict.Moved, r.Op == verdict.Cancelled, r.Op == verdict.TooLate:
 			acknowledged++
 		case r.Op == verdict.Begin:
 			begun++
@@ -417,8 +417,8 @@ func lost(records []verdict.Record, there map[string]api.Task) (faults []string)
 		switch r.Op {
 		case verdict.Asked:
 			asked[r.Name]++
-		case verdict.Put, verdict.Moved, verdict.Cancelled:
-			if asked[r.Name]--; r.Op == verdict.Cancelled {
+		case verdict.Put, verdict.Moved, verdict.Cancelled, verdict.TooLate:
+			if asked[r.Name]--; r.Op == verdict.Cancelled || r.Op == verdict.TooLate {
 				delete(accepted, r.Name)
 			} else {
 				accepted[r.Name] = r

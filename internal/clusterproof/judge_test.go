@@ -185,7 +185,7 @@ func stale(records []verdict.Record, events []duly.Event) (faults []string) {
 
 // A last is what is known last of a name.
 type last struct {
-	accepted  *verdict.Record // nil if it was cancelled since
+	accepted  *verdict.Record // nil if it was cancelled since, or all but cancelled: whoever had claimed it may never have begun
 	gen       int64
 	at, doubt int // places in the log
 }
@@ -199,7 +199,7 @@ func lastKnown(records []verdict.Record) map[string]*last {
 	names, asked := map[string]*last{}, map[asking][]int{}
 	for i := range records {
 		r := &records[i]
-		if r.Op != verdict.Asked && r.Op != verdict.Answered && r.Op != verdict.Put && r.Op != verdict.Moved && r.Op != verdict.Cancelled {
+		if r.Op != verdict.Asked && r.Op != verdict.Answered && r.Op != verdict.Put && r.Op != verdict.Moved && r.Op != verdict.Cancelled && r.Op != verdict.TooLate {
 			continue
 		}
 		n := names[r.Name]
@@ -216,7 +216,7 @@ func lastKnown(records []verdict.Record) map[string]*last {
 			n.accepted, n.gen, n.at = r, r.Generation, i
 		case verdict.Moved:
 			n.accepted, n.gen, n.at = r, r.Next, i
-		case verdict.Cancelled:
+		case verdict.Cancelled, verdict.TooLate:
 			n.accepted, n.at = nil, i
 		default:
 		}

@@ -351,6 +351,8 @@ func (p *producer) cancel(ctx context.Context, name string) error {
 		return fmt.Errorf("cancel %q: %v, and there was no task", name, found)
 	case found == duly.Cancelled:
 		p.l.note(verdict.Record{Op: verdict.Cancelled, Run: verdict.Run{Name: name, Generation: p.gen[name]}})
+	case found == duly.Running && p.gen[name] != 0:
+		p.l.note(verdict.Record{Op: verdict.TooLate, Run: verdict.Run{Name: name, Generation: p.gen[name]}})
 	default:
 		p.l.answered(name)
 	}

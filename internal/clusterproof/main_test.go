@@ -93,9 +93,6 @@ func TestServerFaults(t *testing.T) {
 	t.Parallel()
 	s := pgtest.Start(t, pgtest.Options{Durable: long(), Conf: map[string]string{"max_connections": "200"}})
 	t.Run("Restarted", func(t *testing.T) { restarted(t, s) })
-	if !long() { // issue 8: one promotion in thirty has lost a task that was acknowledged; the long form looks for why
-		return
-	}
 	for _, synchronous := range []bool{true, false} {
 		standby := s.Standby(t, pgtest.StandbyOptions{Synchronous: synchronous})
 		name := map[bool]string{true: "PromotedSynchronous", false: "PromotedAsynchronous"}[synchronous]

@@ -38,7 +38,7 @@ func (r *row) add(records []verdict.Record) {
 			r.unanswered++
 		case verdict.Answered:
 			r.unanswered--
-		case verdict.Put, verdict.Moved, verdict.Cancelled:
+		case verdict.Put, verdict.Moved, verdict.Cancelled, verdict.TooLate:
 			r.acknowledged++
 			r.unanswered--
 		case verdict.Begin:

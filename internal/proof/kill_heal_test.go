@@ -90,14 +90,14 @@ func lost(records []verdict.Record, there map[string]*duly.Task, dead map[string
 			n.accepted, n.gen, n.at = r, r.Generation, i
 		case verdict.Moved:
 			n.accepted, n.gen, n.at = r, r.Next, i
-		case verdict.Cancelled:
+		case verdict.Cancelled, verdict.TooLate:
 			n.accepted, n.at = nil, i
 		case verdict.Begin:
 			begun[r.Name] = max(begun[r.Name], r.Generation)
 		default:
 		}
 		switch r.Op {
-		case verdict.Put, verdict.Moved, verdict.Cancelled, verdict.Answered:
+		case verdict.Put, verdict.Moved, verdict.Cancelled, verdict.TooLate, verdict.Answered:
 			delete(asked, who)
 		default:
 		}
@@ -163,7 +163,7 @@ func (n *tally) add(records []verdict.Record) {
 			n.unanswered--
 		case verdict.Paused:
 			n.paused++
-		case verdict.Put, verdict.Moved, verdict.Cancelled:
+		case verdict.Put, verdict.Moved, verdict.Cancelled, verdict.TooLate:
 			n.acknowledged++
 			n.unanswered--
 		case verdict.Begin:

@@ -308,6 +308,9 @@ func (p *producer) cancel(ctx context.Context, name string) error {
 		return fmt.Errorf("cancel %q: %w", name, err)
 	}
 	r := verdict.Record{Op: verdict.Answered, Run: verdict.Run{Name: name}}
+	if found == duly.Running && p.gen[name] != 0 {
+		r.Op, r.Generation = verdict.TooLate, p.gen[name]
+	}
 	if found == duly.Cancelled {
 		if p.gen[name] == 0 {
 			return fmt.Errorf("cancel %q: %v, and there was no task", name, found)

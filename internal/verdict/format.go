@@ -48,6 +48,7 @@ var layouts = [ops][]field{
 	Answered:  {name},
 	Put:       {name, gen, scheduledFor, due, recurring},
 	Cancelled: {name, gen},
+	TooLate:   {name, gen},
 	Moved:     {name, gen, next, scheduledFor, due, recurring},
 	Settled:   {name, gen, scheduledFor},
 	Paused:    {name, gen},

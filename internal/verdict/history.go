@@ -42,6 +42,7 @@ type generation struct {
 	number    int64
 	accepted  *Record
 	cancelled *Record // the first
+	tooLate   bool    // nothing is owed of it but by whoever had claimed it
 	moved     *Record // away, the first
 	began     *attempt
 }
@@ -185,6 +186,8 @@ func (s *subject) told(h *history, l *life, r *Record) {
 		if g := s.generation(r.Generation); g.cancelled == nil || r.At < g.cancelled.At {
 			g.cancelled = r
 		}
+	case TooLate:
+		s.generation(r.Generation).tooLate = true
 	case Settled:
 		if u := s.run(r.Run); u.settled == nil || r.At < u.settled.At {
 			u.settled = r

@@ -86,7 +86,7 @@ func (j *judge) recurring(s *subject, g *generation) bool {
 
 func (j *judge) missed(s *subject, g *generation) {
 	acc := g.accepted
-	if acc == nil || j.recurring(s, g) || acc.Due >= j.o.End || g.cancelled != nil || g.number < s.newest {
+	if acc == nil || j.recurring(s, g) || acc.Due >= j.o.End || g.cancelled != nil || g.tooLate || g.number < s.newest {
 		return // to have been moved is to be superseded
 	}
 	id := Run{Name: s.name, Generation: g.number, ScheduledFor: acc.ScheduledFor}

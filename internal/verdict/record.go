@@ -16,9 +16,10 @@ const (
 	Begin               // an attempt begins: Serial, the run, Due, Fence. It is written before the handler does anything
 	End                 // and ends: the same, with Completed and Error
 	Asked               // before a change of a task is asked for: Name. Without an answer it is in doubt whether it was made
-	Answered            // any answer but the next three, an error too: Name
+	Answered            // any answer but the next four, an error too: Name
 	Put                 // accepted, also where nothing changed: the run, Due, Recurring
 	Cancelled           // Cancelled was the answer: Name, Generation
+	TooLate             // Running was the answer to a cancel: no attempt begins but the one that was claimed, which may not have begun: Name, Generation
 	Moved               // accepted: as Put, of the generation Next, which supersedes Generation
 	Settled             // the scheduler says that the run is done: the run
 	Paused              // after the answer; until the next Asked of the name: Name, and the generation that the pause has made
@@ -27,7 +28,7 @@ const (
 
 var opNames = [ops]string{
 	Start: "start", Died: "died", Begin: "begin", End: "end", Asked: "asked", Answered: "answered",
-	Put: "put", Cancelled: "cancelled", Moved: "moved", Settled: "settled",
+	Put: "put", Cancelled: "cancelled", TooLate: "tooLate", Moved: "moved", Settled: "settled",
 	Paused: "paused",
 }
 
