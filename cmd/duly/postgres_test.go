@@ -344,7 +344,7 @@ func TestMigrate_Refuses(t *testing.T) {
 	}{
 		{nil, "takes one word: up, status or sql"},
 		{[]string{"upp"}, "did you mean up?"},
-		{[]string{"up"}, "neither --store nor DULY_STORE"},
+		{[]string{"up"}, "duly migrate up --store"},
 		{[]string{"up", "--store", "mysql://u:" + secret + "@h/d"}, "--store: want a URL such as postgres://"},
 		{[]string{"up", "--store", "postgres://h/d", "--from", "1", "--schema", "A"}, `--schema "A": want small letters`},
 		{[]string{"status", "--store", "postgres://h/d", "--from", "2"}, "--from is of sql"},

@@ -38,6 +38,7 @@ var migrations = []string{"up", "status", "sql"}
 type migrating struct {
 	s      *session
 	where  storeFlags
+	word   string // what it is told to do
 	from   int
 	output string
 }
@@ -64,7 +65,7 @@ func newMigrate(s *session) *cobra.Command {
 			if m.from != 1 && args[0] != "sql" {
 				return &usageError{what: "--from is of sql", hint: "duly migrate sql --from 1"}
 			}
-			switch args[0] {
+			switch m.word = args[0]; m.word {
 			case "up":
 				return m.up(cmd.Context())
 			case "status":
@@ -120,15 +121,9 @@ func (f *storeFlags) said(name, value string) string {
 	return "DULY_" + strings.ToUpper(name)
 }
 
-// address is the database that is meant.
+// address is the database that is meant, if one is.
 func (f *storeFlags) address(s *session) (database.Address, error) {
-	text := s.or(f.store, "DULY_STORE")
-	if text == "" || text == "directory" {
-		return database.Address{}, &usageError{
-			what: "it is not said which database: neither --store nor DULY_STORE is there", hint: "duly migrate status --store postgres://user@host/database",
-		}
-	}
-	a, want := database.Parse(text)
+	a, want := database.Parse(s.or(f.store, "DULY_STORE"))
 	if want != "" {
 		return a, &usageError{what: f.said("store", f.store) + ": want " + want}
 	}
@@ -155,6 +150,12 @@ type Migration struct {
 
 // find returns the database that is meant, and what there is.
 func (m *migrating) find() (database.Address, postgres.Options, error) {
+	if named := m.s.or(m.where.store, "DULY_STORE"); named == "" || named == "directory" {
+		return database.Address{}, postgres.Options{}, &usageError{
+			what: "it is not said which database: neither --store nor DULY_STORE is there",
+			hint: "duly migrate " + m.word + " --store postgres://user@host/database",
+		}
+	}
 	a, err := m.where.address(m.s)
 	if err != nil {
 		return a, postgres.Options{}, err

@@ -6,6 +6,7 @@ package database
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dulyhq/duly/target"
@@ -86,7 +87,13 @@ func (a Address) Hide(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.Join(strings.Fields(line), " "); !slices.Contains(lines, line) { // of a server that is tried with and without TLS
+			lines = append(lines, line)
+		}
+	}
+	text := strings.Join(lines, " ")
 	if a.url != "" {
 		text = strings.ReplaceAll(text, a.url, a.shown)
 	}

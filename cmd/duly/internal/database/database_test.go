@@ -68,6 +68,10 @@ func TestHide(t *testing.T) {
 	if !errors.Is(err, cause) || err.Error() != "connect: FATAL: [redacted]" {
 		t.Errorf("%v", err)
 	}
+	twice := "failed to connect to `user=ada`:\n\t127.0.0.1:1 (h): refused\n\t127.0.0.1:1 (h): refused\n\t[::1]:1 (h): refused"
+	if got, want := a.Hide(errors.New(twice)).Error(), "failed to connect to `user=ada`: 127.0.0.1:1 (h): refused [::1]:1 (h): refused"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 	if a.Hide(nil) != nil {
 		t.Error("no error is one")
 	}
