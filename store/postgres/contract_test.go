@@ -56,7 +56,7 @@ func drop(t testing.TB, url, schema string) {
 		return
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, "drop schema if exists "+schema+" cascade"); err != nil {
+	if _, err := conn.Exec(ctx, "drop schema if exists "+pgx.Identifier{schema}.Sanitize()+" cascade"); err != nil {
 		t.Logf("schema %s is left: %v", schema, err)
 	}
 }

@@ -61,7 +61,8 @@ func TestOpen_RefusesNonsense(t *testing.T) {
 		{postgres.Options{Schema: "Duly"}, "schema"},
 		{postgres.Options{Schema: "1duly"}, "schema"},
 		{postgres.Options{Schema: `d"; drop schema x`}, "schema"},
-		{postgres.Options{Schema: strings.Repeat("x", 64)}, "schema"},
+		{postgres.Options{Schema: strings.Repeat("x", 59)}, "schema"},
+		{postgres.Options{Schema: "pg_duly"}, "schema"},
 		{postgres.Options{Writers: -1}, "writers"},
 		{postgres.Options{Writers: 33}, "writers"},
 	} {
@@ -120,6 +121,26 @@ func TestOpen_MakesTheSchema(t *testing.T) {
 	before, after, err := postgres.Migrate(t.Context(), url, o)
 	if err != nil || before != m || after != m {
 		t.Errorf("Migrate again: %+v to %+v, %v; want that nothing changes", before, after, err)
+	}
+}
+
+// TestOpen_AnySchema: whatever name is taken is one under which all works.
+func TestOpen_AnySchema(t *testing.T) {
+	url := database(t)
+	for _, schema := range []string{"user", "select", "_", "x9_", strings.Repeat("x", 58)} {
+		t.Cleanup(func() { drop(t, url, schema) })
+		s := opened(t, url, postgres.Options{Schema: schema, Logger: slog.New(slog.DiscardHandler)})
+		put(t, s, due("a", "", 0)) // others are told
+		page, err := s.Due(t.Context(), store.DueQuery{Until: store.Never, Limit: 10})
+		if err != nil || len(page.Tasks) != 1 {
+			t.Errorf("schema %q: %d tasks are due, %v; want the one that was put", schema, len(page.Tasks), err)
+		}
+		if res, err := s.Cancel(t.Context(), []store.Cancel{{Key: store.Key{Name: "a"}}}); err != nil || res[0].Outcome != store.CancelCancelled {
+			t.Errorf("schema %q: cancel: %+v, %v", schema, res, err)
+		}
+		if m, err := postgres.Status(t.Context(), url, postgres.Options{Schema: schema}); err != nil || !m.Fits() {
+			t.Errorf("schema %q: %+v, %v", schema, m, err)
+		}
 	}
 }
 

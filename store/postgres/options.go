@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/clock"
@@ -12,7 +13,7 @@ import (
 
 // Options are for Open. The zero Options are what nearly everybody wants.
 type Options struct {
-	// Schema is where the tables are; "" is duly. Small letters, digits and _, at most 63.
+	// Schema is where the tables are; "" is duly. Small letters, digits and _, at most 58, and not pg_ first.
 	Schema string
 	// Pooler says that the connection string leads to a pooler that hands out connections for one transaction at a time. Then nothing is
 	// used that belongs to a session: no LISTEN, no session locks, no prepared statements. What others write is found within half a
@@ -37,15 +38,16 @@ const (
 	mostWriters = 32
 )
 
-var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+// schemaName leaves room for what the channel has before it: the server takes 63 bytes.
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,57}$`)
 
 func (o *Options) check() error {
 	bad := func(field, value, want string) error {
 		return &store.Error{Op: "open", Field: field, Value: value, Want: want, Err: store.ErrInvalid}
 	}
 	switch {
-	case o.Schema != "" && !schemaName.MatchString(o.Schema):
-		return bad("schema", strconv.Quote(o.Schema), "small letters, digits and _, at most 63 and not a digit first")
+	case o.Schema != "" && (!schemaName.MatchString(o.Schema) || strings.HasPrefix(o.Schema, "pg_")):
+		return bad("schema", strconv.Quote(o.Schema), "small letters, digits and _, at most 58, with neither a digit nor pg_ first")
 	case o.Writers < 0, o.Writers > mostWriters:
 		return bad("writers", strconv.Itoa(o.Writers), "1 to 32, or 0 for 2")
 	}

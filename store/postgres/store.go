@@ -131,7 +131,7 @@ func inSchema(text, schema string) string {
 	if schema == defaultSchema {
 		return text
 	}
-	return strings.ReplaceAll(text, "duly.", schema+".")
+	return strings.ReplaceAll(text, "duly.", quoted(schema)+".") // it may be a word of SQL
 }
 
 // The second half of advisory locks of class that stand for one thing each; those above 0 are the ids of nodes.
