@@ -81,7 +81,7 @@ func (s Schedule) inZone(z *zone) Schedule {
 // zoned makes the rule that a cron expression is for a task.
 func (m *more) zoned(name string) *zoned {
 	return &zoned{
-		rule: *m.cron.resolve(name), zone: cmp.Or(m.zone, utc).ready(),
+		rule: m.cron.resolve(name), zone: cmp.Or(m.zone, utc).ready(),
 		gap: cmp.Or(m.gap, GapAfter), fold: cmp.Or(m.fold, FoldFirst),
 	}
 }
@@ -141,8 +141,8 @@ func (e *exception) solid(at time.Time) (start, end time.Time) {
 	}
 	const minutes, hours = 1<<60 - 1, 1<<24 - 1
 	z := e.rule.set.zoned
-	k := &z.rule
-	if k.second != minutes && e.grain != time.Minute {
+	k, ok := z.rule.(*cron)
+	if !ok || k.second != minutes && e.grain != time.Minute {
 		return at, at.Add(e.grain)
 	}
 	s := z.zone.at(at.Unix())

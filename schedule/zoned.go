@@ -15,10 +15,18 @@ import (
 // Time is seen as stretches of constant offset, in which readings and instants run side by side; what is special happens at
 // the seams. It is never changed once made.
 type zoned struct {
-	rule cron
+	rule readings
 	zone *zone
 	gap  Gap
 	fold Fold
+}
+
+// readings say which readings of a wall clock match, and nothing of zones.
+type readings interface {
+	next(c civil) (civil, bool)   // the first match that is not before c
+	prev(c civil) (civil, bool)   // the last match that is not after c
+	count(first, end civil) int64 // how many there are from first on and before end
+	pinsHour() bool               // says whether hours are named: what names none is matched against every real minute
 }
 
 const (
