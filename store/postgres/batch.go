@@ -51,8 +51,7 @@ func newBatch(ctx context.Context, s *Store, q session, counter int32) *batch {
 	return &batch{ctx: ctx, s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}, near: store.Hint{At: store.Never}}
 }
 
-// lockRows looks the rows up one after the other, in their order: by the index, unless the table is a few pages when the statement is planned,
-// which is each time.
+// lockRows looks the rows up one after the other, in their order.
 const lockRows = `select t.ctid::text, k.n, t.generation, t.body, t.payload
 from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
 cross join lateral (select ctid, generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name for update) t`

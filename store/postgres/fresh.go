@@ -105,9 +105,6 @@ select ` + serverNow + `, t.raised, x.n, x.numbers,
 case when x.n < $11::bigint then (select array_agg(ns || e'\x1f' || name) from i) end,
 case when $15::text <> '' then pg_notify($16::text, $15::text)::text end from t, x`
 
-// planOnce lets the plan of a statement be kept, in its own transaction: it is the same whatever the size of the tables.
-var planOnce = stmt{sql: "select set_config('plan_cache_mode', 'auto', true)"}
-
 // workFresh is the writer of fresh puts.
 func (w *writer) workFresh() {
 	for {
@@ -268,7 +265,7 @@ func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32,
 	var keys []string
 	var notified *string
 	sent := s.nodes.clk.Read().Boot
-	err := piped{conn}.do(ctx, planOnce, stmt{
+	err := piped{conn}.do(ctx, stmt{
 		sql: s.sql(insertFresh), args: []any{
 			x.ns, x.name, x.shard, x.due, x.kind, x.tags, x.body, x.payload, int64(m.Now), counter, int64(len(sprouts)), now, off, most, told, s.channel(),
 		},

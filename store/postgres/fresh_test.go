@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/dulyhq/duly/internal/pgtest"
@@ -68,6 +70,50 @@ func TestWrite_MadeAndChangedAtOnce(t *testing.T) {
 	got, err := s.Get(t.Context(), []store.Key{k})
 	if err != nil || got[0] == nil || len(got[0].Runs) != 1 || got[0].Generation != answer[0].Task.Generation {
 		t.Errorf("there is %+v, error %v; want what was put with generation %d, and a run beside it", got[0], err, answer[0].Task.Generation)
+	}
+}
+
+// A plan is kept, so that it has to be the right one for a large table also when it is made while there is one task, of which each index has
+// a page.
+func TestPlans_OfOneTask(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Shared(t).Database(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }() // a second time is none
+	if _, err := s.Put(t.Context(), []store.Put{{Key: store.Key{Name: "n"}, When: store.In(3_600_000_000, 0), Spec: store.Spec{Kind: "k"}}}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	run := func(sql string) (text string) {
+		t.Helper()
+		res, err := conn.Conn().PgConn().Exec(t.Context(), sql).ReadAll()
+		if err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		for _, row := range res[0].Rows {
+			text += string(row[0]) + "\n"
+		}
+		return text
+	}
+	run("vacuum analyze duly.task")
+	for i, c := range []struct{ sql, args, want string }{
+		{getTasks, "'{}', '{}'", "Index Scan using task_pkey"},
+		{lockRows, "'{}', '{}'", "Index Scan using task_pkey"},
+		{updateTasks, "'{}', '{}', '{}', '{}', '{}', '{}', '{}'", "Tid Scan"},
+		{deleteTasks, "'{}'", "Tid Scan"},
+		{dueTasks + dueOrder, "0, '', '', 0, 1", "Index Scan using task_due"},
+		{sweepDue, "0, '{}', 1", "Index Scan using task_due"},
+	} {
+		run(fmt.Sprintf("prepare p%d as %s", i, c.sql))
+		plan := run(fmt.Sprintf("explain (costs off) execute p%d(%s)", i, c.args))
+		if !strings.Contains(plan, c.want) || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Sort") {
+			t.Errorf("%s\nis done by\n%swant %s", c.sql, plan, c.want)
+		}
 	}
 }
 

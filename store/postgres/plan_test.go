@@ -8,8 +8,8 @@ import (
 	"github.com/dulyhq/duly/store"
 )
 
-// What a server plans while the table is a few pages is to read all of it. Whoever keeps such a plan reads all of it for each name when the
-// table has grown, and nobody gets a claim or an outcome through until the server looks at the table again.
+// What a server plans while the table is a few pages is to read all of it, or of an index. Whoever keeps such a plan reads all of it for each
+// name when the table has grown, and nobody gets a claim or an outcome through until the server looks at the table again.
 func TestPlans_FollowTheTable(t *testing.T) {
 	o, url := quiet(t), database(t)
 	o.Writers = 1

@@ -9,6 +9,9 @@ import (
 	"github.com/dulyhq/duly/store"
 )
 
+const getTasks = `select k.n, t.generation, t.body, t.payload from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
+cross join lateral (select generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name offset 0) t`
+
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
 	tasks := make([]*store.Task, len(keys))
@@ -18,8 +21,7 @@ func (s *Store) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error
 	}
 	err := s.view(ctx, "get", func(q session) error {
 		return q.do(ctx, stmt{
-			sql: s.sql(`select k.n, t.generation, t.body, t.payload from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
-cross join lateral (select generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name offset 0) t`),
+			sql:  s.sql(getTasks),
 			args: []any{ns, names},
 			row: func(scan func(dst ...any) error) error {
 				var n, generation int64
@@ -62,6 +64,12 @@ func (s *Store) scanTask(scan func(dst ...any) error) (*store.Task, error) {
 	return t, err
 }
 
+const (
+	dueTasks = `select ns, name, generation, body, payload from duly.task
+where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint and shard >= 0`
+	dueOrder = ` order by due, ns, name limit $5::bigint`
+)
+
 // Due implements store.Store. A page costs what is on it and, where only some of the shards are asked for, what the others have between.
 func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err error) {
 	limit := pageOf(q.Limit, 1000)
@@ -80,8 +88,7 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err
 	err = s.view(ctx, "due", func(x session) error {
 		return x.do(ctx,
 			stmt{
-				sql: s.sql(`select ns, name, generation, body, payload from duly.task
-where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint` + where + ` order by due, ns, name limit $5::bigint`),
+				sql:  s.sql(dueTasks + where + dueOrder),
 				args: args,
 				row: func(scan func(dst ...any) error) error {
 					t, err := s.scanTask(scan)
@@ -92,7 +99,7 @@ where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint` 
 				},
 			},
 			stmt{
-				sql: s.sql(`select due from duly.task where due > $1::bigint` + next + ` order by due, ns, name limit 1`), args: nextArgs,
+				sql: s.sql(`select due from duly.task where due > $1::bigint and shard >= 0` + next + ` order by due, ns, name limit 1`), args: nextArgs,
 				row: func(scan func(dst ...any) error) error { return scan(&p.Next) },
 			},
 		)

@@ -97,6 +97,19 @@ const (
 	mostReaders = 4
 )
 
+// onePlan has the server keep the plan of each statement, which costs more to make than to follow. A plan that was made while a table was
+// small reads all of it when it has grown, so that only the one is left to choose that is right for any size: row by row, by an index or
+// by where it stands, in the order in which the rows are named.
+var onePlan = map[string]string{
+	"plan_cache_mode":   "force_generic_plan",
+	"enable_seqscan":    "off",
+	"enable_bitmapscan": "off",
+	"enable_hashjoin":   "off",
+	"enable_mergejoin":  "off",
+	"enable_sort":       "off", // the order is an index's
+	"jit":               "off", // what is off and without an alternative counts as if it took hours
+}
+
 func (o *Options) config(url string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -114,7 +127,9 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 	} else {
 		c.RuntimeParams["idle_in_transaction_session_timeout"] = millis(idleTimeout)
 		c.RuntimeParams["lock_timeout"] = millis(lockTimeout)
-		c.RuntimeParams["plan_cache_mode"] = "force_custom_plan" // one made while a table is small reads all of it when it has grown
+		for name, value := range onePlan {
+			c.RuntimeParams[name] = value
+		}
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = int32(o.Writers + 1 + mostReaders + mostAlone)

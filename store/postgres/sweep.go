@@ -17,7 +17,7 @@ const (
 
 // sweepDue finds what is overdue in shards of ours and is not running: how much, what is newest among it, and where it begins.
 const sweepDue = `select count(*), coalesce(max(generation), 0), coalesce(min(due), 0) from (
-select generation, due from duly.task where due <= ` + serverNow + ` - $1::bigint and running = 0 and not paused and shard = any($2::smallint[])
+select generation, due from duly.task where due <= ` + serverNow + ` - $1::bigint and running = 0 and not paused and shard >= 0 and shard = any($2::smallint[])
 order by due limit $3::bigint) x`
 
 // sweepNodes forgets nodes that have been dead for a day, and those that are known by their lease only after an hour.
