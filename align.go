@@ -88,16 +88,24 @@ func (c *core) alignAll(ctx context.Context) {
 			return
 		}
 		c.log.Warn("it could not be seen whether the rules of zones have changed, it is tried again", "error", err)
-		a := newAlarm(c.eng, wait)
-		if a.closed {
+		if c.nap(ctx, wait) != nil {
 			return
 		}
-		select {
-		case <-a.rung:
-		case <-ctx.Done():
-			a.stop()
-			return
-		}
+	}
+}
+
+// nap waits, unless ctx ends or the engine is closed.
+func (c *core) nap(ctx context.Context, d time.Duration) error {
+	a := newAlarm(c.eng, d)
+	if a.closed {
+		return ErrClosed
+	}
+	select {
+	case <-a.rung:
+		return nil
+	case <-ctx.Done():
+		a.stop()
+		return context.Cause(ctx)
 	}
 }
 
@@ -126,10 +134,16 @@ func (c *core) alignTo(ctx context.Context, rules string) error {
 	return nil
 }
 
-// alignEach goes through all tasks. Those that are put or claimed meanwhile are worked out by the new rules already.
+// alignRest is how long there is a rest between two pages, as a multiple of what the one before took: there may be millions of tasks, and
+// others come due meanwhile.
+const alignRest = 3
+
+// alignEach goes through all tasks, in the order of what is due, which a store reads in one sweep. Those that are put or claimed meanwhile
+// are worked out by the new rules already.
 func (c *core) alignEach(ctx context.Context) (n int, err error) {
-	for q := (store.Query{AllNamespaces: true, Limit: 500}); ; {
-		page, err := c.store.List(ctx, q)
+	for q := (store.DueQuery{Until: store.Never, Limit: pageMost}); ; {
+		begun := c.eng.Elapsed()
+		page, err := c.store.Due(ctx, q)
 		if err != nil {
 			return n, err
 		}
@@ -157,8 +171,12 @@ func (c *core) alignEach(ctx context.Context) (n int, err error) {
 				}
 			}
 		}
-		if q.After = page.Cursor; q.After == "" {
+		if !page.More {
 			return n, nil
+		}
+		q.After = page.Cursor
+		if err := c.nap(ctx, alignRest*(c.eng.Elapsed()-begun)); err != nil {
+			return n, err
 		}
 	}
 }

@@ -177,20 +177,20 @@ var rulesCases = []Case{
 			e.rules(1)
 			e.work()
 			e.put("daily", morning())
-			lists := func(want bool) {
+			looked := func(want bool) { // what was found is noted
 				e.Helper()
-				if n := e.store.Calls("List"); n > 0 != want {
-					e.Errorf("%d pages were read at the start; read any: want %t", n, want)
+				if n := e.store.Calls("SetNote"); n > 0 != want {
+					e.Errorf("all tasks were looked at %d times since the start; at all: want %t", n, want)
 				}
 			}
-			lists(true) // it was not known before
+			looked(true) // it was not known before
 			if e.o.Forgets {
 				e.kill()
 			} else {
 				e.down(time.Hour)
 			}
-			lists(false)
-			for _, method := range []string{"Note", "List", "Edit", "SetNote"} {
+			looked(false)
+			for _, method := range []string{"Note", "Due", "Edit", "SetNote"} {
 				hours := len(method) // each another
 				e.rules(hours)
 				e.die()
@@ -201,7 +201,7 @@ var rulesCases = []Case{
 				e.comes("daily", time.Date(2031, time.March, 15, 9-hours, 0, 0, 0, time.UTC).Format("2 15:04"))
 			}
 			e.kill()
-			lists(false)
+			looked(false)
 		},
 	},
 }

@@ -162,8 +162,9 @@ func walk(snap *pdb.Snapshot, lower []byte, q *store.DueQuery, limit int, page *
 	return list, first, err
 }
 
-// freshen takes what is remembered for what was read, notes what was written since, and remembers the rest.
+// freshen takes what is remembered for what was read, notes what was written since, and remembers of the rest what is nearly due.
 func (c *core) freshen(sc *scan, list []found) {
+	horizon := c.s.clock().Now + near
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range list {
@@ -176,7 +177,7 @@ func (c *core) freshen(sc *scan, list []found) {
 			f.e = now
 		case dirty:
 			f.stale = true
-		case !known && len(c.hot) < hotMost:
+		case !known && len(c.hot) < hotMost && f.e.pos <= horizon:
 			c.hot[k] = f.e
 		}
 	}
