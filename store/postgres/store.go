@@ -191,7 +191,14 @@ func (s *Store) leave() {
 	}
 }
 
-// Close implements store.Store. Calls under way are answered first.
+func (s *Store) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// Close implements store.Store. Calls under way are answered first; one that waits for a transaction of somebody else's by store.ErrClosed:
+// nothing of it was written.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.mu.Lock()

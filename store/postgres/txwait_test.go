@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
@@ -287,4 +288,29 @@ func TestTx_WinsOverBatches(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Close waits for nobody's transaction: what waits for one is told that nothing of it was written.
+//
+// contract: A1
+func TestTx_CloseDoesNotWait(t *testing.T) {
+	d := newDesk(t)
+	x := both[0].begin(t, d.url, "")
+	x.put(d.s, due("n", "mine", time.Hour))
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.other.Put(context.WithoutCancel(t.Context()), []store.Put{due("n", "theirs", time.Hour)})
+		done <- err
+	}()
+	d.waits(1, done)
+	if err := d.other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrUnknown) {
+		t.Errorf("Put: %v, want that the store is closed", err)
+	}
+	x.end(true)
+	if got := get(t, d.s, "n"); got == nil || string(got.Payload) != "mine" {
+		t.Errorf("there is %+v, want what the transaction has put", got)
+	}
 }

@@ -63,7 +63,7 @@ const (
 	aloneTime = 500 * time.Millisecond
 )
 
-// waitAlone writes a call that has to wait, without keeping others.
+// waitAlone writes a call that has to wait, without keeping others. Close does not wait for whoever holds its row.
 func (s *Store) waitAlone(c *call) {
 	s.running.Go(func() {
 		for {
@@ -78,8 +78,11 @@ func (s *Store) waitAlone(c *call) {
 			c.mu.Lock()
 			gone := c.gone
 			c.mu.Unlock()
-			if code(err) == codeLockNotAvailable && !gone && s.life.Err() == nil {
-				continue
+			if code(err) == codeLockNotAvailable {
+				if !gone && !s.isClosed() {
+					continue
+				}
+				err = store.ErrClosed // unless nobody hears it
 			}
 			c.answer(err)
 			return
