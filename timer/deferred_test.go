@@ -489,10 +489,10 @@ func TestCallbackGetsItsTask(t *testing.T) {
 	})
 }
 
-// contract: C6 — the dispatcher serves for ever: 100,000 times it runs dry and is woken again.
+// contract: C6 — the dispatcher serves for ever: 20,000 times it runs dry and is woken again.
 func TestPerpetualWithGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cycles := timer.Rounds(100_000)
+		cycles := timer.Rounds(20_000)
 		e, ran := newEngine(t), 0
 		rnd := rand.New(rand.NewPCG(1, 2))
 		for i := range cycles {

@@ -268,7 +268,7 @@ func TestTaskTimeoutCooperative(t *testing.T) {
 // contract: K1. Whatever moment Close meets, nothing of the user's begins after it has returned: no task, timer, hook,
 // panic handler or log line. On the real clock.
 func TestNothingAfterShutdown(t *testing.T) {
-	const rounds = 10_000 // of two engines each
+	rounds := timer.Rounds(2000) // of two engines each
 	var late atomic.Int64
 	var wg sync.WaitGroup
 	for range 2 {
