@@ -48,7 +48,7 @@ func (s *storm) MaybeError(o errorfs.Op) error {
 func TestFaultsUnderLoad(t *testing.T) {
 	defer pebble.Hurry(time.Millisecond)()
 	defer pebble.SmallTables(1 << 20)()
-	rounds := 10
+	rounds := 4
 	if long() {
 		rounds = 300
 	}

@@ -125,7 +125,7 @@ func (c *crowd) learn(t testing.TB, s store.Store) {
 
 // TestKill kills a process at random moments, and holds what it has left to what it was told.
 func TestKill(t *testing.T) {
-	cycles := 20
+	cycles := 8
 	if long() {
 		cycles = 300
 	}
