@@ -42,7 +42,7 @@ func (f *fleet) churn(lasting, pause time.Duration, do func(conn *pgx.Conn) (int
 
 // terminated ends connections, whatever they are doing.
 func terminated(t *testing.T, url string) {
-	f := newFleet(t, url, orders{Producers: 8})
+	f := newFleet(t, url, orders{Producers: brief(3, 8)})
 	for _, p := range f.startAll("a", "b", "c") {
 		p.begin()
 	}
@@ -154,7 +154,7 @@ func heldSnapshot(t *testing.T, url string) {
 	})
 	f.row.faults = 1
 	const rounds = 5
-	each := brief(2_000, 20_000)
+	each := brief(500, 20_000)
 	for range rounds {
 		f.all(fmt.Sprintf("bulk %d", each))
 	}
@@ -165,7 +165,7 @@ func heldSnapshot(t *testing.T, url string) {
 	all.Wait()
 	dead := f.count("select n_dead_tup from pg_stat_user_tables where schemaname = 'duly' and relname = 'task'")
 	f.row.note = fmt.Sprintf("fetches of the near window %s, of all from the beginning %s, at the end over %d dead rows", spread(near), spread(whole), dead)
-	if p99 := quantile(near, 99); p99 > 5*time.Second {
+	if p99 := quantile(near, 99); p99 > brief(patience/4, 5*time.Second) { // a busy machine is slow at anything
 		t.Errorf("what is due soon is read in %v at p99", p99)
 	}
 	f.drain()

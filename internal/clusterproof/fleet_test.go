@@ -295,19 +295,25 @@ func (f *fleet) shared(n int) {
 	})
 }
 
-// shardsOf returns what a node owns.
+// shardsOf returns what a node owns. A busy machine may have kept it from its heartbeats, so that it owns nothing: that is waited for.
 func (f *fleet) shardsOf(node string) (set store.Shards) {
 	f.t.Helper()
 	ask := "select shard from duly.shard where owner = (select id from duly.node where name = '" + node + "')"
-	err := f.query(ask, func(rows pgx.Rows) error {
-		var shard int16
-		err := rows.Scan(&shard)
-		set.Add(uint8(shard))
-		return err
+	f.await(patience/3, func() string {
+		err := f.query(ask, func(rows pgx.Rows) error {
+			var shard int16
+			err := rows.Scan(&shard)
+			set.Add(uint8(shard))
+			return err
+		})
+		switch {
+		case err != nil:
+			return err.Error()
+		case set == store.Shards{}:
+			return node + " owns nothing"
+		}
+		return ""
 	})
-	if err != nil {
-		f.t.Fatal(err)
-	}
 	return set
 }
 

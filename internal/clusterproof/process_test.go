@@ -20,7 +20,7 @@ type death struct {
 
 // killedOne kills one of three nodes, and lets it start again under its name when others have taken over.
 func killedOne(t *testing.T, url string) {
-	f := newFleet(t, url, orders{Producers: 8})
+	f := newFleet(t, url, orders{Producers: brief(3, 8)})
 	for _, p := range f.startAll("a", "b", "c") {
 		p.begin()
 	}
@@ -42,7 +42,7 @@ func killedOne(t *testing.T, url string) {
 
 // killedAll kills all nodes at once, and starts them again.
 func killedAll(t *testing.T, url string) {
-	f := newFleet(t, url, orders{Producers: 8})
+	f := newFleet(t, url, orders{Producers: brief(3, 8)})
 	for _, p := range f.startAll("a", "b", "c") {
 		p.begin()
 	}
@@ -64,7 +64,7 @@ func killedAll(t *testing.T, url string) {
 
 // frozen has a process stand still for longer than all its leases, and go on.
 func frozen(t *testing.T, url string) {
-	f := newFleet(t, url, orders{Producers: 8, Lease: 2 * time.Second})
+	f := newFleet(t, url, orders{Producers: brief(3, 8), Lease: 2 * time.Second})
 	for _, p := range f.startAll("a", "b", "c") {
 		p.begin()
 	}
@@ -92,7 +92,7 @@ func frozen(t *testing.T, url string) {
 // silentProxy lets nothing through between one node and the server, for longer than all its leases, and closes nothing.
 func silentProxy(t *testing.T, url string) {
 	p, through := newProxy(t, url)
-	f := newFleet(t, url, orders{Producers: 8, Lease: 2 * time.Second})
+	f := newFleet(t, url, orders{Producers: brief(3, 8), Lease: 2 * time.Second})
 	f.startAll("b", "c")
 	f.start("a", func(o *orders) { o.URL = through })
 	f.shared(3)
@@ -119,7 +119,7 @@ func silentProxy(t *testing.T, url string) {
 	f.finish()
 }
 
-// backlog has ten processes die over a backlog that is overdue, one after the other.
+// backlog has processes die over a backlog that is overdue, one after the other.
 func backlog(t *testing.T, url string) {
 	n := brief(5_000, 100_000)
 	f := newFleet(t, url, orders{Workers: brief(24, 40), NoSync: true})
@@ -127,7 +127,7 @@ func backlog(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	f.startAll("a", "b", "c")
-	const kills = 10
+	kills := brief(4, 10)
 	hit := 0
 	for range kills {
 		p := f.nodes[0] // the one that has lived longest

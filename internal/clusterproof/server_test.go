@@ -10,7 +10,7 @@ import (
 
 // restarted has the server end at once, as by a crash, and come back.
 func restarted(t *testing.T, s *pgtest.Server) {
-	f := newFleet(t, s.Database(t), orders{Producers: 8})
+	f := newFleet(t, s.Database(t), orders{Producers: brief(3, 8)})
 	for _, p := range f.startAll("a", "b", "c") {
 		p.begin()
 	}
@@ -45,7 +45,7 @@ func (f *fleet) kept() {
 // promoted has a standby take the place of a server that is killed. Where the standby is asynchronous, what was acknowledged just before
 // may be lost, and is counted.
 func promoted(t *testing.T, s, standby *pgtest.Server, synchronous bool) {
-	f := newFleet(t, either(t, s.Database(t), standby), orders{Producers: 8})
+	f := newFleet(t, either(t, s.Database(t), standby), orders{Producers: brief(3, 8)})
 	for _, p := range f.startAll("a", "b", "c") {
 		p.begin()
 	}

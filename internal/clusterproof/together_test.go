@@ -14,7 +14,7 @@ import (
 
 // clocksFarOff has two of three nodes be half a minute off: they stand down, and what is due is run by the third at its time.
 func clocksFarOff(t *testing.T, url string) {
-	f := newFleet(t, url, orders{Producers: 8})
+	f := newFleet(t, url, orders{Producers: brief(3, 8)})
 	f.start("a")
 	f.start("b", func(o *orders) { o.Ahead = 30 * time.Second })
 	f.start("c", func(o *orders) { o.Ahead = -30 * time.Second })
@@ -36,7 +36,7 @@ func clocksFarOff(t *testing.T, url string) {
 
 // clocksNearlyRight has two of three nodes be half a second off, which they take into account.
 func clocksNearlyRight(t *testing.T, url string) {
-	f := newFleet(t, url, orders{Producers: 8})
+	f := newFleet(t, url, orders{Producers: brief(3, 8)})
 	f.start("a")
 	f.start("b", func(o *orders) { o.Ahead = 500 * time.Millisecond })
 	f.start("c", func(o *orders) { o.Ahead = -500 * time.Millisecond })
