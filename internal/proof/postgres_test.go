@@ -3,7 +3,6 @@ package proof_test
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"log/slog"
 	"testing"
 
@@ -128,12 +127,23 @@ func (w *whole) Settle(ctx context.Context, settlements []store.Settlement) ([]s
 // contract: A1, A3, A4, A5, A6, A7, B1, B2, B3, B4, C1, C2, C3, C4, C5, C6, D1, D2, D3, D4, D5, D6, E1, E2, E3, E4, E5, F1, F2, F3, G1, G2, G3.
 // contract: G4, G5, H1, H2, H3, I1, I2, I3, J1, J2, J3, K1, K2.
 func TestContract_PostgreSQL(t *testing.T) {
-	url := pgtest.Shared(t).Database(t) // outside of the bubbles, and dropped with all schemas in it
-	n := 0
+	server := pgtest.Shared(t)
+	url := server.Database(t) // outside of the bubbles, and dropped with all schemas in it
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := func(schema string) postgres.Options {
+		return postgres.Options{Schema: schema, Logger: slog.New(slog.DiscardHandler)}
+	}
+	schemas := server.Schemas(t, cfg.Database, func(schema string) error {
+		_, _, err := postgres.Migrate(context.Background(), url, options(schema))
+		return err
+	})
 	contract.Run(t, contract.Options{Shared: true, New: func(t testing.TB, clk clock.Clock) storetest.Home {
 		t.Helper()
-		n++
-		h := &schemaHome{t: t, url: url, o: postgres.Options{Schema: fmt.Sprint("case", n), Clock: clk, Logger: slog.New(slog.DiscardHandler)}}
+		h := &schemaHome{t: t, url: url, o: options(schemas.Get(t))}
+		h.o.Clock = clk
 		t.Cleanup(func() {
 			if h.s != nil {
 				_ = h.s.Close() // mostly it was closed

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -21,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var schemas atomic.Int64
 
-// home is a schema of its own in a database that tests share.
+// home is a schema of its own in a database that tests share, as a new one.
 type home struct {
 	t   testing.TB
 	url string
@@ -29,16 +28,20 @@ type home struct {
 	s   *postgres.Store
 }
 
-func newHome(t testing.TB, clk clock.Clock) storetest.Home {
+// homes returns what makes homes for a test and those below it.
+func homes(t testing.TB) func(t testing.TB, clk clock.Clock) *home {
 	t.Helper()
-	h := &home{t: t, url: database(t), o: postgres.Options{
-		Schema: fmt.Sprintf("t%d", schemas.Add(1)), Clock: clk, Logger: slog.New(slog.DiscardHandler),
-	}}
-	t.Cleanup(func() {
-		h.end()
-		drop(t, h.url, h.o.Schema)
+	url, quiet := database(t), slog.New(slog.DiscardHandler)
+	all := pgtest.Shared(t).Schemas(t, "postgres", func(schema string) error {
+		_, _, err := postgres.Migrate(context.Background(), url, postgres.Options{Schema: schema, Logger: quiet})
+		return err
 	})
-	return h
+	return func(t testing.TB, clk clock.Clock) *home {
+		t.Helper()
+		h := &home{t: t, url: url, o: postgres.Options{Schema: all.Get(t), Clock: clk, Logger: quiet}}
+		t.Cleanup(h.end)
+		return h
+	}
 }
 
 // database returns a connection string to the database that the tests of this process share.
@@ -83,12 +86,19 @@ func (h *home) end() {
 	}
 }
 
-func options() storetest.Options { return storetest.Options{New: newHome, Shared: true} }
+func options(t *testing.T) storetest.Options {
+	t.Helper()
+	made := homes(t)
+	return storetest.Options{Shared: true, New: func(t testing.TB, clk clock.Clock) storetest.Home {
+		t.Helper()
+		return made(t, clk)
+	}}
+}
 
-func TestContract(t *testing.T) { storetest.Run(t, options()) }
+func TestContract(t *testing.T) { storetest.Run(t, options(t)) }
 
-func TestScripts(t *testing.T) { storetest.Scripts(t, options()) }
+func TestScripts(t *testing.T) { storetest.Scripts(t, options(t)) }
 
-func TestModel(t *testing.T) { storetest.Model(t, options()) }
+func TestModel(t *testing.T) { storetest.Model(t, options(t)) }
 
-func TestHistories(t *testing.T) { storetest.Histories(t, options()) }
+func TestHistories(t *testing.T) { storetest.Histories(t, options(t)) }

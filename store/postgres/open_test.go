@@ -323,11 +323,11 @@ func use(t *testing.T, s *postgres.Store) {
 func TestPooler_Works(t *testing.T) {
 	o := quiet(t)
 	o.Pooler = true
-	url := pgtest.Shared(t).Pooler(t, "postgres")
+	url, made := pgtest.Shared(t).Pooler(t, "postgres"), homes(t)
 	use(t, opened(t, url, o))
 	storetest.Scripts(t, storetest.Options{Shared: true, New: func(t testing.TB, clk clock.Clock) storetest.Home {
 		t.Helper()
-		h := newHome(t, clk).(*home)
+		h := made(t, clk)
 		h.url, h.o.Pooler = url, true
 		return h
 	}})
