@@ -103,7 +103,7 @@ var historyCases = []Case{
 			e.with(func(o *duly.Options) { o.Retention = duly.Retention{MaxHistory: 100} })
 			e.put("every", schedule.Every(time.Second))
 			e.work()
-			span := time.Duration(e.many(180)) * time.Minute
+			span := time.Duration(max(18, e.many(60))) * time.Minute
 			e.pass(span)
 			st, err := e.raw.Stats(e.ctx)
 			e.wantErr("Stats", err, nil)

@@ -431,7 +431,7 @@ var rateCases = []Case{
 		func(e *env) {
 			e.mail(e.takes(100*time.Millisecond), duly.Limit(10))
 			e.work()
-			const n = 3000
+			n := e.many(3000)
 			_, err := e.kinds[kind].PutMany(e.ctx, func(yield func(duly.Item[[]byte]) bool) {
 				for i := range n {
 					if !yield(duly.Item[[]byte]{Name: fmt.Sprintf("t%04d", i), Schedule: once(time.Second + time.Duration(i)*time.Microsecond), Options: opts(duly.Key(fmt.Sprint("k", i%3), 4))}) {
