@@ -148,7 +148,7 @@ func TestKilled(t *testing.T) {
 		stop()
 		return
 	}
-	err = l.heal(t.Context(), 30*time.Second)
+	err = l.heal(t.Context(), 2*time.Minute) // whatever else the machine does
 	if err == nil {
 		err = l.recount(t.Context())
 	}
@@ -180,7 +180,7 @@ func TestKilled(t *testing.T) {
 // contract: D1
 // contract: E1
 func TestKill(t *testing.T) {
-	cycles := 20
+	cycles := 8
 	if long() {
 		cycles = 300
 	}
@@ -338,7 +338,7 @@ func (k *killing) firstFires(t *testing.T, records []verdict.Record) {
 			if took = append(took, d); d == slices.Max(took) {
 				worst = r
 			}
-		case k.ages[i+1] > time.Second:
+		case long() && k.ages[i+1] > time.Second: // the ordinary test is also for machines on which a process takes that long to start
 			t.Errorf("life %d was killed after %v, and no attempt had begun", i+2, k.ages[i+1])
 		default:
 			idle++
