@@ -301,7 +301,7 @@ func heal(t *testing.T, b *book, c *client.Client) {
 		if left == "" {
 			return
 		}
-		if n == 1500 {
+		if n == 6000 {
 			t.Fatalf("it has not run, and does not: %s", left)
 		}
 		pause(t, 20*time.Millisecond)
