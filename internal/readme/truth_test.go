@@ -29,6 +29,7 @@ const patience = 3 * time.Minute
 // TestREADME_Commands types the README's commands: those for a clone in this one, those for the reader's own module in a
 // fresh one for which this repository stands in for the published module. Nothing is fetched.
 func TestREADME_Commands(t *testing.T) {
+	t.Parallel()
 	root := clone(t)
 	dir := t.TempDir()
 	var files, beside []string
@@ -154,6 +155,7 @@ func TestREADME_TestCommandIsWhatCIRuns(t *testing.T) {
 
 // TestREADME_Go runs the README's programs in a module of their own and finds its fragments again in examples that run.
 func TestREADME_Go(t *testing.T) {
+	t.Parallel()
 	root := clone(t)
 	sources := sourcesOf(t, root)
 	blocks := blocksOf(t, root)
@@ -193,6 +195,7 @@ func TestDocs_LinksLeadSomewhere(t *testing.T) {
 
 // TestRunBlock shows the check of Go blocks failing, each time for the reason it should.
 func TestRunBlock(t *testing.T) {
+	t.Parallel()
 	root := clone(t)
 	const program = "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(%s) }\n"
 	tests := []struct {
