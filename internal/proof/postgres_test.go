@@ -137,7 +137,7 @@ func TestContract_PostgreSQL(t *testing.T) {
 		return postgres.Options{Schema: schema, Logger: slog.New(slog.DiscardHandler)}
 	}
 	schemas := server.Schemas(t, cfg.Database, func(schema string) error {
-		_, _, err := postgres.Migrate(context.Background(), url, options(schema))
+		_, _, err := postgres.Migrate(context.WithoutCancel(t.Context()), url, options(schema))
 		return err
 	})
 	contract.Run(t, contract.Options{Shared: true, New: func(t testing.TB, clk clock.Clock) storetest.Home {

@@ -33,7 +33,7 @@ func homes(t testing.TB) func(t testing.TB, clk clock.Clock) *home {
 	t.Helper()
 	url, quiet := database(t), slog.New(slog.DiscardHandler)
 	all := pgtest.Shared(t).Schemas(t, "postgres", func(schema string) error {
-		_, _, err := postgres.Migrate(context.Background(), url, postgres.Options{Schema: schema, Logger: quiet})
+		_, _, err := postgres.Migrate(t.Context(), url, postgres.Options{Schema: schema, Logger: quiet})
 		return err
 	})
 	return func(t testing.TB, clk clock.Clock) *home {
