@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,10 @@ type fleet struct {
 	book  *verdict.Writer
 	own   *load // what the test itself puts
 	boots map[string]int64
+
+	asking sync.Mutex
+	asks   *pgx.Conn // for query; nil: none is open
+
 	nodes []*process // that live
 
 	windows  []window
@@ -95,6 +100,7 @@ func (f *fleet) end() {
 			f.t.Logf("what %s printed:\n%s", p.o.Node, p.said())
 		}
 	}
+	f.hangUp()
 	if err := f.s.Close(context.WithoutCancel(f.t.Context())); err != nil {
 		f.t.Error(err)
 	}
@@ -317,16 +323,22 @@ func (f *fleet) shardsOf(node string) (set store.Shards) {
 	return set
 }
 
-// query asks the database by a connection of its own.
+// query asks the database, by a connection that is kept: what is waited for is asked again and again, and a server that makes a connection
+// each time has little left for the nodes. One that has broken, as by a restart of the server, is made anew.
 func (f *fleet) query(sql string, row func(rows pgx.Rows) error) (err error) {
 	ctx, stop := context.WithTimeout(f.t.Context(), 10*time.Second)
 	defer stop()
-	conn, err := f.connect(ctx)
-	if err != nil {
-		return err
+	f.asking.Lock()
+	defer f.asking.Unlock()
+	if f.asks != nil && f.asks.Ping(ctx) != nil {
+		f.hangUp()
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // what was asked is answered
-	rows, err := conn.Query(ctx, sql)
+	if f.asks == nil {
+		if f.asks, err = f.connect(ctx); err != nil {
+			return err
+		}
+	}
+	rows, err := f.asks.Query(ctx, sql)
 	if err != nil {
 		return err
 	}
@@ -340,6 +352,14 @@ func (f *fleet) query(sql string, row func(rows pgx.Rows) error) (err error) {
 		}
 	}
 	return rows.Err()
+}
+
+// hangUp ends the connection that is kept, if there is one.
+func (f *fleet) hangUp() {
+	if f.asks != nil {
+		_ = f.asks.Close(context.WithoutCancel(f.t.Context())) // what was asked is answered
+		f.asks = nil
+	}
 }
 
 // connect opens a connection that is the test's.
