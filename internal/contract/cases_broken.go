@@ -76,7 +76,11 @@ var brokenCases = []Case{
 			e.mail(e.busyHandler)
 			e.work()
 			prefix := 'a'
-			for _, method := range append([]string{""}, methods...) {
+			failing := append([]string{""}, methods...)
+			if e.o.Shared { // the others fail in the next case, each now and then
+				failing = []string{"", "Claim", "Renew", "Settle"}
+			}
+			for _, method := range failing {
 				for _, k := range e.faults() {
 					p := string(prefix)
 					prefix++
