@@ -155,14 +155,14 @@ func TestFaults(t *testing.T) {
 }
 
 // chosen says whether call n of a scenario is failed in the ordinary test, in one of the modes: all of the first scenarios, and every
-// fourth of the rest, of which all begin alike.
+// eighth of the rest, of which all begin alike.
 //
 // With the race detector it is every third of these: which calls are reached, the tests without it show.
 func chosen(scenario, n, mode, opening int64) bool {
 	if raceEnabled && n%3 != scenario%3 {
 		return false
 	}
-	if scenario > 3 && ((n/4+scenario)%4 != 0 || n <= opening && n%7 != scenario%7) {
+	if scenario > 3 && ((n/4+scenario)%8 != 0 || n <= opening && n%7 != scenario%7) {
 		return false
 	}
 	return mode == (n+scenario)%4
