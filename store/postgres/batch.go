@@ -16,6 +16,7 @@ type batch struct {
 	q       session
 	counter int32 // the row of counters that is this writer's; less than 0: a new row, in a transaction that is somebody else's
 	raised  bool  // numbers are raised, although the transaction may not see it
+	locks   bool  // rows are locked when they are read; else it is seen when they are written whether they are still the same
 	parts   bool  // it can be divided
 	rows    []row
 
@@ -39,6 +40,7 @@ type batch struct {
 type cell struct {
 	key      store.Key
 	ctid     string      // where it stands, "" if it was not there
+	xmin     string      // the transaction that wrote it
 	old, now *store.Task // nil: none
 	touched  bool
 	told     bool // somebody has to look at it although its place is the same
@@ -51,12 +53,16 @@ func newBatch(ctx context.Context, s *Store, q session, counter int32) *batch {
 	return &batch{ctx: ctx, s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}, near: store.Hint{At: store.Never}}
 }
 
-// lockRows looks the rows up one after the other, in their order.
-const lockRows = `select t.ctid::text, k.n, t.generation, t.body, t.payload
+// readRows looks the rows up one after the other, in their order, and lockRows locks them.
+const (
+	findRows = `select t.ctid::text, t.xmin::text, k.n, t.generation, t.body, t.payload
 from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
-cross join lateral (select ctid, generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name for update) t`
+cross join lateral (select ctid, xmin, generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name`
+	readRows = findRows + ` offset 0) t`
+	lockRows = findRows + ` for update) t`
+)
 
-// look is what a transition may look at, read after the rows are locked: a number that is drawn now is greater than any that they have.
+// look is what a transition may look at, read after the rows: a number that is drawn now is greater than any that they have.
 const look = `select ` + serverNow + `, exists (select from duly.raised), case when $2::bool then (select max(high) from duly.counter) else 0 end,
 (select coalesce(string_agg(n::text, ','), '') from (select nextval('duly.number') n from generate_series(1, $1)) x)`
 
@@ -80,8 +86,12 @@ func (b *batch) read(before ...stmt) error {
 	var numbers string
 	boot := b.s.nodes.clk.Read().Boot
 	stale := b.s.high.stale(boot)
+	rows := readRows
+	if b.locks {
+		rows = lockRows
+	}
 	stmts := append(slices.Clip(before),
-		stmt{sql: b.s.sql(lockRows), args: []any{ns, names}, row: b.found},
+		stmt{sql: b.s.sql(rows), args: []any{ns, names}, row: b.found},
 		stmt{sql: b.s.sql(look), args: []any{len(b.rows) + spare, stale}, row: func(scan func(dst ...any) error) error {
 			return scan(&b.m.Now, &raised, &b.m.High, &numbers)
 		}},
@@ -135,10 +145,10 @@ func (b *batch) seq() int64 {
 
 // found notes a task that is there.
 func (b *batch) found(scan func(dst ...any) error) error {
-	var ctid string
+	var ctid, xmin string
 	var n, generation int64
 	var body, payload []byte
-	if err := scan(&ctid, &n, &generation, &body, &payload); err != nil {
+	if err := scan(&ctid, &xmin, &n, &generation, &body, &payload); err != nil {
 		return err
 	}
 	c := b.order[n-1]
@@ -147,7 +157,7 @@ func (b *batch) found(scan func(dst ...any) error) error {
 		return err
 	}
 	t.Generation = generation
-	c.ctid, c.old, c.now = ctid, t, t
+	c.ctid, c.xmin, c.old, c.now = ctid, xmin, t, t
 	return nil
 }
 
@@ -235,35 +245,43 @@ select k.ns, k.name, k.shard, k.due, nextval('duly.number'), k.kind, string_to_a
 from unnest($1::text[], $2::text[], $3::int2[], $4::int8[], $5::text[], $6::text[], $7::bool[], $8::int4[], $9::int4[], $10::bytea[], $11::bytea[])
 k(ns, name, shard, due, kind, tags, paused, running, attempt, body, payload)`
 
-	updateTasks = `update duly.task t
+	// These write rows that are as they were read, and fail if one is not: its place alone may be another's by now.
+	updateTasks = `with w as (update duly.task t
 set due = k.due, generation = k.generation, paused = k.paused, running = k.running, attempt = k.attempt, body = k.body
-from unnest($1::text[]::tid[], $2::int8[], $3::int8[], $4::bool[], $5::int4[], $6::int4[], $7::bytea[])
-k(at, due, generation, paused, running, attempt, body)
-where t.ctid = k.at`
+from unnest($1::text[]::tid[], $2::text[]::xid[], $4::int8[], $5::int8[], $6::bool[], $7::int4[], $8::int4[], $9::bytea[])
+k(at, by, due, generation, paused, running, attempt, body)` + asRead
 
-	replaceTasks = `update duly.task t
+	replaceTasks = `with w as (update duly.task t
 set due = k.due, generation = k.generation, paused = k.paused, running = k.running, attempt = k.attempt, body = k.body,
 kind = k.kind, tags = string_to_array(nullif(k.tags, ''), e'\x1f'), payload = k.payload
-from unnest($1::text[]::tid[], $2::int8[], $3::int8[], $4::bool[], $5::int4[], $6::int4[], $7::bytea[], $8::text[], $9::text[], $10::bytea[])
-k(at, due, generation, paused, running, attempt, body, kind, tags, payload)
-where t.ctid = k.at`
+from unnest($1::text[]::tid[], $2::text[]::xid[], $4::int8[], $5::int8[], $6::bool[], $7::int4[], $8::int4[], $9::bytea[], $10::text[], $11::text[], $12::bytea[])
+k(at, by, due, generation, paused, running, attempt, body, kind, tags, payload)` + asRead
 
-	deleteTasks = `delete from duly.task where ctid = any($1::text[]::tid[])`
+	deleteTasks = `with w as (delete from duly.task t using unnest($1::text[]::tid[], $2::text[]::xid[]) k(at, by)` + asRead
+
+	asRead = ` where t.ctid = k.at and t.xmin = k.by returning 1)
+select $3::bigint / (count(*) = $3::bigint)::int from w`
+
+	// lockSame locks them in the order of their names, if more than one statement is to write them: so they are by all who lock any.
+	lockSame = `select from unnest($1::text[]::tid[], $2::text[]::xid[]) k(at, by)
+cross join lateral (select from duly.task t where t.ctid = k.at and t.xmin = k.by for update) t`
 )
 
 // tasks are the statements that write tasks.
 func (b *batch) tasks() (stmts []stmt) {
-	var ins, upd, rep columns
-	var del []string
+	var ins, upd, rep, del, all columns
 	var created []*store.Task
 	for _, c := range b.order {
 		if !c.touched {
 			continue
 		}
 		b.count(c)
+		if c.old != nil {
+			all.at(c)
+		}
 		switch t := c.now; {
 		case t == nil && c.old != nil:
-			del = append(del, c.ctid)
+			del.at(c)
 		case t == nil:
 		case c.old == nil:
 			ins.add(c)
@@ -274,7 +292,23 @@ func (b *batch) tasks() (stmts []stmt) {
 			rep.add(c)
 		}
 	}
-	if x := &ins; len(x.ns) > 0 {
+	if x := &all; !b.locks && max(len(upd.ctid), len(rep.ctid), len(del.ctid)) < len(x.ctid) {
+		stmts = append(stmts, stmt{sql: b.s.sql(lockSame), args: []any{x.ctid, x.xmin}})
+	}
+	if x := &upd; len(x.ctid) > 0 {
+		stmts = append(stmts, stmt{sql: b.s.sql(updateTasks), args: []any{
+			x.ctid, x.xmin, int64(len(x.ctid)), x.due, x.generation, x.paused, x.running, x.attempt, x.body,
+		}})
+	}
+	if x := &rep; len(x.ctid) > 0 {
+		stmts = append(stmts, stmt{sql: b.s.sql(replaceTasks), args: []any{
+			x.ctid, x.xmin, int64(len(x.ctid)), x.due, x.generation, x.paused, x.running, x.attempt, x.body, x.kind, x.tags, x.payload,
+		}})
+	}
+	if x := &del; len(x.ctid) > 0 {
+		stmts = append(stmts, stmt{sql: b.s.sql(deleteTasks), args: []any{x.ctid, x.xmin, int64(len(x.ctid))}})
+	}
+	if x := &ins; len(x.ns) > 0 { // behind the others: who locks what is there does so before
 		n := 0
 		s := stmt{sql: b.s.sql(insertTasks + b.conflict()), args: []any{
 			x.ns, x.name, x.shard, x.due, x.kind, x.tags, x.paused, x.running, x.attempt, x.body, x.payload,
@@ -288,23 +322,13 @@ func (b *batch) tasks() (stmts []stmt) {
 		b.inserts = int64(len(created))
 		stmts = append(stmts, s)
 	}
-	if x := &upd; len(x.ctid) > 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(updateTasks), args: []any{x.ctid, x.due, x.generation, x.paused, x.running, x.attempt, x.body}})
-	}
-	if x := &rep; len(x.ctid) > 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(replaceTasks), args: []any{
-			x.ctid, x.due, x.generation, x.paused, x.running, x.attempt, x.body, x.kind, x.tags, x.payload,
-		}})
-	}
-	if len(del) > 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(deleteTasks), args: []any{del}})
-	}
 	return stmts
 }
 
 // columns are those of rows to be written.
 type columns struct {
-	ctid, ns, name   []string
+	ctid, xmin       []string
+	ns, name         []string
 	shard            []int16
 	due, generation  []int64
 	kind, tags       []string
@@ -313,9 +337,13 @@ type columns struct {
 	body, payload    [][]byte
 }
 
+// at adds where a row stands.
+func (x *columns) at(c *cell) { x.ctid, x.xmin = append(x.ctid, c.ctid), append(x.xmin, c.xmin) }
+
 func (x *columns) add(c *cell) {
 	t := c.now
-	x.ctid, x.ns, x.name = append(x.ctid, c.ctid), append(x.ns, t.Namespace), append(x.name, t.Name)
+	x.at(c)
+	x.ns, x.name = append(x.ns, t.Namespace), append(x.name, t.Name)
 	x.shard, x.due, x.generation = append(x.shard, int16(t.Shard())), append(x.due, int64(t.Position())), append(x.generation, t.Generation)
 	x.kind, x.tags, x.paused = append(x.kind, t.Kind), append(x.tags, tagsOf(t)), append(x.paused, t.Paused())
 	x.running, x.attempt = append(x.running, int32(t.Running())), append(x.attempt, attemptOf(t))

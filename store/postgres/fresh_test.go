@@ -103,9 +103,12 @@ func TestPlans_OfOneTask(t *testing.T) {
 	run("vacuum analyze duly.task")
 	for i, c := range []struct{ sql, args, want string }{
 		{getTasks, "'{}', '{}'", "Index Scan using task_pkey"},
+		{readRows, "'{}', '{}'", "Index Scan using task_pkey"},
 		{lockRows, "'{}', '{}'", "Index Scan using task_pkey"},
-		{updateTasks, "'{}', '{}', '{}', '{}', '{}', '{}', '{}'", "Tid Scan"},
-		{deleteTasks, "'{}'", "Tid Scan"},
+		{lockSame, "'{}', '{}'", "Tid Scan"},
+		{updateTasks, "'{}', '{}', 0, '{}', '{}', '{}', '{}', '{}', '{}'", "Tid Scan"},
+		{replaceTasks, "'{}', '{}', 0, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'", "Tid Scan"},
+		{deleteTasks, "'{}', '{}', 0", "Tid Scan"},
 		{dueTasks + dueOrder, "0, '', '', 0, 1", "Index Scan using task_due"},
 		{sweepDue, "0, '{}', 1", "Index Scan using task_due"},
 	} {

@@ -90,7 +90,7 @@ var errStale = errors.New("others put the same task again and again")
 
 func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bool) error {
 	b := newBatch(ctx, s, q, -1)
-	b.rows, b.raised = rows, raised
+	b.rows, b.raised, b.locks = rows, raised, true
 	if err := b.read(); err != nil {
 		return err
 	}

@@ -15,8 +15,9 @@ import (
 // counters is how many rows of counters there are: writers that draw the same one wait for each other's commits.
 const counters = 64
 
-// A writer writes batches, each in a transaction of two round trips: the first locks the rows that are there, the second writes what the
-// transitions have made of them and commits. Several writers work at a time.
+// A writer writes batches, each in a transaction of two round trips: the first reads the rows that are there, the second writes what the
+// transitions have made of them, if they are still the same, and commits. If they are not, it is made anew, and locks them. Several writers
+// work at a time.
 type writer struct {
 	s       *Store
 	counter int32
@@ -95,8 +96,10 @@ const triesMost = 100
 
 // tryAgain writes calls in a transaction, anew for as long as others get in its way.
 func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32, calls []*call) (err error) {
+	locks := s.o.Pooler || wait != lockTimeout
 	for range triesMost {
-		err = s.transact(ctx, wait, counter, calls)
+		err = s.transact(ctx, wait, counter, calls, locks)
+		locks = true
 		switch {
 		case errors.Is(err, errRaise):
 			if rerr := s.raise(ctx); rerr != nil {
@@ -110,7 +113,7 @@ func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32,
 }
 
 // transact writes calls in one transaction. An error means that nothing is written, unless it is ErrUnknown.
-func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32, calls []*call) (err error) {
+func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32, calls []*call, locks bool) (err error) {
 	ctx, stop := park.Within(ctx, sendTimeout, errSilent)
 	defer stop()
 	conn, err := s.pool.Acquire(ctx)
@@ -119,7 +122,7 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 	}
 	defer conn.Release() // one that is in a transaction is closed
 	b := newBatch(ctx, s, piped{conn}, counter)
-	b.parts = len(calls) > 1
+	b.parts, b.locks = len(calls) > 1, locks
 	for _, c := range calls {
 		b.rows = append(b.rows, c.rows...)
 	}
