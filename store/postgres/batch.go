@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/dulyhq/duly/store"
-	"github.com/dulyhq/duly/store/internal/record"
 )
 
 // A batch is what one transaction does to tasks: it reads the rows that are named, applies the transitions, and writes what has changed.
@@ -22,6 +21,8 @@ type batch struct {
 
 	cells   map[store.Key]*cell
 	order   []*cell // by key, so that rows are locked in the same order by all
+	updated []*cell // those that were there and stay
+	places  string  // of these, where each stands then, and who wrote it
 	m       store.Moment
 	numbers []int64
 	err     error // of a question to the history: the transaction is of no use after it
@@ -66,9 +67,9 @@ cross join lateral (select ctid, xmin, generation, body, payload from duly.task 
 const look = `select ` + serverNow + `, exists (select from duly.raised), case when $2::bool then (select max(high) from duly.counter) else 0 end,
 (select coalesce(string_agg(n::text, ','), '') from (select nextval('duly.number') n from generate_series(1, $1)) x)`
 
-// read reads the tasks that the rows name, behind other statements.
-func (b *batch) read(before ...stmt) error {
-	b.cells = make(map[store.Key]*cell, len(b.rows))
+// gather makes the cells of the rows.
+func (b *batch) gather() {
+	b.cells, b.order = make(map[store.Key]*cell, len(b.rows)), b.order[:0]
 	for i := range b.rows {
 		k := b.rows[i].key
 		if b.cells[k] == nil {
@@ -78,6 +79,11 @@ func (b *batch) read(before ...stmt) error {
 		}
 	}
 	slices.SortFunc(b.order, func(x, y *cell) int { return x.key.Compare(y.key) })
+}
+
+// read reads the tasks that the rows name, behind other statements.
+func (b *batch) read(before ...stmt) error {
+	b.gather()
 	ns, names := make([]string, len(b.order)), make([]string, len(b.order))
 	for i, c := range b.order {
 		ns[i], names[i] = plainText(c.key.Namespace), plainText(c.key.Name)
@@ -206,291 +212,6 @@ func (b *batch) idle() bool {
 	return len(b.events) == 0 && !slices.ContainsFunc(b.order, func(c *cell) bool { return c.touched && (c.old != nil || c.now != nil) })
 }
 
-// flush writes what has changed, and commits.
-func (b *batch) flush(commit bool) error {
-	var stmts []stmt
-	stmts = append(stmts, b.tasks()...)
-	stmts = append(stmts, b.dead()...)
-	stmts = append(stmts, b.history()...)
-	stmts = append(stmts, b.counters()...)
-	if b.far.At != store.Never {
-		stmts = append(stmts, stmt{sql: "select pg_notify($1, $2)", args: []any{b.s.channel(), formatHint(b.sender(), b.far)}})
-	}
-	if commit {
-		stmts = append(stmts, stmt{sql: "commit"})
-	}
-	return b.q.do(b.ctx, stmts...)
-}
-
-// conflict says what becomes of a task that somebody else has put meanwhile: in a transaction of ours everything is made anew, one that is
-// somebody else's must not fail by it.
-func (b *batch) conflict() string {
-	if b.counter < 0 {
-		return " on conflict do nothing"
-	}
-	return ""
-}
-
-// sender is 0 in somebody else's transaction: it is known here that it commits no earlier than others hear of it.
-func (b *batch) sender() int64 {
-	if b.counter < 0 {
-		return 0
-	}
-	return b.s.sender
-}
-
-const (
-	insertTasks = `insert into duly.task (ns, name, shard, due, generation, kind, tags, paused, running, attempt, body, payload)
-select k.ns, k.name, k.shard, k.due, nextval('duly.number'), k.kind, string_to_array(nullif(k.tags, ''), e'\x1f'), k.paused, k.running, k.attempt, k.body, k.payload
-from unnest($1::text[], $2::text[], $3::int2[], $4::int8[], $5::text[], $6::text[], $7::bool[], $8::int4[], $9::int4[], $10::bytea[], $11::bytea[])
-k(ns, name, shard, due, kind, tags, paused, running, attempt, body, payload)`
-
-	// These write rows that are as they were read, and fail if one is not: its place alone may be another's by now.
-	updateTasks = `with w as (update duly.task t
-set due = k.due, generation = k.generation, paused = k.paused, running = k.running, attempt = k.attempt, body = k.body
-from unnest($1::text[]::tid[], $2::text[]::xid[], $4::int8[], $5::int8[], $6::bool[], $7::int4[], $8::int4[], $9::bytea[])
-k(at, by, due, generation, paused, running, attempt, body)` + asRead
-
-	replaceTasks = `with w as (update duly.task t
-set due = k.due, generation = k.generation, paused = k.paused, running = k.running, attempt = k.attempt, body = k.body,
-kind = k.kind, tags = string_to_array(nullif(k.tags, ''), e'\x1f'), payload = k.payload
-from unnest($1::text[]::tid[], $2::text[]::xid[], $4::int8[], $5::int8[], $6::bool[], $7::int4[], $8::int4[], $9::bytea[], $10::text[], $11::text[], $12::bytea[])
-k(at, by, due, generation, paused, running, attempt, body, kind, tags, payload)` + asRead
-
-	deleteTasks = `with w as (delete from duly.task t using unnest($1::text[]::tid[], $2::text[]::xid[]) k(at, by)` + asRead
-
-	asRead = ` where t.ctid = k.at and t.xmin = k.by returning 1)
-select $3::bigint / (count(*) = $3::bigint)::int from w`
-
-	// lockSame locks them in the order of their names, if more than one statement is to write them: so they are by all who lock any.
-	lockSame = `select from unnest($1::text[]::tid[], $2::text[]::xid[]) k(at, by)
-cross join lateral (select from duly.task t where t.ctid = k.at and t.xmin = k.by for update) t`
-)
-
-// tasks are the statements that write tasks.
-func (b *batch) tasks() (stmts []stmt) {
-	var ins, upd, rep, del, all columns
-	var created []*store.Task
-	for _, c := range b.order {
-		if !c.touched {
-			continue
-		}
-		b.count(c)
-		if c.old != nil {
-			all.at(c)
-		}
-		switch t := c.now; {
-		case t == nil && c.old != nil:
-			del.at(c)
-		case t == nil:
-		case c.old == nil:
-			ins.add(c)
-			created = append(created, t)
-		case same(t.Payload, c.old.Payload) && t.Kind == c.old.Kind && slices.Equal(t.Tags, c.old.Tags):
-			upd.add(c)
-		default:
-			rep.add(c)
-		}
-	}
-	if x := &all; !b.locks && max(len(upd.ctid), len(rep.ctid), len(del.ctid)) < len(x.ctid) {
-		stmts = append(stmts, stmt{sql: b.s.sql(lockSame), args: []any{x.ctid, x.xmin}})
-	}
-	if x := &upd; len(x.ctid) > 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(updateTasks), args: []any{
-			x.ctid, x.xmin, int64(len(x.ctid)), x.due, x.generation, x.paused, x.running, x.attempt, x.body,
-		}})
-	}
-	if x := &rep; len(x.ctid) > 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(replaceTasks), args: []any{
-			x.ctid, x.xmin, int64(len(x.ctid)), x.due, x.generation, x.paused, x.running, x.attempt, x.body, x.kind, x.tags, x.payload,
-		}})
-	}
-	if x := &del; len(x.ctid) > 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(deleteTasks), args: []any{x.ctid, x.xmin, int64(len(x.ctid))}})
-	}
-	if x := &ins; len(x.ns) > 0 { // behind the others: who locks what is there does so before
-		n := 0
-		s := stmt{sql: b.s.sql(insertTasks + b.conflict()), args: []any{
-			x.ns, x.name, x.shard, x.due, x.kind, x.tags, x.paused, x.running, x.attempt, x.body, x.payload,
-		}}
-		s.sql += " returning generation"
-		s.row = func(scan func(dst ...any) error) error { // in the order of the rows
-			n++
-			return scan(&created[n-1].Generation)
-		}
-		s.rows = &b.inserted
-		b.inserts = int64(len(created))
-		stmts = append(stmts, s)
-	}
-	return stmts
-}
-
-// columns are those of rows to be written.
-type columns struct {
-	ctid, xmin       []string
-	ns, name         []string
-	shard            []int16
-	due, generation  []int64
-	kind, tags       []string
-	paused           []bool
-	running, attempt []int32
-	body, payload    [][]byte
-}
-
-// at adds where a row stands.
-func (x *columns) at(c *cell) { x.ctid, x.xmin = append(x.ctid, c.ctid), append(x.xmin, c.xmin) }
-
-func (x *columns) add(c *cell) {
-	t := c.now
-	x.at(c)
-	x.ns, x.name = append(x.ns, t.Namespace), append(x.name, t.Name)
-	x.shard, x.due, x.generation = append(x.shard, int16(t.Shard())), append(x.due, int64(t.Position())), append(x.generation, t.Generation)
-	x.kind, x.tags, x.paused = append(x.kind, t.Kind), append(x.tags, tagsOf(t)), append(x.paused, t.Paused())
-	x.running, x.attempt = append(x.running, int32(t.Running())), append(x.attempt, attemptOf(t))
-	x.body, x.payload = append(x.body, appendTask(nil, t)), append(x.payload, payloadOf(t))
-}
-
-func payloadOf(t *store.Task) []byte {
-	if len(t.Payload) == 0 {
-		return nil
-	}
-	return t.Payload
-}
-
-// count keeps the counters, and notes what has to be told.
-func (b *batch) count(c *cell) {
-	for i, t := range [2]*store.Task{c.old, c.now} {
-		if t == nil {
-			continue
-		}
-		n := int64(2*i - 1)
-		b.changed.tasks += n
-		b.changed.running += n * int64(t.Running())
-		if t.Paused() {
-			b.changed.paused += n
-		}
-	}
-	t := c.now
-	if t == nil {
-		return
-	}
-	at := t.Position()
-	if at == store.Never || c.old != nil && c.old.Position() == at && !c.told {
-		return
-	}
-	b.hint.At = min(b.hint.At, at)
-	b.hint.Shards.Add(t.Shard())
-	h, within := &b.far, readAhead
-	switch {
-	case b.counter < 0:
-		within = readAheadTx
-	case b.s.alone(t.Shard()):
-		h = &b.near
-	}
-	if at <= b.m.Now.Add(within) {
-		h.At = min(h.At, at)
-		h.Shards.Add(t.Shard())
-	}
-}
-
-// tellLate tells others, once the commit is answered, of what was not told them because it is in shards of ours, if some are not any more:
-// whose they are now may have read them before the commit.
-func (b *batch) tellLate(ctx context.Context, q session) {
-	if b.near.At != store.Never && !b.s.aloneIn(&b.near.Shards) {
-		_ = q.do(ctx, stmt{sql: "select pg_notify($1, $2)", args: []any{b.s.channel(), formatHint(b.sender(), b.near)}}) // else a sweep finds it
-	}
-}
-
-// dead are the statements for dead runs.
-func (b *batch) dead() (stmts []stmt) {
-	var ids, kept columns
-	var gone []store.RunID
-	var at []int64
-	for id, t := range b.deaths {
-		if t == nil {
-			gone = append(gone, id)
-			continue
-		}
-		kept.add(&cell{key: id.Key, now: t})
-		kept.generation[len(kept.generation)-1] = id.Generation
-		kept.due[len(kept.due)-1] = int64(t.Runs[0].Due)
-		at = append(at, int64(id.For))
-	}
-	if len(gone) > 0 {
-		slices.SortFunc(gone, store.RunID.Compare)
-		var fors []int64
-		for _, id := range gone {
-			ids.ns, ids.name, ids.generation = append(ids.ns, id.Namespace), append(ids.name, id.Name), append(ids.generation, id.Generation)
-			fors = append(fors, int64(id.For))
-		}
-		stmts = append(stmts, stmt{sql: b.s.sql(`delete from duly.dead d using unnest($1::text[], $2::text[], $3::int8[], $4::int8[]) k(ns, name, generation, scheduled_for)
-where d.ns = k.ns and d.name = k.name and d.generation = k.generation and d.scheduled_for = k.scheduled_for`), args: []any{ids.ns, ids.name, ids.generation, fors}})
-	}
-	if x := &kept; len(at) > 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(`insert into duly.dead (ns, name, generation, scheduled_for, due, died_at, kind, tags, body, payload)
-select k.ns, k.name, k.generation, k.scheduled_for, k.due, $5, k.kind, string_to_array(nullif(k.tags, ''), e'\x1f'), k.body, k.payload
-from unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $6::int8[], $7::text[], $8::text[], $9::bytea[], $10::bytea[])
-k(ns, name, generation, scheduled_for, due, kind, tags, body, payload)
-on conflict (ns, name, generation, scheduled_for) do update
-set due = excluded.due, died_at = excluded.died_at, kind = excluded.kind, tags = excluded.tags, body = excluded.body, payload = excluded.payload`), args: []any{
-			x.ns, x.name, x.generation, at, int64(b.m.Now), x.due, x.kind, x.tags, x.body, x.payload,
-		}})
-	}
-	return stmts
-}
-
-// beginEntries marks that entries are about to be numbered: readers that follow the history go no further than where the oldest
-// transaction began that has not ended.
-const beginEntries = `select pg_advisory_xact_lock_shared($1, (last_value & 2147483647)::int4) from duly.history_seq`
-
-// onceEntries is that in a transaction of somebody else's, which may go on with many calls: its first lock stands for all, or the locks would
-// fill the table of locks of the server.
-const onceEntries = `select pg_advisory_xact_lock_shared($1, (last_value & 2147483647)::int4), set_config($2, 'begun', true) from duly.history_seq
-where current_setting($2, true) is distinct from 'begun'`
-
-const insertEntries = `insert into duly.history (at, key, ns, name, identity, body)
-select k.at, k.key, k.ns, k.name, k.identity, k.body
-from unnest($1::int8[], $2::int8[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) k(at, key, ns, name, identity, body)`
-
-// history are the statements that write entries of the history.
-func (b *batch) history() []stmt {
-	n := len(b.events)
-	if n == 0 {
-		return nil
-	}
-	b.changed.history += int64(n)
-	at, key, ns, name := make([]int64, n), make([]int64, n), make([]string, n), make([]string, n)
-	id, body := make([][]byte, n), make([][]byte, n)
-	for i := range b.events {
-		e := &b.events[i]
-		at[i], key[i], ns[i], name[i], body[i] = int64(e.At), hashOf(e.Key), e.Namespace, e.Name, record.AppendEvent(nil, e)
-		if e.Identity != (store.Identity{}) {
-			id[i] = e.Identity[:]
-		}
-	}
-	first := stmt{sql: b.s.sql(beginEntries), args: []any{b.s.entriesClass()}}
-	if b.counter < 0 {
-		first = stmt{sql: b.s.sql(onceEntries), args: []any{b.s.entriesClass(), "duly.entries_" + b.s.o.Schema}}
-	}
-	return []stmt{first, {sql: b.s.sql(insertEntries), args: []any{at, key, ns, name, id, body}}}
-}
-
-// counters are the statements that keep the counters.
-func (b *batch) counters() []stmt {
-	n := &b.changed
-	if b.counter >= 0 {
-		return []stmt{{sql: b.s.sql(`update duly.counter set tasks = tasks + $2, paused = paused + $3, running = running + $4, dead = dead + $5,
-history = history + $6, high = greatest(high, $7) where lane = $1`), args: []any{b.counter, n.tasks, n.paused, n.running, n.dead, n.history, int64(b.m.Now)}}}
-	}
-	if *n == (counts{}) {
-		return nil
-	}
-	return []stmt{{
-		sql:  b.s.sql(`insert into duly.counter_delta (tasks, paused, running, dead, history) values ($1, $2, $3, $4, $5)`),
-		args: []any{n.tasks, n.paused, n.running, n.dead, n.history},
-	}}
-}
-
 // Ran implements store.Past.
 func (b *batch) Ran(k store.Key, id store.Identity, _ store.Instant) (bool, error) {
 	if slices.ContainsFunc(b.events, func(e store.Event) bool { return e.Key == k && e.To == store.Done && e.Identity == id }) {
@@ -556,6 +277,9 @@ cross join lateral (select identity from duly.history h where h.key = k.key and 
 func (b *batch) Dead(id store.RunID) (t *store.Task, err error) {
 	if t, known := b.deaths[id]; known {
 		return t, nil
+	}
+	if !b.locks && b.err == nil {
+		b.err = errReread // its row is locked behind those of tasks
 	}
 	if b.err != nil {
 		return nil, b.err

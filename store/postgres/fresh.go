@@ -244,7 +244,7 @@ func leaveAll(calls []*call) {
 func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32, m *store.Moment, sprouts []sprout) error {
 	b := newBatch(ctx, s, nil, counter)
 	b.m.Now = m.Now
-	var x columns
+	x := columns{most: len(sprouts)}
 	for _, sp := range sprouts {
 		c := &cell{key: sp.t.Key, now: sp.t}
 		x.add(c)

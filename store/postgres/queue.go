@@ -80,7 +80,10 @@ func (q *queue) add(c *call) bool {
 }
 
 // urgent calls are those of whoever runs tasks: they are batches already, and an attempt waits for each.
-func (c *call) urgent() bool { return c.op == "claim" || c.op == "settle" || c.op == "renew" }
+func (c *call) urgent() bool { return c.op == "claim" || c.holds() }
+
+// holds says that the call is by whoever holds attempts. They are in batches of their own, because their rows are known.
+func (c *call) holds() bool { return c.op == "settle" || c.op == "renew" }
 
 // finish says that a writer has written what it has taken.
 func (q *queue) finish() {
@@ -138,16 +141,21 @@ func (q *queue) take() (calls []*call) {
 }
 
 func (q *queue) takeLocked() (calls []*call) {
-	rows, size, n := 0, 0, 0
-	for _, c := range q.calls {
+	rows, size := 0, 0
+	rest := q.calls[:0]
+	for i, c := range q.calls {
+		if len(calls) > 0 && c.holds() != calls[0].holds() {
+			rest = append(rest, c)
+			continue
+		}
 		bytes := 0
 		for i := range c.rows {
 			bytes += c.rows[i].size
 		}
 		if len(calls) > 0 && (rows+len(c.rows) > batchRows || size+bytes > batchBytes) {
+			rest = append(rest, q.calls[i:]...)
 			break
 		}
-		n++
 		q.rows -= len(c.rows)
 		if c.urgent() {
 			q.urgent--
@@ -158,9 +166,8 @@ func (q *queue) takeLocked() (calls []*call) {
 		calls = append(calls, c)
 		rows, size = rows+len(c.rows), size+bytes
 	}
-	rest := copy(q.calls, q.calls[n:])
-	clear(q.calls[rest:])
-	q.calls = q.calls[:rest]
+	clear(q.calls[len(rest):])
+	q.calls = rest
 	return calls
 }
 

@@ -1,11 +1,14 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/internal/record"
@@ -20,6 +23,60 @@ func appendTask(b []byte, t *store.Task) []byte {
 		}
 	}
 	return b
+}
+
+// A held row is one that this process has written last, because it has claimed and is to settle or to renew: it need not be read, because what is
+// written says what it has to be. Where it is another by now, it is read.
+type held struct {
+	mu   sync.Mutex
+	rows map[store.Key]heldRow
+}
+
+type heldRow struct {
+	ctid, xmin string
+	t          *store.Task
+}
+
+const (
+	mostHeld     = 4096
+	mostHeldSize = 4096 // bytes of a payload
+)
+
+// keep notes rows that have attempts, as a batch has written them.
+func (h *held) keep(cells []*cell, places string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range cells {
+		var place string
+		place, places, _ = strings.Cut(places, " ")
+		if c.now.Running() == 0 || len(c.now.Payload) > mostHeldSize {
+			continue
+		}
+		for k := range h.rows {
+			if len(h.rows) < mostHeld {
+				break
+			}
+			delete(h.rows, k) // any: it may be one that somebody else has settled
+		}
+		t := *c.now
+		t.Runs, t.Payload = slices.Clone(t.Runs), bytes.Clone(t.Payload) // others have them too
+		n := strings.IndexByte(place, ')') + 1
+		h.rows[c.key] = heldRow{place[:n], place[n:], &t}
+	}
+}
+
+// take gives the cells of a batch their rows, which it forgets, and says whether all were known.
+func (h *held) take(cells []*cell) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := true
+	for _, c := range cells {
+		x, known := h.rows[c.key]
+		delete(h.rows, c.key)
+		c.ctid, c.xmin, c.old, c.now = x.ctid, x.xmin, x.t, x.t
+		all = all && known
+	}
+	return all
 }
 
 // decode takes a task out of its columns. The generation of one that is not dead is in a column of its own.

@@ -166,7 +166,7 @@ const (
 	codeDeadlock         = "40P01"
 	codeSerialization    = "40001"
 	codeUnique           = "23505"
-	codeDivision         = "22012" // rows are not as they were read
+	codeNoNumber         = "22P02" // rows are not as they were read
 	codeReadOnly         = "25006"
 	codeUndefinedTable   = "42P01"
 	codeInvalidSchema    = "3F000"
@@ -196,7 +196,7 @@ func refused(err error) bool {
 // again says that the same transaction may succeed if it is tried again.
 func again(err error) bool {
 	switch code(err) {
-	case codeDeadlock, codeSerialization, codeUnique, codeDivision, codeIdle:
+	case codeDeadlock, codeSerialization, codeUnique, codeNoNumber, codeIdle:
 		return true
 	}
 	return false

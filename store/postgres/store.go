@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ type Store struct {
 	fresh   queue // puts of names that may be free
 	tick    tick
 	high    high
+	held    held
 	readers chan struct{} // holds one for each call that reads: they leave the writers their connections
 	nodes   nodes
 	ears    ears
@@ -77,6 +79,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.queue.init()
 	s.fresh.init()
+	s.held.rows = map[store.Key]heldRow{}
 	s.nodes.init()
 	first := rand.IntN(counters)
 	for i := range o.Writers {
@@ -127,9 +130,7 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 	} else {
 		c.RuntimeParams["idle_in_transaction_session_timeout"] = millis(idleTimeout)
 		c.RuntimeParams["lock_timeout"] = millis(lockTimeout)
-		for name, value := range onePlan {
-			c.RuntimeParams[name] = value
-		}
+		maps.Copy(c.RuntimeParams, onePlan)
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = int32(o.Writers + 1 + mostReaders + mostAlone)

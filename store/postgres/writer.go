@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -105,6 +106,7 @@ func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32,
 			if rerr := s.raise(ctx); rerr != nil {
 				return rerr
 			}
+		case errors.Is(err, errReread):
 		case !again(err):
 			return err
 		}
@@ -125,6 +127,11 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 	b.parts, b.locks = len(calls) > 1, locks
 	for _, c := range calls {
 		b.rows = append(b.rows, c.rows...)
+	}
+	if !locks && calls[0].holds() {
+		if b.gather(); s.held.take(b.order) {
+			return s.settle(b, conn, calls)
+		}
 	}
 	before := []stmt{{sql: begin}}
 	if s.o.Pooler || wait != lockTimeout {
@@ -147,9 +154,56 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 		}
 		return fmt.Errorf("%w: %w", store.ErrUnknown, causeOf(ctx, err))
 	}
-	s.hints.Tell(b.hint)
-	b.tellLate(ctx, piped{conn})
+	b.written(conn)
 	return nil
+}
+
+// errReread says that the rows have to be read.
+var errReread = errors.New("rows were taken to be known that have to be read")
+
+// settle writes what has become of rows that are held, by statements that are a transaction because they are sent at once. An answer that
+// changes nothing may be that of an old row, so that they are read for it.
+func (s *Store) settle(b *batch, conn *pgxpool.Conn, calls []*call) (err error) {
+	err = b.q.do(b.ctx, stmt{sql: "select " + serverNow, row: func(scan func(dst ...any) error) error { return scan(&b.m.Now) }})
+	if err != nil {
+		return causeOf(b.ctx, err)
+	}
+	b.m.Mono = b.m.Now
+	if s.o.Clock != nil {
+		c := s.ownClock()
+		b.m.Now, b.m.Mono = c.Now, c.Mono
+	}
+	b.m.High = s.high.raise(b.m.Now, 0)
+	b.m.Past, b.m.Seq = b, func() int64 {
+		b.err = errReread
+		return 0
+	}
+	for _, c := range calls {
+		if err := b.applyCall(c); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(b.order, func(c *cell) bool { return !c.touched }) {
+		return errReread
+	}
+	if err := b.flush(false); err != nil {
+		if refused(err) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", store.ErrUnknown, causeOf(b.ctx, err))
+	}
+	b.written(conn)
+	return nil
+}
+
+// written tells what was committed.
+func (b *batch) written(conn *pgxpool.Conn) {
+	s := b.s
+	if !s.o.Pooler {
+		s.held.keep(b.updated, b.places)
+	}
+	s.hints.Tell(b.hint)
+	b.tellLate(b.ctx, piped{conn})
 }
 
 // applyCall works the rows of a call out, unless its caller has gone.

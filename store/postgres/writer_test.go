@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/postgres"
 )
 
 // A process that stands still in the middle of a transaction loses it to the server, which keeps nobody else from its rows for that long.
@@ -72,6 +73,60 @@ func TestEdit_RedriveOfWhatIsForgotten(t *testing.T) {
 		t.Errorf("Redrive: %v, want ErrNotFound", err)
 	}
 	if got := d.look().Stats; got.Dead != 0 || got.Tasks != 0 {
+		t.Errorf("counted %+v, want nothing", got)
+	}
+}
+
+// Who has claimed settles without reading what it has written, and it need not be that any more: another process may have renewed, or
+// settled, and claimed again.
+//
+// contract: D3
+func TestSettle_WhatOthersHaveWritten(t *testing.T) {
+	d := newDesk(t)
+	run := claim(t, d.s, put(t, d.s, due("n", "x", -time.Minute)).Task)
+	settle := func(s *postgres.Store, fence int64, verb store.Verb, to store.State) store.SettleResult {
+		t.Helper()
+		x := store.Settlement{RunID: run.RunID, Fence: fence, Verb: verb, State: to}
+		if verb == store.VerbRetry {
+			x.When = store.On(store.Occurrence{For: run.RunID.For})
+		}
+		res, err := s.Settle(t.Context(), []store.Settlement{x})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res[0]
+	}
+	retry := func(s *postgres.Store, fence int64) {
+		t.Helper()
+		if got := settle(s, fence, store.VerbRetry, 0); got.Err != nil || got.State != store.Pending {
+			t.Fatalf("settled as %+v, want pending", got)
+		}
+	}
+	again := func(s *postgres.Store) int64 {
+		t.Helper()
+		res, err := s.Claim(t.Context(), []store.Claim{{RunID: run.RunID, Lease: time.Hour, Owner: "me"}})
+		if err != nil || res[0].Err != nil {
+			t.Fatal(res, err)
+		}
+		return res[0].Fence
+	}
+	renewed, err := d.other.Renew(t.Context(), []store.Renewal{{RunID: run.RunID, Fence: run.Fence, Lease: time.Hour}})
+	if err != nil || renewed[0].Err != nil {
+		t.Fatal(renewed, err)
+	}
+	retry(d.s, run.Fence)
+	old := again(d.s)
+	retry(d.other, old)
+	fence := again(d.other)
+	if got := settle(d.s, old, store.VerbSettle, store.Done); !errors.Is(got.Err, store.ErrFenced) {
+		t.Errorf("by the fence of an attempt that has ended it was settled as %+v, want ErrFenced", got)
+	}
+	retry(d.other, fence)
+	retry(d.other, again(d.s)) // what d.s has written last is an older attempt from now on
+	if got := settle(d.s, again(d.other), store.VerbSettle, store.Done); got.Err != nil || got.State != store.Done {
+		t.Errorf("by the fence of an attempt that another has claimed it was settled as %+v, want done", got)
+	}
+	if got := d.look().Stats; got.Tasks != 0 || got.Running != 0 {
 		t.Errorf("counted %+v, want nothing", got)
 	}
 }
