@@ -46,13 +46,15 @@ type queue struct {
 	rows   int // of them
 	urgent int // of the calls, those that do not wait for others
 	busy   int // writers at work
+	least  int // rows for another one to begin
 	over   bool
 	wake   chan struct{} // holds one: there is something to do
 	ended  chan struct{} // closed by close
 	alone  chan struct{} // holds one for each call that waits alone
 }
 
-func (q *queue) init() {
+func (q *queue) init(least int) {
+	q.least = least
 	q.wake, q.ended, q.alone = make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, mostAlone)
 }
 
@@ -60,7 +62,10 @@ func (q *queue) init() {
 const (
 	batchRows  = 1000
 	batchBytes = 4 << 20
-	batchLeast = 100 // with less to do only one writer works, so that the next batch is not a small one
+
+	// With less to do only one writer works, so that the next batch is not a small one.
+	batchLeast = 100
+	freshLeast = 500
 )
 
 // add hands a call in.
@@ -75,7 +80,9 @@ func (q *queue) add(c *call) bool {
 	if c.urgent() {
 		q.urgent++
 	}
-	q.poke()
+	if q.enoughLocked() {
+		q.poke()
+	}
 	return true
 }
 
@@ -116,10 +123,14 @@ func (q *queue) poke() {
 
 // take returns as many calls as make a batch, none if the queue is closed and empty. Whoever has taken some says finish.
 func (q *queue) take() (calls []*call) {
-	q.gather()
 	for {
 		q.mu.Lock()
-		if q.busy == 0 || q.urgent > 0 || q.rows >= batchLeast || q.over {
+		if q.enoughLocked() {
+			q.mu.Unlock()
+			q.gather()
+			q.mu.Lock()
+		}
+		if q.enoughLocked() {
 			calls = q.takeLocked()
 		}
 		if len(calls) > 0 {
@@ -138,6 +149,11 @@ func (q *queue) take() (calls []*call) {
 		case <-q.ended:
 		}
 	}
+}
+
+// enoughLocked says that there is enough for a writer to begin, if there is anything.
+func (q *queue) enoughLocked() bool {
+	return q.busy == 0 || q.urgent > 0 || q.rows >= q.least || q.over
 }
 
 func (q *queue) takeLocked() (calls []*call) {

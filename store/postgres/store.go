@@ -77,17 +77,16 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
-	s.queue.init()
-	s.fresh.init()
+	s.queue.init(batchLeast)
+	s.fresh.init(freshLeast)
 	s.held.rows = map[store.Key]heldRow{}
 	s.nodes.init()
 	first := rand.IntN(counters)
 	for i := range o.Writers {
-		w := &writer{s: s, counter: int32((first + i) % counters)}
+		w, f := &writer{s: s, counter: int32((first + 2*i) % counters)}, &writer{s: s, counter: int32((first + 2*i + 1) % counters)}
 		s.running.Go(w.work)
+		s.running.Go(f.workFresh)
 	}
-	w := &writer{s: s, counter: int32((first + o.Writers) % counters)}
-	s.running.Go(w.workFresh)
 	return s, nil
 }
 
@@ -133,7 +132,7 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 		maps.Copy(c.RuntimeParams, onePlan)
 	}
 	if !strings.Contains(url, "pool_max_conns") {
-		cfg.MaxConns = int32(o.Writers + 1 + mostReaders + mostAlone)
+		cfg.MaxConns = int32(2*o.Writers + mostReaders + mostAlone)
 	}
 	return cfg, nil
 }
