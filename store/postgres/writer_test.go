@@ -130,3 +130,27 @@ func TestSettle_WhatOthersHaveWritten(t *testing.T) {
 		t.Errorf("counted %+v, want nothing", got)
 	}
 }
+
+// Another transaction changes the row while a settlement waits for it: what that has written stays.
+func TestSettle_WhatIsChangedMeanwhile(t *testing.T) {
+	d := newDesk(t)
+	run := claim(t, d.s, put(t, d.s, due("n", "old", -time.Minute)).Task)
+	x := both[0].begin(t, d.url, "")
+	x.put(d.other, due("n", "new", time.Hour))
+	done := make(chan error, 1)
+	go func() {
+		res, err := d.s.Settle(context.WithoutCancel(t.Context()), []store.Settlement{{RunID: run.RunID, Fence: run.Fence, Verb: store.VerbSettle, State: store.Done}})
+		if err == nil {
+			err = res[0].Err
+		}
+		done <- err
+	}()
+	d.waits(1, done)
+	x.end(true)
+	if err := <-done; err != nil {
+		t.Errorf("Settle: %v", err)
+	}
+	if got := get(t, d.s, "n"); got == nil || string(got.Payload) != "new" || len(got.Runs) != 0 {
+		t.Errorf("there is %+v, want what was put meanwhile, and no run", got)
+	}
+}
