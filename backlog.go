@@ -62,12 +62,17 @@ func (r *run) overdueLocked(now store.Instant) (b Backlog) {
 	return b
 }
 
-// strangers are tasks that are due and that nobody here handles, by since when, as far as they were seen: the window forgets them.
-type strangers map[store.Key]store.Instant
+// strangers are tasks that are due and ours, and that nobody here handles, as far as they were seen: the window forgets them.
+type strangers map[store.Key]stranger
+
+type stranger struct {
+	since store.Instant // it is due
+	kind  string
+}
 
 func (s strangers) add(t *store.Task, now store.Instant) {
 	if since, ok := dueOf(t, now); ok && len(s) < windowMost {
-		s[t.Key] = since
+		s[t.Key] = stranger{since, t.Kind}
 	}
 }
 
@@ -86,12 +91,12 @@ func (c *core) recheck(ctx context.Context) error {
 	var keys []store.Key
 	var oldest store.Key
 	first := store.Never
-	for k, since := range r.strange {
+	for k, s := range r.strange {
 		if len(keys) < recheckMost {
 			keys = append(keys, k)
 		}
-		if since < first {
-			oldest, first = k, since
+		if s.since < first {
+			oldest, first = k, s.since
 		}
 	}
 	c.mu.Unlock()
@@ -105,7 +110,7 @@ func (c *core) recheck(ctx context.Context) error {
 	now := c.now()
 	for i, k := range keys {
 		t := ts[i]
-		if t == nil || c.kinds[t.Kind] != nil {
+		if t == nil || c.kinds[t.Kind] != nil || !r.ownsLocked(t) {
 			delete(r.strange, k)
 		} else if _, ok := dueOf(t, now); !ok {
 			delete(r.strange, k)

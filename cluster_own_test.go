@@ -142,16 +142,17 @@ func TestCluster_ClaimsThatAreNotOurs(t *testing.T) {
 		own := a.owned
 		c.mu.Unlock()
 		said := time.Now()
-		var full store.Shards
+		full := store.Share{}
 		for s := range 256 {
-			full.Add(uint8(s))
+			full.Shards.Add(uint8(s))
 		}
-		own(full, 0) // too old
+		own(full) // too old
 		synctest.Wait()
 		if len(c.runs()) > 0 {
 			t.Error("what was told out of order counts")
 		}
-		own(full, 1)
+		full.Epoch = 1
+		own(full)
 		synctest.Wait()
 		time.Sleep(time.Second)
 		if rs := c.of("x"); len(rs) != 1 || rs[0].at.Sub(said) > 5*time.Millisecond {

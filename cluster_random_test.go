@@ -23,7 +23,7 @@ import (
 func TestCluster_Random(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			inCluster(t, func(t *testing.T, c *cluster) { (&chaos{cluster: c, r: rand.New(rand.NewPCG(seed, 8))}).play(t) })
+			inCluster(t, func(t *testing.T, c *cluster) { newChaos(c, seed).play(t) })
 		})
 	}
 }
@@ -37,6 +37,11 @@ type chaos struct {
 	put     []string        // one-offs
 	stopped map[string]bool // those that were cancelled in time
 	faults  int
+	kinds   []string // besides the one that all handle
+}
+
+func newChaos(c *cluster, seed uint64) *chaos {
+	return &chaos{cluster: c, r: rand.New(rand.NewPCG(seed, 8))}
 }
 
 func (x *chaos) play(t *testing.T) {
@@ -52,6 +57,9 @@ func (x *chaos) play(t *testing.T) {
 		x.step(t)
 		time.Sleep(time.Duration(x.r.IntN(3000)) * time.Millisecond)
 		synctest.Wait()
+	}
+	if x.kinds != nil {
+		x.arrive(x.kinds...)
 	}
 	x.evenly(x.alive...)
 	time.Sleep(2 * time.Minute) // longer than any lease and any run
@@ -81,15 +89,29 @@ func (x *chaos) play(t *testing.T) {
 
 func (x *chaos) one() *node { return x.alive[x.r.IntN(len(x.alive))] }
 
-// arrive adds a node whose handler takes up to ten seconds.
-func (x *chaos) arrive() {
+// arrive adds a node whose handlers take up to ten seconds. It handles some kinds besides the one that all do.
+func (x *chaos) arrive(kinds ...string) {
 	x.made++
-	n := x.join(fmt.Sprint("n", x.made), time.Duration(x.r.IntN(60_000)-30_000)*time.Millisecond, int64(x.r.IntN(400)-200),
-		func(ctx context.Context, a *duly.Attempt[string]) error {
-			return takes(time.Duration(a.Fence*7919%10_000)*time.Millisecond)(ctx, a)
-		})
+	n := x.join(fmt.Sprint("n", x.made), time.Duration(x.r.IntN(60_000)-30_000)*time.Millisecond, int64(x.r.IntN(400)-200), slow)
+	for _, kind := range kinds {
+		n.handles(kind, slow)
+	}
 	x.work(n)
 	x.alive = append(x.alive, n)
+}
+
+func slow(ctx context.Context, a *duly.Attempt[string]) error {
+	return takes(time.Duration(a.Fence*7919%10_000)*time.Millisecond)(ctx, a)
+}
+
+// some are some of the kinds.
+func (x *chaos) some() (kinds []string) {
+	for _, kind := range x.kinds {
+		if x.r.IntN(3) == 0 {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
 }
 
 // step does one thing.
@@ -111,7 +133,10 @@ func (x *chaos) step(t *testing.T) {
 		}
 		n.leave()
 	case k <= 3 && len(x.alive) < 5:
-		x.arrive()
+		x.arrive(x.some()...)
+		if x.r.IntN(2) == 0 {
+			x.beat()
+		}
 	case k <= 7: // shards move, some to nobody
 		to := append(slices.Clone(x.alive), nil)
 		table := make([]*node, 256)
@@ -135,7 +160,12 @@ func (x *chaos) step(t *testing.T) {
 	default:
 		name := fmt.Sprint("once", len(x.put))
 		x.put = append(x.put, name)
-		x.one().put(name, schedule.After(time.Duration(x.r.IntN(20_000))*time.Millisecond))
+		s := schedule.After(time.Duration(x.r.IntN(20_000)) * time.Millisecond)
+		if i := x.r.IntN(len(x.kinds) + 1); i > 0 {
+			x.one().declares(x.kinds[i-1], []string{name}, s)
+			return
+		}
+		x.one().put(name, s)
 	}
 }
 

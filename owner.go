@@ -7,8 +7,8 @@ import (
 	"github.com/dulyhq/duly/store"
 )
 
-// Where a store divides its shards among processes (store.Owner), a run looks at and starts only what is in its own, and until it is
-// told of any it does nothing. What it loses it forgets, but for attempts of its own that are under way: they keep their leases, and their
+// Where a store divides its shards among processes (store.Owner), a run looks at and starts only what is its own, of each kind in some
+// shards, and until it is told of any it does nothing. What it loses it forgets, but for attempts of its own that are under way: they keep their leases, and their
 // outcomes are written by their fences, whoever owns the shard by then. What it gains it reads from the very beginning, as after a
 // restart, because others may have left anything there.
 
@@ -37,7 +37,7 @@ func (r *run) share() {
 	pause, logged := shortUnowned, false
 	for {
 		t := &tenure{r: r, beginning: c.eng.Elapsed()}
-		err := o.Own(r.term, c.opts.Owner, t.owned)
+		err := o.Own(r.term, c.opts.Owner, c.handled, t.owned)
 		t.end()
 		if r.term.Err() != nil {
 			return
@@ -60,74 +60,81 @@ func (r *run) share() {
 	}
 }
 
-// owned is told which shards are ours from now on.
-func (t *tenure) owned(shards store.Shards, epoch int64) {
+// handled are the kinds that are handled here.
+func (c *core) handled() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kindNames
+}
+
+// owned is told what is ours from now on.
+func (t *tenure) owned(share store.Share) {
 	t.r.c.mu.Lock()
 	defer t.r.c.mu.Unlock()
-	if t.over || t.told && epoch < t.epoch {
+	if t.over || t.told && share.Epoch < t.epoch {
 		return
 	}
-	t.told, t.epoch = true, epoch
-	t.r.ownLocked(shards)
+	t.told, t.epoch = true, share.Epoch
+	t.r.ownLocked(&share)
 }
 
 func (t *tenure) end() {
 	t.r.c.mu.Lock()
 	defer t.r.c.mu.Unlock()
 	t.over = true
-	t.r.ownLocked(store.Shards{})
+	t.r.ownLocked(&store.Share{})
 }
 
-// ownsLocked says whether a task is in a shard of ours.
-func (r *run) ownsLocked(k store.Key) bool { return r.own == nil || r.own.Has(k.Shard()) }
+// ownsLocked says whether a task is ours.
+func (r *run) ownsLocked(t *store.Task) bool { return r.own.Has(t.Shard(), t.Kind) }
 
-// ownsNoneLocked says that no shard is ours.
-func (r *run) ownsNoneLocked() bool { return r.own != nil && *r.own == store.Shards{} }
+// ownsNoneLocked says that nothing is ours.
+func (r *run) ownsNoneLocked() bool { return r.own != nil && r.where == store.Shards{} }
+
+// queryLocked asks for what is ours.
+func (r *run) queryLocked(q store.DueQuery) *store.DueQuery {
+	if r.own != nil {
+		q.Shards, q.Kinds = &r.own.Shards, r.own.Kinds
+	}
+	return &q
+}
 
 // shardsLocked is how many shards are ours.
 func (r *run) shardsLocked() (n int) {
 	if r.own == nil {
 		return 64 * len(store.Shards{})
 	}
-	for _, some := range r.own {
+	for _, some := range r.own.Shards {
 		n += bits.OnesCount64(some)
 	}
 	return n
 }
 
-// concernsLocked says whether something is said of shards of ours. What names none is said of all.
+// concernsLocked says whether something is said of shards in which anything is ours. What names none is said of all.
 func (r *run) concernsLocked(shards *store.Shards) bool {
 	if r.own == nil || *shards == (store.Shards{}) {
 		return true
 	}
 	for i := range shards {
-		if shards[i]&r.own[i] != 0 {
+		if shards[i]&r.where[i] != 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// minus returns the shards of a that are not in b.
-func minus(a, b store.Shards) store.Shards {
-	for i := range a {
-		a[i] &^= b[i]
-	}
-	return a
-}
-
-// ownLocked notes which shards are ours from now on.
-func (r *run) ownLocked(own store.Shards) {
-	lost, gained := minus(*r.own, own), minus(own, *r.own)
-	if lost == gained && !r.refused { // both are empty
+// ownLocked notes what is ours from now on.
+func (r *run) ownLocked(own *store.Share) {
+	lost, gained := r.own.Beyond(own), own.Beyond(r.own)
+	if lost == (store.Shards{}) && gained == (store.Shards{}) && !r.refused {
 		return
 	}
-	r.own, r.refused, r.untuned = &own, false, true
+	r.own, r.where, r.refused, r.untuned = own, own.All(), false, true
 	left := false // what the end of a process has left and nobody has dealt with
-	for k, e := range r.window.entries {
+	for _, e := range r.window.entries {
 		left = left || r.leftLocked(e)
 		switch {
-		case lost.Has(k.Shard()):
+		case !r.ownsLocked(e.task):
 			r.placeLocked(e) // nowhere, unless an attempt of ours is under way, and then in no pile
 			r.tidyLocked(e.task.LimitKey)
 		case e.refused:
@@ -136,7 +143,7 @@ func (r *run) ownLocked(own store.Shards) {
 		}
 	}
 	if lost != (store.Shards{}) {
-		r.loseLocked(&lost)
+		r.loseLocked()
 	}
 	if gained != (store.Shards{}) {
 		r.window.pull(store.Over)
@@ -147,10 +154,10 @@ func (r *run) ownLocked(own store.Shards) {
 	r.poke()
 }
 
-// loseLocked forgets what is remembered together of tasks in shards that are not ours any more.
-func (r *run) loseLocked(lost *store.Shards) {
-	for k := range r.strange {
-		if lost.Has(k.Shard()) {
+// loseLocked forgets what is remembered together of tasks that are not ours any more.
+func (r *run) loseLocked() {
+	for k, s := range r.strange {
+		if !r.own.Has(k.Shard(), s.kind) {
 			delete(r.strange, k)
 		}
 	}
@@ -183,11 +190,11 @@ func (r *run) leftLocked(e *entry) bool {
 	return false
 }
 
-// How long a task is put off whose shard is somebody else's by the store, and ours by what we were told: whoever is right, we are told
+// How long a task is put off that is somebody else's by the store, and ours by what we were told: whoever is right, we are told
 // soon, and tried again is whatever we are not told of.
 const refusedRest = 250 * time.Millisecond
 
-// refusedShardLocked puts a task off until we are told of our shards again.
+// refusedShardLocked puts a task off until we are told again of what is ours.
 func (r *run) refusedShardLocked(e *entry) {
 	e.not = r.c.now().Add(refusedRest << min(e.nos, 3))
 	e.nos++

@@ -39,8 +39,9 @@ type run struct {
 	resign   context.CancelFunc
 	tuned    chan struct{} // closed when the store's clock was looked at
 	limit    timer.Timer   // to how long a call may take once draining
-	own      *store.Shards // ours; nil is all, of a store that is not divided
-	refused  bool          // something was refused because its shard is not ours, and we were not told of our shards since
+	own      *store.Share  // ours; nil is all, of a store that is not divided
+	where    store.Shards  // of these, in which anything is
+	refused  bool          // something was refused because it is not ours, and we were not told of what is since
 	untuned  bool          // the store's clock is to be looked at
 	looking  bool          // it is
 	gone     error         // the store is closed
@@ -89,7 +90,7 @@ func (c *core) newRun(ctx context.Context) *run {
 	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
 	r.term, r.resign = context.WithCancel(context.WithoutCancel(ctx))
 	if _, divided := c.store.(store.Owner); divided {
-		r.own, r.crash.divided, r.doubts = &store.Shards{}, true, map[store.RunID]store.Run{}
+		r.own, r.crash.divided, r.doubts = &store.Share{}, true, map[store.RunID]store.Run{}
 	}
 	r.window.init()
 	r.settler.init(r)
@@ -102,8 +103,8 @@ func (c *core) newRun(ctx context.Context) *run {
 // asks the attempts to stop and waits for a tenth of that. It returns nil when nothing runs any more; an *[UnfinishedError] if something
 // does all the same; ErrActive if the scheduler runs already, ErrClosed if it is closed; and the store's error if that was closed.
 //
-// Where a store divides its shards among processes, each that runs starts what is in its own, and has to handle all kinds: a task whose
-// shard belongs to a process that does not handle its kind waits until the shard is another's.
+// Where a store divides its shards among processes, each that runs starts what is in its own, and of kinds that it handles, and the owner of
+// a shard does not, what falls to it. What the processes handle may differ, and become more while they run: see [Handle].
 func (s *Scheduler) Run(ctx context.Context) error {
 	c := s.core
 	r := c.newRun(ctx)

@@ -22,7 +22,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 			continue
 		}
 		l.gate = g
-		l.scan = &store.DueQuery{After: g.low, Until: until, Limit: pageMost, Shards: r.own}
+		l.scan = r.queryLocked(store.DueQuery{After: g.low, Until: until, Limit: pageMost})
 		g.low, g.reading = store.Cursor{}, true
 		return
 	}
@@ -35,7 +35,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 		r.hinted, r.reading = store.Never, true
 	}
 	if w.after.At < now.Add(ahead/2) && w.room() > windowMost/4 {
-		l.scan = &store.DueQuery{After: w.after, Until: until, Limit: min(pageMost, w.room()), Shards: r.own}
+		l.scan = r.queryLocked(store.DueQuery{After: w.after, Until: until, Limit: min(pageMost, w.room())})
 		return
 	}
 	if r.reading {

@@ -96,13 +96,14 @@ type core struct {
 	stats     stats
 	news      signal // told after every write of ours
 
-	mu      sync.Mutex // guards what follows
-	closed  bool
-	running *run // nil while Run does not
-	minded  bool // it was said that our wall clock is not the store's
-	kinds   map[string]*kind
-	wrong   error                  // what Handle was told wrong, for Run to return
-	writing map[store.Key]*pending // writes of ours under way
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	running   *run // nil while Run does not
+	minded    bool // it was said that our wall clock is not the store's
+	kinds     map[string]*kind
+	kindNames []string               // theirs, in the order of Handle
+	wrong     error                  // what Handle was told wrong, for Run to return
+	writing   map[store.Key]*pending // writes of ours under way
 }
 
 // New makes a scheduler. It starts nothing: Run does. Several Options are a mistake.
@@ -250,6 +251,7 @@ func (c *core) handle(name string, h HandlerFunc, set *kindSettings) error {
 		return invalid("handle", store.Key{}, "kind", strconv.Quote(name), "a kind that is not handled yet")
 	}
 	c.kinds[name] = k
+	c.kindNames = append(c.kindNames, name) // whoever has read it looks no further than its end
 	c.stats.know(name)
 	if c.running != nil {
 		c.running.handledLocked(k)

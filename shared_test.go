@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -81,34 +80,14 @@ type node struct {
 	ears   store.Listeners // of what it hears of
 	dead   bool            // under cluster.mu, as what follows
 	unseen bool            // nobody saw it die: its leases end by themselves
-	owned  func(shards store.Shards, epoch int64)
+	owned  func(store.Share)
+	kinds  func() []string
+	handle map[string]bool // what it has said to handle, as of when the shards were divided
+	share  store.Share     // what it was told last
 	calls  map[string]int
 	fails  error         // of Own
 	drop   chan struct{} // ends Own with an error
 	torn   func()        // called when the next claims were granted, whose answer is lost then
-}
-
-// join adds a node with a clock of its own, which runs handler for the one kind there is. It takes part when it works.
-func (c *cluster) join(name string, ahead time.Duration, ppm int64, h func(ctx context.Context, a *duly.Attempt[string]) error) *node {
-	c.Helper()
-	n := &node{Store: c.mem, c: c, name: name, clk: newSkewed(ahead, ppm), calls: map[string]int{}, drop: make(chan struct{})}
-	var err error
-	n.d, err = duly.New(duly.Options{Store: n, Owner: name, Clock: n.clk, Logger: slog.New(slog.NewTextHandler(c, nil))})
-	if err != nil {
-		c.Fatal(err)
-	}
-	n.kind = duly.Handle(n.d, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
-		c.mu.Lock()
-		i := len(c.ran)
-		c.ran = append(c.ran, ran{AttemptInfo: *a.AttemptInfo, on: name, at: time.Now()})
-		c.mu.Unlock()
-		err := h(ctx, a)
-		c.mu.Lock()
-		c.ran[i].ended, c.ran[i].err, c.ran[i].cause = time.Now(), err, context.Cause(ctx)
-		c.mu.Unlock()
-		return err
-	})
-	return n
 }
 
 // work lets nodes run.
@@ -208,48 +187,6 @@ func (c *cluster) kill(n *node) {
 	}
 }
 
-// divide gives shards to those for whom the table says so; nil is nobody. Those whose shards have changed are told.
-func (c *cluster) divide(to func(shard int) *node) {
-	c.mu.Lock()
-	was := c.owner
-	c.epoch++
-	for s := range c.owner {
-		if c.owner[s] = to(s); c.owner[s] != nil && c.owner[s].owned == nil {
-			c.owner[s] = nil
-		}
-	}
-	type told struct {
-		n   *node
-		f   func(store.Shards, int64)
-		own store.Shards
-	}
-	var all []told
-	for _, n := range c.nodes {
-		x, changed := told{n: n, f: n.owned}, false
-		for s := range c.owner {
-			if c.owner[s] == n {
-				x.own.Add(uint8(s))
-			}
-			changed = changed || (was[s] == n) != (c.owner[s] == n)
-		}
-		if changed && n.owned != nil {
-			all = append(all, x)
-		}
-	}
-	epoch := c.epoch
-	c.mu.Unlock()
-	for _, x := range all {
-		x.f(x.own, epoch)
-	}
-}
-
-// evenly divides the shards among nodes, and lets them read what they have gained.
-func (c *cluster) evenly(nodes ...*node) {
-	c.divide(func(s int) *node { return nodes[s%len(nodes)] })
-	time.Sleep(10 * time.Millisecond)
-	synctest.Wait()
-}
-
 // count returns how often a node has called a method.
 func (n *node) count(method string) int {
 	n.c.mu.Lock()
@@ -268,53 +205,6 @@ func (n *node) enter(method string) error {
 	return nil
 }
 
-// Own implements store.Owner.
-func (n *node) Own(ctx context.Context, name string, owned func(store.Shards, int64)) error {
-	if err := n.enter("Own"); err != nil {
-		return err
-	}
-	c := n.c
-	c.mu.Lock()
-	if n.fails != nil {
-		defer c.mu.Unlock()
-		return n.fails
-	}
-	if name != n.name {
-		c.Errorf("Own as %q, want %q", name, n.name)
-	}
-	n.owned = owned
-	c.nodes = append(slices.DeleteFunc(c.nodes, func(o *node) bool { return o == n }), n)
-	c.mu.Unlock()
-	select {
-	case <-n.drop:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		n.owned = nil
-		for s, o := range c.owner {
-			if o == n {
-				c.owner[s] = nil
-			}
-		}
-		return errors.New("the connection is broken") // whose shards these are is not known until they are divided anew
-	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	n.owned = nil
-	c.mu.Unlock()
-	c.divide(func(s int) *node { // what it gives up the others have
-		if o := c.owner[s]; o != n {
-			return o
-		}
-		for _, o := range c.nodes {
-			if o.owned != nil {
-				return o
-			}
-		}
-		return nil
-	})
-	return context.Cause(ctx)
-}
-
 // Clock implements store.Store.
 func (n *node) Clock(ctx context.Context) (clk store.Clock, err error) {
 	if err := n.enter("Clock"); err != nil {
@@ -326,40 +216,6 @@ func (n *node) Clock(ctx context.Context) (clk store.Clock, err error) {
 	time.Sleep(way)
 	clk.Uncertainty = 1
 	return clk, err
-}
-
-// Claim implements store.Store.
-func (n *node) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
-	if err := n.enter("Claim"); err != nil {
-		return nil, err
-	}
-	res := make([]store.ClaimResult, len(claims))
-	for i := range claims {
-		n.c.mu.Lock()
-		own := n.c.owner[claims[i].Shard()] == n
-		if !own {
-			n.calls["Claim refused"]++
-		}
-		n.c.mu.Unlock()
-		if !own {
-			res[i].Err = &store.Error{Op: "claim", Key: claims[i].Key, Err: store.ErrNotOwner}
-			continue
-		}
-		one, err := n.c.mem.Claim(ctx, claims[i:i+1])
-		if err != nil {
-			return nil, err
-		}
-		res[i] = one[0]
-	}
-	n.c.mu.Lock()
-	f := n.torn
-	n.torn = nil
-	n.c.mu.Unlock()
-	if f != nil {
-		f()
-		return nil, store.ErrUnknown
-	}
-	return res, nil
 }
 
 // Cancel implements store.Store. That an attempt is asked to stop is told.

@@ -197,8 +197,8 @@ func (s *Scheduler) Stats(ctx context.Context) (Stats, error) {
 	if r := c.running; r != nil {
 		now := c.now()
 		all.Shards, all.Near, all.Overdue = r.shardsLocked(), len(r.window.entries), r.overdueLocked(now)
-		for _, since := range r.strange {
-			all.Unhandled.add(since, now)
+		for _, s := range r.strange {
+			all.Unhandled.add(s.since, now)
 		}
 	}
 	c.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 	WhyRetry     WhyCode = "retry"      // an attempt has failed, and the next one is not due
 	WhyNever     WhyCode = "never"      // its schedule has no occurrence left
 	WhyPaused    WhyCode = "paused"     //
-	WhyNoHandler WhyCode = "no_handler" // nobody here handles its kind
+	WhyNoHandler WhyCode = "no_handler" // nobody handles its kind, as far as is known here
 	WhyNotAtWork WhyCode = "not_at_work"
 	WhyOverlap   WhyCode = "overlap"   // an earlier run of it is not settled
 	WhyKeyLimit  WhyCode = "key_limit" // as many of its key run as may
@@ -28,7 +28,7 @@ const (
 	WhyWorkers   WhyCode = "workers"   // all workers are taken
 	WhySuspect   WhyCode = "suspect"   // its process died with it; those to which that happened run one at a time
 	WhyStore     WhyCode = "store"     // the store fails
-	WhyElsewhere WhyCode = "elsewhere" // its shard is another process's, or nobody's yet
+	WhyElsewhere WhyCode = "elsewhere" // it is another process's, by its shard or its kind, or nobody's yet
 	WhyStarting  WhyCode = "starting"
 	WhyDone      WhyCode = "done"
 	WhyDead      WhyCode = "dead"
@@ -109,11 +109,18 @@ func (c *core) why(t *store.Task) Why {
 func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant) Why {
 	since := "it is due since " + clock3(due)
 	r := c.running
-	if r != nil && !r.ownsLocked(t.Key) {
+	if r != nil && !r.ownsLocked(t) {
+		if r.own.Shards.Has(t.Shard()) {
+			return Why{Code: WhyElsewhere, Text: since + ", and its kind, " + t.Kind + ", is handled by another process: that has it"}
+		}
 		return Why{Code: WhyElsewhere, Text: fmt.Sprintf("%s, and its shard, %d, is not this process's: who runs it is decided elsewhere", since, t.Shard())}
 	}
 	if c.kinds[t.Kind] == nil {
-		return Why{Code: WhyNoHandler, Until: due.Add(unresolved).Time(), Text: since + ", and nobody here handles the kind " + t.Kind + "; after 14 days it is dead"}
+		here := "here "
+		if r != nil && r.own != nil {
+			here = "that is known "
+		}
+		return Why{Code: WhyNoHandler, Until: due.Add(unresolved).Time(), Text: since + ", and nobody " + here + "handles the kind " + t.Kind + "; after 14 days it is dead"}
 	}
 	if r == nil {
 		return Why{Code: WhyNotAtWork, Text: since + ", and this scheduler does not run"}

@@ -19,7 +19,7 @@ type entry struct {
 	busy  bool          // the loop is writing it
 	kept  bool          // its next occurrence waits for the retry of an earlier run: it takes no room
 
-	refused bool // its shard is not ours by the store
+	refused bool // it is not ours by the store
 
 	timed, leased, queued, early, gated int // places in the piles
 	gate                                *gate
@@ -147,7 +147,7 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 	if e == nil {
 		pos := t.Position()
 		switch {
-		case !r.ownsLocked(k):
+		case !r.ownsLocked(t):
 			return
 		case pos == store.Never || !w.scanning && behind(store.Cursor{At: pos, Key: k}, w.after):
 			return // while a scan is under way it is noted here: that will pass it by, because it was touched
@@ -251,7 +251,7 @@ func (r *run) takeOutLocked(e *entry) {
 func (r *run) planLocked(e *entry, now store.Instant) step {
 	c := r.c
 	t := e.task
-	ours := r.ownsLocked(t.Key)
+	ours := r.ownsLocked(t)
 	if !ours && len(r.unsure) == 0 {
 		return step{at: store.Never, lease: store.Never}
 	}

@@ -48,7 +48,7 @@ func (c *core) endLocked(k store.Key, t *store.Task, known bool) {
 	switch {
 	case r == nil:
 	case p.dirty:
-		if r.ownsLocked(k) || r.window.entries[k] != nil {
+		if r.own == nil || r.where.Has(k.Shard()) || r.window.entries[k] != nil {
 			r.refetch[k] = struct{}{}
 		}
 	default:

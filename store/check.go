@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of what a store takes, in bytes but for MaxTags.
+// The limits of what a store takes, in bytes but for MaxTags and MaxKinds.
 const (
 	MaxName     = 255 // of names, namespaces, kinds, tags, limit keys and owners
 	MaxTags     = 32
@@ -16,6 +16,7 @@ const (
 	MaxPolicy   = 16 << 10
 	MaxPayload  = 1 << 20
 	MaxReason   = 4 << 10 // what is longer is cut, not refused
+	MaxKinds    = 1000    // that a node makes known to others
 )
 
 // cut shortens a reason, between two characters.
@@ -233,6 +234,13 @@ func (x *Edit) Check() error {
 		}
 	default:
 	}
+	return c.err
+}
+
+// CheckKind returns what is wrong with the name of a kind that a node handles, an ErrInvalid.
+func CheckKind(kind string) error {
+	c := check{op: "own"}
+	c.word("kind", kind, false)
 	return c.err
 }
 

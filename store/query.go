@@ -26,9 +26,13 @@ func (s *Shards) Add(shard uint8) { s[shard>>6] |= 1 << (shard & 63) }
 type DueQuery struct {
 	After  Cursor
 	Until  Instant
-	Limit  int     // 0 is 1,000
-	Shards *Shards // nil is all
+	Limit  int               // 0 is 1,000
+	Shards *Shards           // nil is all
+	Kinds  map[string]Shards // of these kinds, in place of Shards
 }
+
+// Has says whether tasks of a kind in a shard are asked for.
+func (q *DueQuery) Has(shard uint8, kind string) bool { return has(q.Shards, q.Kinds, shard, kind) }
 
 // A DuePage is a part of what is due. If there is more it goes on at Cursor, the last task's place. Otherwise Next is the first position
 // after Until, or Never.

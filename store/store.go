@@ -101,7 +101,8 @@ type Hint struct {
 
 // A Hinter tells of writes that make something due, whoever made them. Hints may be merged into one with the earliest instant, and a
 // lost one costs lateness, never a task. The channel holds one hint; it is closed with the store or by stop. A store that several processes
-// share tells as well, by a task's position, that an attempt is asked to stop, which may run in another of them; it need not tell other
+// share tells as well, by a task's position, that an attempt is asked to stop, which may run in another of them, and that a task's kind
+// is another; it need not tell other
 // processes of what is due more than ten seconds after it can be seen, because who owns shards reads them again and again.
 type Hinter interface {
 	Hints() (hints <-chan Hint, stop func())
@@ -118,10 +119,18 @@ type Noter interface {
 }
 
 // An Owner divides its shards among processes. A store that is none belongs to its process whole.
+//
+// Each shard is one node's, and so are the tasks in it, but for those of kinds that this node does not handle and others do: of each such
+// kind they are one of the others'. What no node handles is for whoever has the shard. Two nodes that do not know the same of each other
+// may both take tasks for their own, for a moment; claims do no harm by that, because each is one conditional write.
 type Owner interface {
 	// Own takes part as a node, until ctx ends, and then gives up what is this node's; it returns earlier with an error only. Owned is
-	// called with the shards that are this node's from now on, all of them, and the epoch of the change, which does not fall. It
-	// may be called from any goroutine and returns soon; before the first call, and after Own has returned, none are. A claim in a shard that
-	// is not owned is answered ErrNotOwner, in its row. What is no claim, any process may do: renewals and settlements go by the fence.
-	Own(ctx context.Context, node string, owned func(shards Shards, epoch int64)) error
+	// called with what is this node's from now on, all of it, and Epochs that rise. It may be called from any goroutine and returns soon;
+	// before the first call, and after Own has returned, nothing is. A claim of what is not the node's is answered ErrNotOwner, in its
+	// row. What is no claim, any process may do: renewals and settlements go by the fence.
+	//
+	// Kinds tells which kinds the node handles. It is asked again and again, from any goroutine, and what is new is made known to other
+	// nodes within a second; what it has told once is taken for handled until Own returns. Of more than MaxKinds the rest is not made
+	// known: whoever has their shards has to handle them. A name that no kind can have is ErrInvalid.
+	Own(ctx context.Context, node string, kinds func() []string, owned func(Share)) error
 }

@@ -240,9 +240,11 @@ func (s *Store) setLocked(k store.Key, t *store.Task, hint *store.Hint) {
 		s.tasks[k] = c
 		s.names.insert(c)
 		s.places.insert(place{at, c})
-	case c.at == at:
+	case c.at == at && c.task.Kind == t.Kind:
 		c.task = t
 		return
+	case c.at == at: // it may be for another node
+		c.task = t
 	default:
 		s.places.remove(place{c.at, c})
 		c.task, c.at = t, at

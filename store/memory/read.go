@@ -46,7 +46,7 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error
 	}
 	p := store.DuePage{Next: store.Never}
 	for v := range s.places.from(after) {
-		if !q.Shards.Has(v.c.shard) || !begin && v.compare(after) == 0 {
+		if !q.Has(v.c.shard, v.c.task.Kind) || !begin && v.compare(after) == 0 {
 			continue
 		}
 		if v.at > q.Until {

@@ -145,15 +145,18 @@ func walk(snap *pdb.Snapshot, lower []byte, q *store.DueQuery, limit int, page *
 		if !ok {
 			return false, store.ErrCorrupt
 		}
-		if q.Shards != nil && !q.Shards.Has(k.Shard()) {
+		if len(q.Kinds) == 0 && !q.Shards.Has(k.Shard()) { // else it is the kind that tells
 			return true, nil
-		}
-		if page.More = len(list) == limit; page.More {
-			return false, nil
 		}
 		e, err := decodeTask(snap, k, pos, it.Value())
 		if err != nil {
 			return false, err
+		}
+		if !q.Has(k.Shard(), e.t.Kind) {
+			return true, nil
+		}
+		if page.More = len(list) == limit; page.More {
+			return false, nil
 		}
 		list = append(list, found{e: e})
 		page.Cursor = store.Cursor{At: pos, Key: k}

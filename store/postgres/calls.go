@@ -35,16 +35,25 @@ func (s *Store) Edit(ctx context.Context, edits []store.Edit) ([]store.EditResul
 	return written(ctx, s, "edit", edits, key, func(x *store.Edit) int { return len(x.Payload) }, (*store.Edit).Apply)
 }
 
-// Claim implements store.Store. While Own is at work, claims in shards that are not this process's are refused with store.ErrNotOwner.
+// Claim implements store.Store. While Own is at work, claims of what is not this process's are refused with store.ErrNotOwner.
 // Every claim is committed before it is answered, whether FirstStart or not.
 func (s *Store) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
 	key := func(x *store.Claim) store.Key { return x.Key }
 	return written(ctx, s, "claim", claims, key, nil, func(x *store.Claim, t *store.Task, m *store.Moment) (store.Change, store.ClaimResult) {
-		if !s.owns(x.Shard()) {
+		if !s.mayClaim(x, t) {
 			return store.Change{}, store.ClaimResult{Err: store.ErrNotOwner}
 		}
 		return x.Apply(t, m)
 	})
+}
+
+// mayClaim says whether a claim is this process's to make. One of what is not there any more is answered as such, whose ever it was: the kind
+// may be another.
+func (s *Store) mayClaim(x *store.Claim, t *store.Task) bool {
+	if t == nil || t.Generation != x.Generation && t.Run(x.Generation, x.For) == nil {
+		return true
+	}
+	return s.owns(x.Shard(), t.Kind)
 }
 
 // Renew implements store.Store.

@@ -40,10 +40,10 @@ type peer struct {
 	done   chan error
 	log    lines
 
-	set   store.Shards // under c.mu
-	epoch int64        // under c.mu
-	calls int          // under c.mu
-	lax   bool         // under c.mu: it is known to be wrong about what it owns
+	kinds []string    // under c.mu: what it handles
+	share store.Share // under c.mu
+	calls int         // under c.mu
+	lax   bool        // under c.mu: it is known to be wrong about what it owns
 
 	slow chan struct{} // if there is one, being told takes until it is closed
 }
@@ -78,7 +78,7 @@ func crowdOn(t *testing.T, url string) *crowd {
 // open opens a store of a process that does not take part yet.
 func (c *crowd) open(name, url string) *peer {
 	c.t.Helper()
-	p := &peer{c: c, name: name, cancel: func() {}}
+	p := &peer{c: c, name: name, cancel: func() {}, kinds: []string{"k"}}
 	o := c.o
 	o.Logger = slog.New(slog.NewTextHandler(&p.log, nil))
 	s, err := postgres.Open(c.t.Context(), url, o)
@@ -103,24 +103,37 @@ func (c *crowd) join(name, url string) *peer {
 func (p *peer) own() {
 	ctx, cancel := context.WithCancel(p.c.t.Context())
 	p.cancel, p.done = cancel, make(chan error, 1)
-	go func() { p.done <- p.s.Own(ctx, p.name, p.owned) }()
+	go func() { p.done <- p.s.Own(ctx, p.name, p.handled, p.owned) }()
 }
 
-// owned notes what a process is told. Nobody may believe to own what another one does.
-func (p *peer) owned(set store.Shards, epoch int64) {
+// handles has a process handle other kinds, of which others hear with its next heartbeat.
+func (p *peer) handles(kinds ...string) {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.kinds = kinds
+}
+
+func (p *peer) handled() []string {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	return p.kinds
+}
+
+// owned notes what a process is told. Nobody may believe to own a shard that another one does.
+func (p *peer) owned(share store.Share) {
 	c := p.c
 	if p.slow != nil {
 		<-p.slow
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if epoch <= p.epoch {
+	if share.Epoch <= p.share.Epoch {
 		c.twice = append(c.twice, "an epoch has not risen for "+p.name)
 	}
-	p.set, p.epoch = set, epoch
+	p.share = share
 	p.calls++
 	for _, o := range c.peers {
-		if o != p && !o.lax && !p.lax && overlap(o.set, set) {
+		if o != p && !o.lax && !p.lax && overlap(o.share.Shards, share.Shards) {
 			c.twice = append(c.twice, o.name+" and "+p.name+" own the same")
 		}
 	}
@@ -162,7 +175,7 @@ func (c *crowd) until(what string, is func() bool) {
 		case <-moved:
 		case <-ctx.Done():
 			for _, p := range c.peers {
-				c.t.Logf("%s owns %d, %+v; log:\n%s", p.name, count(p.set), p.s.Health(), p.log.String())
+				c.t.Logf("%s owns %d, %+v; log:\n%s", p.name, count(p.share.Shards), p.s.Health(), p.log.String())
 			}
 			c.t.Fatalf("waited in vain: %s", what)
 		}
@@ -170,7 +183,10 @@ func (c *crowd) until(what string, is func() bool) {
 }
 
 // has returns how many shards a process owns; the crowd is locked.
-func (p *peer) has() int { return count(p.set) }
+func (p *peer) has() int { return count(p.share.Shards) }
+
+// of returns in how many shards tasks of a kind are a process's; the crowd is locked.
+func (p *peer) of(kind string) int { return count(p.share.Of(kind)) }
 
 // beats waits until a process has beaten so many times.
 func (p *peer) beats(n int) {

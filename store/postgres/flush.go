@@ -275,7 +275,7 @@ func (b *batch) count(c *cell) {
 		return
 	}
 	at := t.Position()
-	if at == store.Never || c.old != nil && c.old.Position() == at && !c.told {
+	if at == store.Never || c.old != nil && c.old.Position() == at && c.old.Kind == t.Kind && !c.told {
 		return
 	}
 	b.hint.At = min(b.hint.At, at)
@@ -284,7 +284,7 @@ func (b *batch) count(c *cell) {
 	switch {
 	case b.counter < 0:
 		within = readAheadTx
-	case b.s.alone(t.Shard()):
+	case b.s.alone(t.Shard(), t.Kind):
 		h = &b.near
 	}
 	if at <= b.m.Now.Add(within) {

@@ -102,6 +102,7 @@ func TestPlans_OfOneTask(t *testing.T) {
 		}
 		return text.String()
 	}
+	some, _ := within(&store.Shards{2}, map[string]store.Shards{"k": {}}, 6)
 	run("vacuum analyze duly.task")
 	for i, c := range []struct{ sql, args, want string }{
 		{getTasks, "'{}', '{}'", "Index Scan using task_pkey"},
@@ -112,7 +113,8 @@ func TestPlans_OfOneTask(t *testing.T) {
 		{alone[replaceTasks], "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0", "Tid Scan"},
 		{alone[deleteTasks], "'{}', '{}', 0", "Tid Scan"},
 		{dueTasks + dueOrder, "0, '', '', 0, 1", "Index Scan using task_due"},
-		{sweepDue, "0, '{}', 1", "Index Scan using task_due"},
+		{dueTasks + some + dueOrder, "0, '', '', 0, 1, '{1}', '{}', '{}'", "Index Scan using task_due"},
+		{sweepDue + sweepOrder, "0, 1", "Index Scan using task_due"},
 	} {
 		run(fmt.Sprintf("prepare p%d as %s", i, c.sql))
 		plan := run(fmt.Sprintf("explain (costs off) execute p%d(%s)", i, c.args))

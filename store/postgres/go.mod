@@ -9,12 +9,10 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.13.0
 	go.uber.org/goleak v1.3.0
+	pgregory.net/rapid v1.3.0
 )
 
-require (
-	github.com/anishathalye/porcupine v1.3.1 // indirect
-	pgregory.net/rapid v1.3.0 // indirect
-)
+require github.com/anishathalye/porcupine v1.3.1 // indirect
 
 require (
 	github.com/jackc/pgpassfile v1.0.0 // indirect

@@ -39,7 +39,7 @@ func TestTellLate(t *testing.T) {
 			clk := clock.NewManual(time.Unix(0, 0))
 			s := &Store{}
 			s.nodes.clk = clk
-			s.nodes.grant.Store(&grant{set: c.owned, until: clk.Read().Boot + int64(time.Second)})
+			s.nodes.grant.Store(&grant{share: store.Share{Shards: c.owned}, until: clk.Read().Boot + int64(time.Second)})
 			s.nodes.linked.Store(c.linked)
 			if err := clk.Run(t.Context(), c.passed); err != nil {
 				t.Fatal(err)

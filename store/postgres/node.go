@@ -76,10 +76,11 @@ const (
 	joinNode = `with t as materialized (select ` + serverNow + ` as now),
 locks as materialized (` + nodeLocks + `),
 old as materialized (select seen_at from duly.node where name = $2::text),
-j as (insert into duly.node as n (name, session, since, seen_at, lease_at, locked, offset_us)
-  select $2::text, $3::bigint, 0, t.now, t.now + $4::bigint, false, $5::bigint from t
+j as (insert into duly.node as n (name, session, since, seen_at, lease_at, locked, offset_us, kinds)
+  select $2::text, $3::bigint, 0, t.now, t.now + $4::bigint, false, $5::bigint, $7::text[] from t
   on conflict (name) do update set session = excluded.session, since = case when n.session = excluded.session then n.since else excluded.seen_at end,
-  seen_at = excluded.seen_at, lease_at = excluded.lease_at, locked = false, offset_us = excluded.offset_us, gone_at = null
+  seen_at = excluded.seen_at, lease_at = excluded.lease_at, locked = false, offset_us = excluded.offset_us, gone_at = null,
+  kinds = excluded.kinds, kinds_number = n.kinds_number + 1
   where n.session = excluded.session or n.gone_at is not null or
   (n.lease_at <= excluded.seen_at or n.seen_at = $6::bigint) and n.id not in (select id from locks)
   returning id)
@@ -102,7 +103,7 @@ func (n *node) join(ctx context.Context) (joined bool, err error) {
 		return n.locked(
 			stmt{
 				sql:  n.s.sql(joinNode),
-				args: []any{int64(n.s.class()), n.name, n.session, int64(leaseFor), n.offset.told(n.down), stale},
+				args: []any{int64(n.s.class()), n.name, n.session, int64(leaseFor), n.offset.told(n.down), stale, listed(n.kinds)},
 				row:  func(scan func(dst ...any) error) error { return scan(&id, &seen, now) },
 			},
 			stmt{sql: n.s.sql(joinShards), args: []any{n.name, n.session}},
@@ -121,7 +122,7 @@ func (n *node) join(ctx context.Context) (joined bool, err error) {
 		}
 		return false, nil
 	}
-	n.id, n.holds, n.blocked, n.waiting = id, false, 0, false
+	n.id, n.holds, n.blocked, n.waiting, n.known = id, false, 0, false, true
 	clear(n.watch)
 	return true, nil
 }
@@ -156,17 +157,24 @@ func (n *node) hold(ctx context.Context) error {
 	return err
 }
 
+// listed is a list that is not null.
+func listed(kinds []string) []string { return append([]string{}, kinds...) }
+
 // heartbeatAll prolongs the lease, unless it has ended, and tells how everything stands, in one row, but for nodes that are long gone: a
-// process that dies again and again under a new name each time must not make this slow. It is not waited for until it is on the disk: a
-// server that loses it has been away for longer than a lease is worth.
+// process that dies again and again under a new name each time must not make this slow. Kinds go either way only when they are others than
+// before: their number says so. It is not waited for until it is on the disk: a server that loses it has been away for longer than a lease
+// is worth.
 const heartbeatAll = `with t as materialized (select ` + serverNow + ` as now, set_config('synchronous_commit', 'off', true) as relaxed),
 locks as materialized (` + nodeLocks + `),
-me as (update duly.node n set seen_at = t.now, lease_at = t.now + $4::bigint, locked = $5::bool, offset_us = $6::bigint
+me as (update duly.node n set seen_at = t.now, lease_at = t.now + $4::bigint, locked = $5::bool, offset_us = $6::bigint,
+  kinds = coalesce($7::text[], n.kinds), kinds_number = n.kinds_number + case when $7::text[] is null then 0 else 1 end
   from t where n.id = $2::int and n.session = $3::bigint and n.gone_at is null and n.lease_at > t.now returning n.id)
 select exists (select from me), (select max(epoch) from duly.shard), (select array_agg(coalesce(owner, 0) order by shard) from duly.shard),
-x.*, t.now from t cross join (select array_agg(id), array_agg(name), array_agg(session), array_agg(since), array_agg(seen_at), array_agg(lease_at),
-array_agg(offset_us), array_agg(coalesce(gone_at, 0)), array_agg(locked), array_agg(id in (select id from locks))
-from duly.node, t where gone_at is null or gone_at > t.now - 3600000000) x`
+x.*, t.now from t cross join (select array_agg(n.id), array_agg(name), array_agg(session), array_agg(since), array_agg(seen_at), array_agg(lease_at),
+array_agg(offset_us), array_agg(coalesce(gone_at, 0)), array_agg(locked), array_agg(n.id in (select id from locks)),
+array_agg(kinds_number), array_agg(case when k.number is distinct from kinds_number then array_to_string(kinds, e'\x1f') end)
+from duly.node n left join unnest($8::int[], $9::bigint[]) k(id, number) on k.id = n.id, t
+where gone_at is null or gone_at > t.now - 3600000000) x`
 
 // beat sends a heartbeat.
 func (n *node) beat(ctx context.Context) (*view, error) {
@@ -175,12 +183,23 @@ func (n *node) beat(ctx context.Context) (*view, error) {
 	var names []string
 	var session, since, seenAt, leaseAt, offset, goneAt []int64
 	var locked, held []bool
+	var changed []*string
+	told := listed(n.kinds)
+	if n.known {
+		told = nil
+	}
+	known, numbers := make([]int32, 0, len(n.others)), make([]int64, 0, len(n.others))
+	for id, k := range n.others {
+		known, numbers = append(known, id), append(numbers, k.number)
+	}
+	var number []int64
 	err := n.ask(ctx, func(now *int64) []stmt {
 		return []stmt{{
 			sql:  n.s.sql(heartbeatAll),
-			args: []any{int64(n.s.class()), n.id, n.session, int64(leaseFor), n.holds, n.offset.told(n.down)},
+			args: []any{int64(n.s.class()), n.id, n.session, int64(leaseFor), n.holds, n.offset.told(n.down), told, known, numbers},
 			row: func(scan func(dst ...any) error) error {
-				err := scan(&v.extended, &v.epoch, &owners, &ids, &names, &session, &since, &seenAt, &leaseAt, &offset, &goneAt, &locked, &held, now)
+				err := scan(&v.extended, &v.epoch, &owners, &ids, &names, &session, &since, &seenAt, &leaseAt, &offset, &goneAt, &locked, &held,
+					&number, &changed, now)
 				v.now = *now
 				return err
 			},
@@ -190,12 +209,21 @@ func (n *node) beat(ctx context.Context) (*view, error) {
 		return nil, err
 	}
 	copy(v.owners[:], owners)
-	for i := range ids {
+	others := make(map[int32]kindList, len(ids))
+	for i, id := range ids {
+		others[id] = n.others[id]
+		if list := changed[i]; list != nil {
+			others[id] = kindList{number[i], strings.FieldsFunc(*list, func(r rune) bool { return r == '\x1f' })}
+		}
 		v.members = append(v.members, member{
-			id: ids[i], name: names[i], session: session[i], since: since[i], seenAt: seenAt[i], leaseAt: leaseAt[i],
-			offset: offset[i], goneAt: goneAt[i], locked: locked[i], held: held[i],
+			id: id, name: names[i], session: session[i], since: since[i], seenAt: seenAt[i], leaseAt: leaseAt[i],
+			offset: offset[i], goneAt: goneAt[i], locked: locked[i], held: held[i], kinds: others[id].kinds,
 		})
+		if id == n.id { // its row was read as it was before
+			v.members[i].kinds = n.kinds
+		}
 	}
+	n.others, n.known = others, v.extended
 	return v, nil
 }
 
@@ -273,7 +301,7 @@ func (n *node) note(v *view) {
 	if n.over {
 		return
 	}
-	h.Shards = n.set
+	h.Shards = n.share.Shards
 	h.Sweeps, h.Swept = x.health.Sweeps, x.health.Swept
 	x.health = h
 }

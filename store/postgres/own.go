@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -38,25 +40,33 @@ func (x *nodes) init() {
 
 // A grant is what this process owns, until an instant of boot time. It is replaced whole.
 type grant struct {
-	set   store.Shards
-	until int64
+	share   store.Share
+	handles map[string]struct{} // the kinds that others know to be handled here
+	until   int64
 }
 
-func (x *nodes) has(shard uint8) bool {
-	g := x.grant.Load()
-	return g != nil && g.set.Has(shard) && x.clk.Read().Boot < g.until
+// owns says whether claims of a kind in a shard are this process's to make. They are as long as it has not asked for a part by Own.
+func (s *Store) owns(shard uint8, kind string) bool {
+	g := s.nodes.grant.Load()
+	return g == nil || g.share.Has(shard, kind) && s.nodes.clk.Read().Boot < g.until
 }
 
-// owns says whether claims in a shard are this process's to make. They are as long as it has not asked for a part by Own.
-func (s *Store) owns(shard uint8) bool { return s.nodes.grant.Load() == nil || s.nodes.has(shard) }
+// alone says whether this process is known to be the one that works on tasks of a kind in a shard, so that nobody else has to be told of
+// what comes due. It is where the shard is its own, by a lease, and it handles the kind: what it has because the shard's owner does not may
+// be that one's by now.
+func (s *Store) alone(shard uint8, kind string) bool {
+	g := s.nodes.grant.Load()
+	if g == nil || !s.nodes.linked.Load() || !g.share.Shards.Has(shard) {
+		return false
+	}
+	_, handled := g.handles[kind]
+	return handled && s.nodes.clk.Read().Boot < g.until
+}
 
-// alone says whether this process is known to be the one that works on a shard, so that nobody else has to be told of what comes due.
-func (s *Store) alone(shard uint8) bool { return s.nodes.linked.Load() && s.nodes.has(shard) }
-
-// aloneIn says so of all shards of a set.
+// aloneIn says so of all shards of a set, of kinds of which it was so a moment ago: what is handled stays so.
 func (s *Store) aloneIn(set *store.Shards) bool {
 	g := s.nodes.grant.Load()
-	return g != nil && s.nodes.linked.Load() && without(*set, g.set) == store.Shards{} && s.nodes.clk.Read().Boot < g.until
+	return g != nil && s.nodes.linked.Load() && without(*set, g.share.Shards) == store.Shards{} && s.nodes.clk.Read().Boot < g.until
 }
 
 // gone says whether nobody works any more on what a node started at an instant: its process was found to be gone, or another one
@@ -90,6 +100,13 @@ type node struct {
 	since     int64 // the boot time since which it is that
 	waiting   bool  // it was said that another process has our name
 
+	handled func() []string     // asks which kinds are handled here
+	handles map[string]struct{} // those that are made known; it is replaced, not changed
+	kinds   []string            // the same, in the order in which they were heard of
+	known   bool                // they are, as they are now
+	excess  bool                // it was said that there are too many
+	others  map[int32]kindList  // what was read of other nodes, by their ids
+
 	watch  watch
 	offset offset
 	down   bool         // its clock is wrong, so that it stands down
@@ -98,9 +115,15 @@ type node struct {
 	fresh  store.Shards // gained by the last heartbeat
 	beats  uint64
 
-	set   store.Shards // under nodes.mu: what is granted
-	until int64        // under nodes.mu
-	over  bool         // under nodes.mu: nothing is granted any more
+	share store.Share // under nodes.mu: what is granted
+	until int64       // under nodes.mu
+	over  bool        // under nodes.mu: nothing is granted any more
+}
+
+// A kindList is the kinds of a node, as of a change of them.
+type kindList struct {
+	number int64
+	kinds  []string
 }
 
 // Own implements store.Owner: this process takes part under the name of a node, which no two processes should have at once: the second
@@ -109,14 +132,20 @@ type node struct {
 //
 // A node whose clock is more than a second from the server's stands down, until it is right again. When ctx ends, owned is told that
 // nothing is owned, others may take over at once, and Own returns nil. An error is returned where trying again would be of no use.
-func (s *Store) Own(ctx context.Context, name string, owned func(shards store.Shards, epoch int64)) error {
+func (s *Store) Own(ctx context.Context, name string, kinds func() []string, owned func(store.Share)) error {
 	if err := checkNode(name); err != nil {
 		return err
 	}
-	if owned == nil {
-		return &store.Error{Op: "own", Field: "owned", Value: "nil", Want: "a function", Err: store.ErrInvalid}
+	for field, missing := range map[string]bool{"kinds": kinds == nil, "owned": owned == nil} {
+		if missing {
+			return &store.Error{Op: "own", Field: field, Value: "nil", Want: "a function", Err: store.ErrInvalid}
+		}
 	}
-	n := &node{s: s, name: name, session: s.sender, watch: watch{}} // the same as before, so that what still runs is not taken for lost
+	// The session is the same as before, so that what still runs is not taken for lost.
+	n := &node{s: s, name: name, session: s.sender, watch: watch{}, handled: kinds, others: map[int32]kindList{}}
+	if err := n.learn(); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	if err := s.nodes.enter(n); err != nil {
 		return err
@@ -174,7 +203,7 @@ func (x *nodes) exit() {
 }
 
 // work is the life of a node.
-func (n *node) work(ctx context.Context, owned func(shards store.Shards, epoch int64)) error {
+func (n *node) work(ctx context.Context, owned func(store.Share)) error {
 	n.alarm = n.s.nodes.clk.NewAlarm(n.expire)
 	var wg sync.WaitGroup
 	wg.Go(func() { n.teller.tell(owned) })
@@ -210,6 +239,8 @@ func (n *node) run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // it was on its way out
+		case errors.Is(err, store.ErrInvalid):
+			return err
 		case err == nil:
 			if lost {
 				n.s.o.Logger.Info("node has its connection again", "node", n.name)
@@ -234,6 +265,38 @@ func (n *node) run(ctx context.Context) error {
 	}
 }
 
+// learn asks which kinds are handled here. Those that were still are.
+func (n *node) learn() error {
+	var more []string
+	for _, kind := range n.handled() {
+		if _, old := n.handles[kind]; old || slices.Contains(more, kind) {
+			continue
+		}
+		if err := store.CheckKind(kind); err != nil {
+			return err
+		}
+		if len(n.kinds)+len(more) == store.MaxKinds {
+			if !n.excess {
+				n.s.o.Logger.Warn("more kinds are handled than are made known to others: of the rest only what is in shards of this node's own runs here",
+					"node", n.name, "most", store.MaxKinds)
+			}
+			n.excess = true
+			break
+		}
+		more = append(more, kind)
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	handles := make(map[string]struct{}, len(n.kinds)+len(more))
+	n.kinds, n.known = append(n.kinds, more...), false
+	for _, kind := range n.kinds {
+		handles[kind] = struct{}{}
+	}
+	n.handles = handles
+	return nil
+}
+
 func (n *node) boot() int64 { return n.s.nodes.clk.Read().Boot }
 
 // turn is one heartbeat, and what follows from it.
@@ -243,6 +306,9 @@ func (n *node) turn(ctx context.Context) error {
 		if err := n.dial(ctx); err != nil {
 			return err
 		}
+	}
+	if err := n.learn(); err != nil {
+		return err
 	}
 	for range mostTurns {
 		if n.id == 0 {
@@ -281,46 +347,47 @@ func (n *node) adopt(v *view, sent int64) plan {
 	young := n.s.o.Pooler || sent-n.connected < leaseFor*1000
 	n.watch.look(v, n.id, n.boot(), young)
 	n.stand()
-	var p plan
-	p, n.aside = planned(v, n.watch, n.id, n.down)
+	p, live := planned(v, n.watch, n.id, n.down)
+	n.aside = n.down && !slices.Contains(live, n.id)
 	n.s.nodes.linked.Store(true)
 	n.tellFates(v)
 	mine, _ := v.ownedBy(n.id)
-	set := without(mine, setOf(p.give))
-	before := n.grant(set, v.epoch, sent+(leaseFor-marginOf)*1000)
+	share := store.Share{Shards: without(mine, setOf(p.give)), Epoch: v.epoch}
+	share.Kinds = v.kindsOf(n.id, share.Shards, live)
+	before := n.grant(share, sent+(leaseFor-marginOf)*1000)
 	n.gives = len(p.give) > 0
 	if n.gives && n.teller.behind() {
 		p.give = nil
 	} else {
 		n.gives = false
 	}
-	n.hint(v, set, before)
+	n.hint(v, &share, &before)
 	n.note(v)
 	return p
 }
 
 // grant says what is owned until an instant of boot time, which is nothing if that has passed, and returns what was owned.
-func (n *node) grant(set store.Shards, epoch, until int64) (before store.Shards) {
+func (n *node) grant(share store.Share, until int64) (before store.Share) {
 	x := &n.s.nodes
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	before = n.set
+	before = n.share
 	if n.over {
 		return before
 	}
 	if n.boot() >= until {
-		set = store.Shards{}
+		share = store.Share{Epoch: share.Epoch}
 	}
-	n.setLocked(set, epoch, until)
+	n.setLocked(share, until, n.handles)
 	return before
 }
 
-func (n *node) setLocked(set store.Shards, epoch, until int64) {
+func (n *node) setLocked(share store.Share, until int64, handles map[string]struct{}) {
 	x := &n.s.nodes
-	n.set, n.until = set, until
-	x.grant.Store(&grant{set: set, until: until})
-	x.health.Shards = set
-	n.teller.push(set, epoch)
+	n.share, n.until = share, until
+	x.grant.Store(&grant{share: share, until: until, handles: handles})
+	x.health.Shards = share.Shards
+	n.teller.push(share)
 	n.alarm.Set(until, clock.Never)
 }
 
@@ -337,9 +404,9 @@ func (n *node) drop(why string) {
 func (n *node) dropIf(why string, is func() bool) {
 	x := &n.s.nodes
 	x.mu.Lock()
-	had := n.set != store.Shards{} && !n.over
+	had := n.share.All() != store.Shards{} && !n.over
 	if had = had && is(); had {
-		n.setLocked(store.Shards{}, 0, clock.Never)
+		n.setLocked(store.Share{}, clock.Never, nil)
 	}
 	x.mu.Unlock()
 	if had {
@@ -352,7 +419,7 @@ func (n *node) cease() {
 	x := &n.s.nodes
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n.setLocked(store.Shards{}, 0, clock.Never)
+	n.setLocked(store.Share{}, clock.Never, nil)
 	n.over = true
 }
 
@@ -395,14 +462,14 @@ func (n *node) tellFates(v *view) {
 
 // hint says what is to be looked at again. What was gained by the last heartbeat may have been written to, meanwhile, by a process that
 // believed it to be its own and told nobody. Where nobody listens, what is due now is looked at twice a second.
-func (n *node) hint(v *view, set, before store.Shards) {
-	again := n.fresh
-	n.fresh = without(set, before)
+func (n *node) hint(v *view, share, before *store.Share) {
+	again, all := n.fresh, share.All()
+	n.fresh = share.Beyond(before)
 	if again != (store.Shards{}) {
 		n.s.hints.Tell(store.Hint{At: store.Over, Shards: again})
 	}
-	if n.beats++; n.s.o.Pooler && n.beats%2 == 0 && set != (store.Shards{}) {
-		n.s.hints.Tell(store.Hint{At: store.Instant(v.now - overdue.Microseconds()), Shards: set})
+	if n.beats++; n.s.o.Pooler && n.beats%2 == 0 && all != (store.Shards{}) {
+		n.s.hints.Tell(store.Hint{At: store.Instant(v.now - overdue.Microseconds()), Shards: all})
 	}
 }
 

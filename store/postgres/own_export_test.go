@@ -10,8 +10,8 @@ import (
 
 // What tests of ownership see and set of a store. Clocks are set before Own.
 
-func (s *Store) Owns(shard uint8) bool  { return s.owns(shard) }
-func (s *Store) Alone(shard uint8) bool { return s.alone(shard) }
+func (s *Store) Owns(shard uint8, kind string) bool  { return s.owns(shard, kind) }
+func (s *Store) Alone(shard uint8, kind string) bool { return s.alone(shard, kind) }
 func (s *Store) Gone(owner string, startedAt time.Time) bool {
 	return s.gone(owner, store.At(startedAt))
 }

@@ -22,12 +22,12 @@ func TestOwn_Alone(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
 	p := c.open("one", c.url)
-	if !p.s.Owns(7) || p.s.Alone(7) {
+	if !p.s.Owns(7, "k") || p.s.Alone(7, "k") {
 		t.Error("before Own a store does not own all, or knows itself to be alone")
 	}
 	p.own()
 	c.until("all is one's", func() bool { return p.has() == 256 })
-	if !p.s.Owns(7) || !p.s.Alone(7) {
+	if !p.s.Owns(7, "k") || !p.s.Alone(7, "k") {
 		t.Error("what was told is not owned")
 	}
 	if got := c.ask("select count(*)::text from duly.shard s join duly.node n on n.id = s.owner where n.name = 'one' and n.locked"); got != "256" {
@@ -40,7 +40,7 @@ func TestOwn_Alone(t *testing.T) {
 	if err := p.ends(); err != nil {
 		t.Errorf("Own returns %v, want nil", err)
 	}
-	if p.has() != 0 || p.s.Owns(7) || p.s.Alone(7) {
+	if p.has() != 0 || p.s.Owns(7, "k") || p.s.Alone(7, "k") {
 		t.Error("when it has ended something is owned")
 	}
 	if got := c.ask("select (select count(*) from duly.node) || ' ' || (select count(*) from duly.shard where owner is not null)"); got != "0 0" {
@@ -66,12 +66,12 @@ func TestOwn_Divides(t *testing.T) {
 	if h := b.s.Health(); len(h.Nodes) != 3 {
 		t.Errorf("b knows of %d nodes, want 3", len(h.Nodes))
 	}
-	kept := a.set
+	kept := a.share.Shards
 	if err := b.ends(); err != nil {
 		t.Error(err)
 	}
 	c.until("a and d share", func() bool { return a.has()+d.has() == 256 })
-	if c.mu.Lock(); count(kept) != 0 && !overlap(kept, a.set) {
+	if c.mu.Lock(); count(kept) != 0 && !overlap(kept, a.share.Shards) {
 		t.Error("a has lost what was its own")
 	}
 	c.mu.Unlock()
@@ -289,7 +289,7 @@ func TestOwn_LapsedLeaseIsReadAgain(t *testing.T) {
 	before := time.Now()
 	way.hush(true)
 	c.until("b knows that it may own nothing", func() bool { return b.has() == 0 })
-	if b.s.Owns(0) || b.s.Owns(255) || b.s.Health().Shards != (store.Shards{}) {
+	if b.s.Owns(0, "k") || b.s.Owns(255, "k") || b.s.Health().Shards != (store.Shards{}) {
 		t.Error("b owns something, but was told that it does not")
 	}
 	c.until("all is a's", func() bool { return a.has() == 256 })
@@ -511,20 +511,25 @@ func TestOwn_Refuses(t *testing.T) {
 	c := newCrowd(t)
 	p := c.join("one", c.url)
 	c.until("all is one's", func() bool { return p.has() == 256 })
-	owned := func(store.Shards, int64) {}
+	owned := func(store.Share) {}
+	kinds := func(list ...string) func() []string { return func() []string { return list } }
 	for _, bad := range []struct {
 		node  string
-		owned func(store.Shards, int64)
+		kinds func() []string
+		owned func(store.Share)
 		want  string
 	}{
-		{"", owned, `store: own: node is "", want 1 to 255 bytes of UTF-8 without control characters`},
-		{"a\nb", owned, `node is "a\nb"`},
-		{"\xff", owned, `node is "\xff"`},
-		{strings.Repeat("x", 256), owned, `node is "` + strings.Repeat("x", 40) + `..."`},
-		{"two", nil, "owned is nil, want a function"},
-		{"two", owned, `node is "two", want one node for a store, and this one takes part as "one"`},
+		{"", kinds(), owned, `store: own: node is "", want 1 to 255 bytes of UTF-8 without control characters`},
+		{"a\nb", kinds(), owned, `node is "a\nb"`},
+		{"\xff", kinds(), owned, `node is "\xff"`},
+		{strings.Repeat("x", 256), kinds(), owned, `node is "` + strings.Repeat("x", 40) + `..."`},
+		{"two", kinds(), nil, "owned is nil, want a function"},
+		{"two", nil, owned, "kinds is nil, want a function"},
+		{"two", kinds("k", "a\x00b"), owned, `kind is "a\x00b", want 1 to 255 bytes of UTF-8 without control characters`},
+		{"two", kinds(""), owned, `kind is "", want 1 to 255 bytes`},
+		{"two", kinds("k"), owned, `node is "two", want one node for a store, and this one takes part as "one"`},
 	} {
-		err := p.s.Own(t.Context(), bad.node, bad.owned)
+		err := p.s.Own(t.Context(), bad.node, bad.kinds, bad.owned)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("Own(%.20q) is %v, want %s", bad.node, err, bad.want)
 		}
@@ -547,7 +552,7 @@ func TestOwn_Close(t *testing.T) {
 	if got := c.ask("select count(*)::text from duly.node"); p.has() != 0 || got != "0" {
 		t.Errorf("it owns %d, and there are %s nodes", p.has(), got)
 	}
-	if err := p.s.Own(t.Context(), "one", p.owned); !errors.Is(err, store.ErrClosed) {
+	if err := p.s.Own(t.Context(), "one", p.handled, p.owned); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("Own returns %v, want ErrClosed", err)
 	}
 }

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -73,23 +75,18 @@ where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint a
 // Due implements store.Store. A page costs what is on it and, where only some of the shards are asked for, what the others have between.
 func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err error) {
 	limit := pageOf(q.Limit, 1000)
-	shards := shardsOf(q.Shards)
 	after, ns, name := q.After.At, plainText(q.After.Namespace), plainText(q.After.Name)
 	if q.After == (store.Cursor{}) {
 		after = store.Over
 	}
 	p.Next = store.Never
-	where, args := "", []any{int64(after), ns, name, int64(q.Until), int64(limit) + 1}
-	nextArgs := []any{int64(q.Until)}
-	if shards != nil {
-		where, args, nextArgs = " and shard = any($6::int2[])", append(args, shards), append(nextArgs, shards)
-	}
-	next := strings.Replace(where, "$6", "$2", 1)
+	where, in := within(q.Shards, q.Kinds, 6)
+	next, _ := within(q.Shards, q.Kinds, 2)
 	err = s.view(ctx, "due", func(x session) error {
 		return x.do(ctx,
 			stmt{
 				sql:  s.sql(dueTasks + where + dueOrder),
-				args: args,
+				args: append([]any{int64(after), ns, name, int64(q.Until), int64(limit) + 1}, in...),
 				row: func(scan func(dst ...any) error) error {
 					t, err := s.scanTask(scan)
 					if err == nil {
@@ -99,8 +96,9 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err
 				},
 			},
 			stmt{
-				sql: s.sql(`select due from duly.task where due > $1::bigint and shard >= 0` + next + ` order by due, ns, name limit 1`), args: nextArgs,
-				row: func(scan func(dst ...any) error) error { return scan(&p.Next) },
+				sql:  s.sql(`select due from duly.task where due > $1::bigint and shard >= 0` + next + ` order by due, ns, name limit 1`),
+				args: append([]any{int64(q.Until)}, in...),
+				row:  func(scan func(dst ...any) error) error { return scan(&p.Next) },
 			},
 		)
 	})
@@ -124,6 +122,29 @@ func pageOf(limit, usual int) int {
 		return usual
 	}
 	return min(limit, mostPage)
+}
+
+// within returns what rows of some shards, and of others for some kinds, have in common, as SQL whose parameters begin at a number, and
+// their values. A kind has its shards as bits.
+func within(shards *store.Shards, kinds map[string]store.Shards, from int) (where string, args []any) {
+	some := "true"
+	if list := shardsOf(shards); list != nil {
+		some, args = fmt.Sprintf("shard = any($%d::int2[])", from), append(args, list)
+		where = " and " + some
+	}
+	if len(kinds) == 0 {
+		return where, args
+	}
+	names, bits := make([]string, 0, len(kinds)), make([][]byte, 0, len(kinds))
+	for kind, of := range kinds {
+		b := make([]byte, 0, len(of)*8)
+		for _, w := range of {
+			b = binary.LittleEndian.AppendUint64(b, w)
+		}
+		names, bits = append(names, plainText(kind)), append(bits, b)
+	}
+	n := from + len(args)
+	return fmt.Sprintf(" and coalesce(get_bit(($%d::bytea[])[array_position($%d::text[], kind)], shard) = 1, %s)", n, n+1, some), append(args, bits, names)
 }
 
 // shardsOf returns a set as the server takes it, nil for all.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/dulyhq/duly/store"
@@ -27,6 +28,7 @@ type member struct {
 	goneAt  int64 // 0: not
 	locked  bool  // it said that it holds its lock
 	held    bool  // it is held
+	kinds   []string
 }
 
 // standsDown says that the node itself owns nothing, because its clock is wrong.
@@ -114,9 +116,9 @@ func (p *plan) empty() bool {
 
 // planned works out what is to change: those who are dead lose what they have, a node takes what is meant for it and is free, and gives
 // up what is meant for another. Who stands down is meant for nothing, unless all would: then it is the server's clock that is wrong, and
-// nothing would be better by it. Aside says that the node owns nothing because it stands down.
-func planned(v *view, w watch, me int32, down bool) (p plan, aside bool) {
-	var live, off []int32
+// nothing would be better by it. Live are the nodes that are to own something: none that stands down while there are others.
+func planned(v *view, w watch, me int32, down bool) (p plan, live []int32) {
+	var off []int32
 	free := map[int32]bool{0: true}
 	for i := range v.members {
 		m := &v.members[i]
@@ -153,7 +155,58 @@ func planned(v *view, w watch, me int32, down bool) (p plan, aside bool) {
 			p.take = append(p.take, int16(shard))
 		}
 	}
-	return p, down && !slices.Contains(live, me)
+	return p, live
+}
+
+// kindsOf works out of which kinds a node has other shards than those of its own, which are set. Where the owner of a shard does not handle
+// a kind, and others do who are live, it is meant for one of them. While a shard has no owner who is live, nobody has it: that does not last.
+func (v *view) kindsOf(me int32, set store.Shards, live []int32) (kinds map[string]store.Shards) {
+	handlers := map[string][]int32{}
+	for i := range v.members {
+		m := &v.members[i]
+		if !slices.Contains(live, m.id) {
+			continue
+		}
+		for _, kind := range m.kinds {
+			if by := handlers[kind]; len(by) == 0 || by[len(by)-1] != m.id {
+				handlers[kind] = append(by, m.id)
+			}
+		}
+	}
+	parts := map[string]store.Shards{} // those of nodes that handle the same are worked out once
+	for kind, by := range handlers {
+		if len(by) == len(live) { // who owns the shard handles it
+			continue
+		}
+		who := fmt.Sprint(by)
+		part, known := parts[who]
+		if !known {
+			part = v.partOf(me, set, live, by)
+			parts[who] = part
+		}
+		if part == set {
+			continue
+		}
+		if kinds == nil {
+			kinds = map[string]store.Shards{}
+		}
+		kinds[kind] = part
+	}
+	return kinds
+}
+
+// partOf returns the shards that a node has of a kind that some handle.
+func (v *view) partOf(me int32, set store.Shards, live, by []int32) (part store.Shards) {
+	if !slices.Contains(by, me) {
+		return part
+	}
+	for shard, owner := range v.owners {
+		s := uint8(shard)
+		if own := slices.Contains(by, owner); own && set.Has(s) || !own && slices.Contains(live, owner) && meant(s, by) == me {
+			part.Add(s)
+		}
+	}
+	return part
 }
 
 // meant returns the node that a shard is meant for, 0 if there is none: the one with the greatest weight, so that a node that comes or

@@ -15,10 +15,12 @@ const (
 	mostSwept  = 10_000 // a sweep looks at no more
 )
 
-// sweepDue finds what is overdue in shards of ours and is not running: how much, what is newest among it, and where it begins.
-const sweepDue = `select count(*), coalesce(max(generation), 0), coalesce(min(due), 0) from (
-select generation, due from duly.task where due <= ` + serverNow + ` - $1::bigint and running = 0 and not paused and shard >= 0 and shard = any($2::smallint[])
-order by due limit $3::bigint) x`
+// sweepDue finds what is overdue, ours and not running: how much, what is newest among it, and where it begins.
+const (
+	sweepDue = `select count(*), coalesce(max(generation), 0), coalesce(min(due), 0) from (
+select generation, due from duly.task where due <= ` + serverNow + ` - $1::bigint and running = 0 and not paused and shard >= 0`
+	sweepOrder = ` order by due limit $2::bigint) x`
+)
 
 // sweepNodes forgets nodes that have been dead for a day, and those that are known by their lease only after an hour.
 const sweepNodes = `delete from duly.node where lease_at < ` + serverNow + ` and seen_at < ` + serverNow + ` - case when locked then 86400000000 else 3600000000 end`
@@ -45,16 +47,17 @@ func (n *node) sweeps(ctx context.Context) {
 
 // look finds what is overdue, and tells of it if there is more than the last time.
 func (w *sweep) look(ctx context.Context, s *Store) error {
-	set, list := s.nodes.owned()
-	if len(list) == 0 {
+	g := s.nodes.grant.Load()
+	if g == nil || g.share.All() == (store.Shards{}) {
 		return nil
 	}
+	where, args := within(&g.share.Shards, g.share.Kinds, 3)
 	var found, newest, first int64
 	err := s.view(ctx, "sweep", func(q session) error {
 		return q.do(ctx,
 			stmt{sql: s.sql(sweepNodes)},
 			stmt{
-				sql: s.sql(sweepDue), args: []any{overdue.Microseconds(), list, int64(mostSwept)},
+				sql: s.sql(sweepDue + where + sweepOrder), args: append([]any{overdue.Microseconds(), int64(mostSwept)}, args...),
 				row: func(scan func(dst ...any) error) error { return scan(&found, &newest, &first) },
 			},
 		)
@@ -68,25 +71,10 @@ func (w *sweep) look(ctx context.Context, s *Store) error {
 	}
 	w.found, w.newest = found, max(w.newest, newest)
 	if late > 0 {
-		s.hints.Tell(store.Hint{At: store.Instant(first), Shards: set})
+		s.hints.Tell(store.Hint{At: store.Instant(first), Shards: g.share.All()})
 	}
 	s.nodes.swept(late)
 	return nil
-}
-
-// owned returns what this process owns, as a set and as a list.
-func (x *nodes) owned() (set store.Shards, list []int16) {
-	list = []int16{}
-	g := x.grant.Load()
-	if g == nil {
-		return set, list
-	}
-	for shard := range shards {
-		if g.set.Has(uint8(shard)) {
-			list = append(list, int16(shard))
-		}
-	}
-	return g.set, list
 }
 
 func (x *nodes) swept(late int64) {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/dulyhq/duly/store"
@@ -14,16 +15,11 @@ type teller struct {
 
 	mu      sync.Mutex
 	wake    sync.Cond
-	changes []change
-	last    store.Shards // what was pushed last
+	changes []store.Share
+	last    store.Share // what was pushed last
 	epoch   int64
 	calls   bool // owned is being called
 	over    bool
-}
-
-type change struct {
-	set   store.Shards
-	epoch int64
 }
 
 // mostChanges wait to be told. If there are more, what is lost by them is one change, and what is owned then is another.
@@ -35,20 +31,21 @@ func newTeller(epoch int64) *teller {
 	return t
 }
 
-// push has owned called if the set is another. Epochs rise, also where the server knows of no change.
-func (t *teller) push(set store.Shards, epoch int64) {
+// push has owned called if the share is another. Epochs rise, also where the server knows of no change.
+func (t *teller) push(share store.Share) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if set == t.last || t.over {
+	if share.Shards == t.last.Shards && maps.Equal(share.Kinds, t.last.Kinds) || t.over {
 		return
 	}
-	t.last = set
+	t.last = share
 	if len(t.changes) >= mostChanges {
 		t.epoch++
-		t.changes = append(t.changes[:0], change{epoch: t.epoch})
+		t.changes = append(t.changes[:0], store.Share{Epoch: t.epoch})
 	}
-	t.epoch = max(t.epoch+1, epoch)
-	t.changes = append(t.changes, change{set, t.epoch})
+	t.epoch = max(t.epoch+1, share.Epoch)
+	share.Epoch = t.epoch
+	t.changes = append(t.changes, share)
 	t.wake.Signal()
 }
 
@@ -60,7 +57,7 @@ func (t *teller) behind() bool {
 }
 
 // tell is the goroutine that calls. It ends when the teller is closed and all has been told.
-func (t *teller) tell(owned func(shards store.Shards, epoch int64)) {
+func (t *teller) tell(owned func(store.Share)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
@@ -74,7 +71,7 @@ func (t *teller) tell(owned func(shards store.Shards, epoch int64)) {
 		t.changes = t.changes[1:]
 		t.calls = true
 		t.mu.Unlock()
-		owned(c.set, c.epoch)
+		owned(c)
 		t.mu.Lock()
 		t.calls = false
 		if len(t.changes) == 0 {

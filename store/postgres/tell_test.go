@@ -13,25 +13,33 @@ import (
 // Changes are told in order, each by itself, and epochs rise whatever the server says.
 func TestTeller(t *testing.T) {
 	one, two := setOf([]int16{1}), setOf([]int16{1, 2})
-	for name, c := range map[string]struct{ push, want []change }{
-		"in order": {push: []change{{one, 5}, {two, 7}}, want: []change{{one, 5}, {two, 7}}},
-		"the same": {push: []change{{one, 5}, {one, 6}, {two, 7}}, want: []change{{one, 5}, {two, 7}}},
+	of := func(set store.Shards, epoch int64) store.Share { return store.Share{Shards: set, Epoch: epoch} }
+	kind := func(set, k store.Shards, epoch int64) store.Share {
+		return store.Share{Shards: set, Kinds: map[string]store.Shards{"k": k}, Epoch: epoch}
+	}
+	for name, c := range map[string]struct{ push, want []store.Share }{
+		"in order": {push: []store.Share{of(one, 5), of(two, 7)}, want: []store.Share{of(one, 5), of(two, 7)}},
+		"the same": {push: []store.Share{of(one, 5), of(one, 6), of(two, 7)}, want: []store.Share{of(one, 5), of(two, 7)}},
 		"lost and had again": {
-			push: []change{{one, 5}, {store.Shards{}, 0}, {one, 5}},
-			want: []change{{one, 5}, {store.Shards{}, 6}, {one, 7}},
+			push: []store.Share{of(one, 5), of(store.Shards{}, 0), of(one, 5)},
+			want: []store.Share{of(one, 5), of(store.Shards{}, 6), of(one, 7)},
 		},
-		"nothing, from the beginning": {push: []change{{store.Shards{}, 3}}},
+		"nothing, from the beginning": {push: []store.Share{of(store.Shards{}, 3)}},
+		"a kind": {
+			push: []store.Share{kind(one, two, 5), kind(one, two, 5), kind(one, store.Shards{}, 5), of(one, 5)},
+			want: []store.Share{kind(one, two, 5), kind(one, store.Shards{}, 6), of(one, 7)},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tl := newTeller(0)
 			for _, p := range c.push {
-				tl.push(p.set, p.epoch)
+				tl.push(p)
 			}
 			tl.close()
-			tl.push(two, 100) // it is too late
-			var got []change
-			tl.tell(func(set store.Shards, epoch int64) { got = append(got, change{set, epoch}) })
-			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(change{})); diff != "" {
+			tl.push(of(two, 100)) // it is too late
+			var got []store.Share
+			tl.tell(func(share store.Share) { got = append(got, share) })
+			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -42,20 +50,20 @@ func TestTeller(t *testing.T) {
 func TestTellerIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tl := newTeller(0)
-		var got []change
+		var got []store.Share
 		hold := make(chan struct{})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			tl.tell(func(set store.Shards, epoch int64) {
+			tl.tell(func(share store.Share) {
 				<-hold
-				got = append(got, change{set, epoch})
+				got = append(got, share)
 			})
 		}()
 		var last store.Shards
 		for i := range 100 {
 			last = setOf([]int16{int16(i)})
-			tl.push(last, 0)
+			tl.push(store.Share{Shards: last})
 			synctest.Wait()
 			if n := len(tl.changes); n > mostChanges+1 {
 				t.Fatalf("%d changes wait, want at most %d", n, mostChanges+1)
@@ -76,15 +84,15 @@ func TestTellerIsBounded(t *testing.T) {
 		<-done
 		epoch, none := int64(0), 0
 		for _, c := range got {
-			if c.epoch <= epoch {
-				t.Errorf("epoch %d after %d", c.epoch, epoch)
+			if c.Epoch <= epoch {
+				t.Errorf("epoch %d after %d", c.Epoch, epoch)
 			}
-			if epoch = c.epoch; c.set == (store.Shards{}) {
+			if epoch = c.Epoch; c.Shards == (store.Shards{}) {
 				none++
 			}
 		}
-		if none == 0 || got[len(got)-1].set != last {
-			t.Errorf("told %d times that nothing is owned and at last %x; want it told, and %x", none, got[len(got)-1].set, last)
+		if none == 0 || got[len(got)-1].Shards != last {
+			t.Errorf("told %d times that nothing is owned and at last %x; want it told, and %x", none, got[len(got)-1].Shards, last)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ var dueCases = []Case{
 	{"DuePages", "Store.Due", "a task at the edge of a page is missed or handed out twice", duePages},
 	{"DuePagesUnderChange", "Store.Due", "tasks nobody touched are missed while others are claimed", duePagesUnderChange},
 	{"DueByShard", "DueQuery.Shards", "two owners see the same task, or nobody sees it", dueByShard},
+	{"DueByKind", "C5 DueQuery.Kinds", "a task whose shard is another's waits for ever for somebody who handles its kind, or two have it", dueByKind},
 	{"DueIsWhole", "Store.Due", "each task that is due costs another read", dueIsWhole},
 	{"RunningStaysWhereItWas", "Task.Position", "an attempt that a crash left behind is found only when its lease has ended, or never", runningStaysWhereItWas},
 	{"RetryStandsAtItsInstant", "Task.Position", "a retry is looked at before its time, or not at all", retryStandsAtItsInstant},
@@ -184,6 +186,54 @@ func dueByShard(e *env) {
 	}
 	if p := e.page(store.DueQuery{Until: store.Never, Shards: &store.Shards{}}); len(p.Tasks) != 0 || p.More || p.Next != store.Never {
 		e.Errorf("due in no shard: %q, more %v, next %v", names(p.Tasks), p.More, p.Next)
+	}
+}
+
+func dueByKind(e *env) {
+	kinds := []string{"all", "some", "none", "part"}
+	var puts []store.Put
+	for i := range 300 {
+		p := once(fmt.Sprintf("t%d", i), at(e.now()))
+		p.Kind = kinds[i%len(kinds)]
+		puts = append(puts, p)
+	}
+	e.puts(puts...)
+	every := store.Shards{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64}
+	odd := store.Shards{0xaaaaaaaaaaaaaaaa, 0xaaaaaaaaaaaaaaaa, 0xaaaaaaaaaaaaaaaa, 0xaaaaaaaaaaaaaaaa}
+	of := map[string]store.Shards{"all": every, "none": {}, "part": {1 << 7, 0, 0xff << 32, 1 << 63}, "of no task": every}
+	for _, shards := range []*store.Shards{nil, {}, &odd} {
+		want := map[string]bool{}
+		for _, p := range puts {
+			in, other := of[p.Kind]
+			if other && in.Has(p.Shard()) || !other && shards.Has(p.Shard()) {
+				want[p.Name] = true
+			}
+		}
+		got := 0
+		for q := (store.DueQuery{Until: e.now(), Shards: shards, Kinds: of, Limit: 7}); ; {
+			p := e.page(q)
+			for _, t := range p.Tasks {
+				if got++; !want[t.Name] {
+					e.Errorf("%s of kind %s in shard %d was not asked for, or was seen before", t.Name, t.Kind, t.Shard())
+				}
+				delete(want, t.Name)
+			}
+			if !p.More {
+				break
+			}
+			q.After = p.Cursor
+		}
+		if len(want) != 0 || got == 0 {
+			e.Errorf("%d were seen, %d were not that were asked for", got, len(want))
+		}
+	}
+	due := e.now().Add(2 * time.Hour)
+	later, last := once("later", at(due-1)), once("last", at(due))
+	later.Kind, last.Kind = "none", "all"
+	e.puts(later, last)
+	p := e.page(store.DueQuery{Until: e.now().Add(time.Minute), Shards: &store.Shards{}, Kinds: of})
+	if len(p.Tasks) == 0 || p.Next != due {
+		e.Errorf("due in no shard, but for some kinds: %d tasks, then at %v; want some, and what is next at %v", len(p.Tasks), p.Next, due)
 	}
 }
 

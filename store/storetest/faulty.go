@@ -284,15 +284,15 @@ func (f *Faulty) Hints() (hints <-chan store.Hint, stop func()) {
 
 // Own implements store.Owner, and never goes wrong by itself: whoever owns nothing makes no other call either. Of a store that is not
 // divided all shards are the node's.
-func (f *Faulty) Own(ctx context.Context, node string, owned func(shards store.Shards, epoch int64)) error {
+func (f *Faulty) Own(ctx context.Context, node string, kinds func() []string, owned func(store.Share)) error {
 	if o, ok := f.inner.(store.Owner); ok {
-		return o.Own(ctx, node, owned)
+		return o.Own(ctx, node, kinds, owned)
 	}
-	all := store.Shards{}
-	for i := range all {
-		all[i] = math.MaxUint64
+	all := store.Share{}
+	for i := range all.Shards {
+		all.Shards[i] = math.MaxUint64
 	}
-	owned(all, 0)
+	owned(all)
 	<-ctx.Done()
 	return context.Cause(ctx)
 }

@@ -125,6 +125,16 @@ func readPlants() []plant {
 		{"nobody looks at the shards", []string{"DueByShard"}, wrapped(func(j *journal) store.Store {
 			return &reader{journal: j, ask: func(q *store.DueQuery) { q.Shards = nil }}
 		})},
+		{"nobody looks at the kinds", []string{"DueByKind"}, wrapped(func(j *journal) store.Store {
+			return &reader{journal: j, ask: func(q *store.DueQuery) { q.Kinds = nil }}
+		})},
+		{"a kind has more shards, and never fewer", []string{"DueByKind"}, wrapped(func(j *journal) store.Store {
+			return &reader{journal: j, ask: func(q *store.DueQuery) {
+				if len(q.Kinds) > 0 {
+					q.Shards = nil
+				}
+			}}
+		})},
 		{"what runs is not due", []string{"RunningStaysWhereItWas", "LeasesAreOverAfterDeath"}, dues(func(_ *journal, _ store.DueQuery, p *store.DuePage) {
 			p.Tasks = slices.DeleteFunc(slices.Clone(p.Tasks), func(t *store.Task) bool { return t.Running() > 0 })
 		})},

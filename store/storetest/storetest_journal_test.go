@@ -283,7 +283,7 @@ func (j *journal) Due(ctx context.Context, q store.DueQuery) (store.DuePage, err
 	var ts []*store.Task
 	for _, t := range j.tasks {
 		at := cmp.Or(cmp.Compare(t.Position(), q.After.At), t.Compare(q.After.Key))
-		if shard := t.Shard(); q.Shards.Has(shard) && (q.After == (store.Cursor{}) || at > 0) {
+		if q.Has(t.Shard(), t.Kind) && (q.After == (store.Cursor{}) || at > 0) {
 			ts = append(ts, t)
 		}
 	}

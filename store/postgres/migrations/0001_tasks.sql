@@ -105,7 +105,9 @@ create table duly.node (
   lease_at  bigint not null,                  -- until when its shards are its own
   locked    boolean not null,                 -- it holds the lock
   offset_us bigint not null,                  -- what its clock is ahead of the server's
-  gone_at   bigint                            -- when its process was found to be gone
+  gone_at   bigint,                           -- when its process was found to be gone
+  kinds     text[] not null default '{}',     -- what it handles: of these it may have tasks in shards of others, who do not
+  kinds_number bigint not null default 0      -- rises with each change of kinds
 ) with (fillfactor = 20);
 
 create table duly.shard (
