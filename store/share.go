@@ -34,10 +34,10 @@ func (s *Share) All() Shards {
 
 // Beyond returns the shards in which something is in the share that is not in another.
 func (s *Share) Beyond(o *Share) Shards {
-	beyond := s.Shards.without(o.Shards)
+	beyond := without(s.Shards, o.Shards)
 	for _, kinds := range [2]map[string]Shards{s.Kinds, o.Kinds} {
 		for kind := range kinds {
-			more := s.Of(kind).without(o.Of(kind))
+			more := without(s.Of(kind), o.Of(kind))
 			for i := range beyond {
 				beyond[i] |= more[i]
 			}
@@ -46,12 +46,12 @@ func (s *Share) Beyond(o *Share) Shards {
 	return beyond
 }
 
-// without returns the shards that are not in b.
-func (s Shards) without(b Shards) Shards {
-	for i := range s {
-		s[i] &^= b[i]
+// without returns the shards of a that are not in b.
+func without(a, b Shards) Shards {
+	for i := range a {
+		a[i] &^= b[i]
 	}
-	return s
+	return a
 }
 
 func has(shards *Shards, kinds map[string]Shards, shard uint8, kind string) bool {

@@ -35,7 +35,7 @@ func TestShare(t *testing.T) {
 		q := store.DueQuery{Shards: &s.Shards, Kinds: s.Kinds}
 		for n := range 256 {
 			shard := uint8(n)
-			var any, more bool
+			var some, more bool
 			for _, kind := range []string{"a", "b", "c", "another"} {
 				has, of := s.Has(shard, kind), s.Of(kind)
 				if of.Has(shard) != has || q.Has(shard, kind) != has {
@@ -48,10 +48,10 @@ func TestShare(t *testing.T) {
 				if has != want {
 					t.Fatalf("%s in shard %d of %+v: %v, want %v", kind, shard, s, has, want)
 				}
-				any, more = any || has, more || has && !o.Has(shard, kind)
+				some, more = some || has, more || has && !o.Has(shard, kind)
 			}
-			if all.Has(shard) != (any || s.Shards.Has(shard)) || beyond.Has(shard) != more {
-				t.Fatalf("shard %d of %+v: in All %v, beyond %+v %v; want %v and %v", shard, s, all.Has(shard), o, beyond.Has(shard), any, more)
+			if all.Has(shard) != (some || s.Shards.Has(shard)) || beyond.Has(shard) != more {
+				t.Fatalf("shard %d of %+v: in All %v, beyond %+v %v; want %v and %v", shard, s, all.Has(shard), o, beyond.Has(shard), some, more)
 			}
 		}
 		if s.Beyond(s) != (store.Shards{}) {

@@ -248,9 +248,16 @@ func TestKindsBetweenTwoNodes(t *testing.T) {
 		kind  string
 		want  []int32
 	}{
-		{4, "a", []int32{1}}, {5, "a", nil}, {7, "a", nil}, {8, "a", nil},
-		{4, "b", []int32{2}}, {5, "b", []int32{2}}, {7, "b", nil}, {8, "b", nil},
-		{4, "d", []int32{1}}, {5, "d", nil},
+		{4, "a", []int32{1}},
+		{5, "a", nil},
+		{7, "a", nil},
+		{8, "a", nil},
+		{4, "b", []int32{2}},
+		{5, "b", []int32{2}},
+		{7, "b", nil},
+		{8, "b", nil},
+		{4, "d", []int32{1}},
+		{5, "d", nil},
 	} {
 		if got := holders(all, c.shard, c.kind); !slices.Equal(got, c.want) {
 			t.Errorf("%v have %s in shard %d, want %v", got, c.kind, c.shard, c.want)

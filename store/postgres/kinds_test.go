@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -150,8 +151,14 @@ func TestHints_OfKinds(t *testing.T) {
 		kind string
 		want bool
 	}{
-		{a, mine[0], "k", true}, {a, mine[0], "x", false}, {a, mine[0], "z", false}, {a, theirs[0], "k", false},
-		{b, mine[0], "x", false}, {b, theirs[0], "x", true}, {b, theirs[0], "k", false}, {b, theirs[0], "z", false},
+		{a, mine[0], "k", true},
+		{a, mine[0], "x", false},
+		{a, mine[0], "z", false},
+		{a, theirs[0], "k", false},
+		{b, mine[0], "x", false},
+		{b, theirs[0], "x", true},
+		{b, theirs[0], "k", false},
+		{b, theirs[0], "z", false},
 	} {
 		shard := store.Key{Name: alone.name}.Shard()
 		if got := alone.p.s.Alone(shard, alone.kind); got != alone.want {
@@ -187,7 +194,7 @@ func TestOwn_TooManyKinds(t *testing.T) {
 	c := newCrowd(t)
 	many := make([]string, store.MaxKinds)
 	for i := range many {
-		many[i] = strings.Repeat("long", 50) + fmt.Sprint(i)
+		many[i] = strings.Repeat("long", 50) + strconv.Itoa(i)
 	}
 	a, b := c.open("a", c.url), c.open("b", c.url)
 	a.handles(append(slices.Clone(many), "excess")...)
