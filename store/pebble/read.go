@@ -137,7 +137,7 @@ func walk(snap *pdb.Snapshot, lower []byte, q *store.DueQuery, limit int, page *
 		}
 		pos := parseInstant(key[1:])
 		first = min(first, pos)
-		if pos > q.Until {
+		if pos > q.Until && q.Shards == nil && len(q.Kinds) == 0 {
 			page.Next = pos
 			return false, nil
 		}
@@ -154,6 +154,10 @@ func walk(snap *pdb.Snapshot, lower []byte, q *store.DueQuery, limit int, page *
 		}
 		if !q.Has(k.Shard(), e.t.Kind) {
 			return true, nil
+		}
+		if pos > q.Until {
+			page.Next = pos
+			return false, nil
 		}
 		if page.More = len(list) == limit; page.More {
 			return false, nil
