@@ -34,7 +34,7 @@ var forecastRoutes = []route{
 		method: http.MethodGet, path: "/v1/preview", need: Read, what: "Tell when a schedule would fire. Nothing is put.",
 		params: append([]param{
 			{"schedule", "its text form, as every 15m; required", text},
-			{"zone", "the IANA zone that cron is read in, and that instants are shown in", text},
+			{"zone", "the IANA zone that cron and calendar are read in, and that instants are shown in", text},
 			{"name", "the task's name, from which H and jitter follow", text},
 		}, previewParams...),
 		answer: &Preview{}, serve: (*call).preview,
@@ -86,7 +86,7 @@ func (c *call) preview() error {
 	}
 	s, err := schedule.Parse(c.q.Get("schedule"))
 	zone := c.q.Get("zone")
-	if err == nil && zone != "" && s.Kind() == schedule.KindCron {
+	if err == nil && zone != "" && s.Zone() != "" {
 		s = s.In(zone)
 	}
 	if err == nil && !s.Never() {

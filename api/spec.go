@@ -142,12 +142,12 @@ func (h *Handler) callback(c *target.Callback) ([]byte, error) {
 // when returns the schedule that a Spec asks for.
 func (s *Spec) when(given []string) (schedule.Schedule, error) {
 	var by []string
-	for _, name := range [...]string{"schedule", "in", "at", "every", "cron"} {
+	for _, name := range [...]string{"schedule", "in", "at", "every", "cron", "calendar"} {
 		if slices.Contains(given, name) {
 			by = append(by, name)
 		}
 	}
-	const want = "exactly one of schedule, in, at, every and cron"
+	const want = "exactly one of schedule, in, at, every, cron and calendar"
 	switch len(by) {
 	case 0:
 		return schedule.Schedule{}, wrong("schedule", "not given", want)
@@ -168,10 +168,12 @@ func (s *Spec) when(given []string) (schedule.Schedule, error) {
 		sc = schedule.Every(time.Duration(s.Every))
 	case "cron":
 		sc = schedule.Cron(s.Cron)
+	case "calendar":
+		sc = schedule.Calendar(s.Calendar)
 	}
 	if err == nil && s.Zone != "" {
-		if by[0] != "schedule" && by[0] != "cron" {
-			return sc, wrong("zone", quote(s.Zone), "it beside schedule or cron only")
+		if by[0] != "schedule" && by[0] != "cron" && by[0] != "calendar" {
+			return sc, wrong("zone", quote(s.Zone), "it beside schedule, cron or calendar only")
 		}
 		sc = sc.In(s.Zone)
 	}

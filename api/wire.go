@@ -11,7 +11,7 @@ import (
 type Duration = target.Duration
 
 // A Spec is what a PUT or POST asks for: what is to be done, when, and how. Exactly one of Command, HTTP, and Kind with its Payload
-// says what; exactly one of Schedule, In, At, Every and Cron says when.
+// says what; exactly one of Schedule, In, At, Every, Cron and Calendar says when.
 type Spec struct {
 	// Name is the task's, in a POST or a line of a batch; a PUT has it in its path. Where a POST has none, one is made up.
 	Name string `json:"name,omitempty"`
@@ -26,7 +26,8 @@ type Spec struct {
 	At       time.Time `json:"at,omitzero"`        // once
 	Every    Duration  `json:"every,omitempty"`    // again and again
 	Cron     string    `json:"cron,omitempty"`     // by the wall clock of Zone
-	Zone     string    `json:"zone,omitempty"`     // an IANA zone, beside Schedule or Cron; UTC where it is empty
+	Calendar string    `json:"calendar,omitempty"` // the same, as systemd writes it: Mon..Fri 09:00
+	Zone     string    `json:"zone,omitempty"`     // an IANA zone, beside Schedule, Cron or Calendar; UTC where it is empty
 
 	Conflict    string   `json:"conflict,omitempty"` // replace, keep, fail, keep-time, earliest, debounce
 	DebounceMax Duration `json:"debounce_max,omitempty"`

@@ -9,7 +9,7 @@ import (
 // Gap says what becomes of an occurrence whose time of day does not exist, because clocks are put forward over it.
 type Gap uint8
 
-// The gap policies. The zero Gap is the default of the schedule's kind: GapAfter for cron.
+// The gap policies. The zero Gap is the default of the schedule's kind: GapAfter for cron and calendars.
 const (
 	GapAfter Gap = 1 + iota // at the first instant after the gap
 	GapSkip                 // not at all
@@ -62,6 +62,9 @@ func (s Schedule) In(zone string) Schedule {
 	if m.want != "" {
 		return s.fail("in", zone, m.want)
 	}
+	if k := s.more.calendar; k != nil && k.epoch && z != utc {
+		return s.fail("in", zone, epochWant)
+	}
 	n := s.copyMore()
 	n.zone = z
 	s.more = n
@@ -69,7 +72,7 @@ func (s Schedule) In(zone string) Schedule {
 }
 
 // DST says what becomes of occurrences where clocks are put forward (gap) or back (fold). It is for rules that pin the hour:
-// one whose hour field begins with * is matched against every real minute.
+// one whose hours begin with * is matched against every real minute.
 func (s Schedule) DST(gap Gap, fold Fold) Schedule {
 	if s = s.civil("gap", gap.String()); s.broken() {
 		return s
@@ -106,15 +109,15 @@ func (s Schedule) Days(d Days) Schedule {
 
 // civil records the mistake if s does not go by the wall clock of a zone.
 func (s Schedule) civil(field, value string) Schedule {
-	if s.broken() || s.kind == KindCron {
+	if s.broken() || s.kind.civil() {
 		return s
 	}
-	return s.fail(field, value, `it on "cron" only: "`+s.kind.String()+`" does not go by a wall clock`)
+	return s.fail(field, value, `it on "cron" and "calendar" only: "`+s.kind.String()+`" does not go by a wall clock`)
 }
 
 // Zone returns the zone whose wall clock the schedule goes by, "UTC" if none was given, and "" for a kind that goes by none.
 func (s Schedule) Zone() string {
-	if s.kind != KindCron || s.broken() {
+	if !s.kind.civil() || s.broken() {
 		return ""
 	}
 	return s.more.zoneName()
@@ -143,19 +146,20 @@ func Union(members ...Schedule) Schedule {
 }
 
 // Except leaves out the occurrences of s that fall into other: into one of its instants, or where other is a cron expression
-// without seconds, into one of its minutes. Holidays are whole days, such as
+// without seconds, or a calendar whose seconds are 0, into one of its minutes. Holidays are whole days, such as
 //
 //	schedule.Cron("0 9 * * mon-fri").In("Europe/Berlin").Except(schedule.Cron("* * 25 12 *"))
+//	schedule.Calendar("Mon..Fri 09:00").In("Europe/Berlin").Except(schedule.Calendar("*-12-25 *:*"))
 //
-// A cron expression without a zone of its own is read in that of s. Given several times, each leaves out more. s must be a rule of its own accord, not a pace, which depends on runs.
+// What has no zone of its own is read in that of s. Given several times, each leaves out more. s must be a rule of its own accord, not a pace, which depends on runs.
 func (s Schedule) Except(other Schedule) Schedule {
 	if s.broken() {
 		return s
 	}
 	switch s.kind {
-	case KindEvery, KindCron, KindUnion:
+	case KindEvery, KindCron, KindCalendar, KindUnion:
 	default:
-		return s.fail("except", s.kind.String(), `it on "every", "cron" or a union`)
+		return s.fail("except", s.kind.String(), `it on "every", "cron", "calendar" or a union`)
 	}
 	if s = s.member("except", other); s.broken() {
 		return s
@@ -180,10 +184,10 @@ func (s Schedule) member(field string, m Schedule) Schedule {
 	case m.broken():
 		e := m.more.err
 		return s.fail(field, e.Field+" "+e.Value, "a schedule that is right in itself: "+e.Want)
-	case m.kind != KindAt && m.kind != KindEvery && m.kind != KindCron && m.kind != KindUnion:
-		return s.fail(field, m.String(), `"at", "every", "cron" or a union`)
+	case m.kind != KindAt && m.kind != KindEvery && !m.kind.civil() && m.kind != KindUnion:
+		return s.fail(field, m.String(), `"at", "every", "cron", "calendar" or a union`)
 	case field == "except" && m.hasGrid():
-		return s.fail(field, m.String(), `"at", "cron" or a union of these`)
+		return s.fail(field, m.String(), `"at", "cron", "calendar" or a union of these`)
 	case m.more != nil && (m.more.times > 0 || m.more.jitter > 0):
 		return s.fail(field, m.String(), "times and jitter behind the whole, not within")
 	}
@@ -242,7 +246,7 @@ func (s Schedule) Never() bool {
 	if s.kind < KindCron || s.broken() {
 		return false
 	}
-	if s.kind == KindCron {
+	if s.kind.civil() {
 		return s.more.never
 	}
 	for _, m := range s.more.members {

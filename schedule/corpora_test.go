@@ -19,27 +19,28 @@ import (
 
 // A row is one case of the corpora: an input taken from another project, and what that project answers.
 type row struct {
-	ID          string            `json:"id"`
-	Kind        string            `json:"kind"`
-	Expr        string            `json:"expr"`
-	Fields      any               `json:"fields"`
-	Dialect     string            `json:"dialect"`
-	Zone        string            `json:"tz"`
-	From        string            `json:"from"`
-	Inclusive   bool              `json:"inclusive"`
-	Expect      []string          `json:"expect"`
-	ExpectMatch bool              `json:"expect_match"`
-	N           int               `json:"n"`
-	DomDow      string            `json:"dom_dow"`
-	Direction   string            `json:"direction"`
-	Consensus   string            `json:"consensus"`
-	Oracles     map[string]string `json:"oracles"`
-	Tags        []string          `json:"tags"`
-	Bounds      []int             `json:"bounds"`
-	FieldParser string            `json:"field_parser"`
-	DST         []string          `json:"dst"`
-	Test        string            `json:"test"`
-	Options     struct {
+	ID           string            `json:"id"`
+	Kind         string            `json:"kind"`
+	Expr         string            `json:"expr"`
+	Fields       any               `json:"fields"`
+	Dialect      string            `json:"dialect"`
+	Zone         string            `json:"tz"`
+	From         string            `json:"from"`
+	Inclusive    bool              `json:"inclusive"`
+	Expect       []string          `json:"expect"`
+	ExpectMatch  bool              `json:"expect_match"`
+	ExpectNormal string            `json:"expect_normal"`
+	N            int               `json:"n"`
+	DomDow       string            `json:"dom_dow"`
+	Direction    string            `json:"direction"`
+	Consensus    string            `json:"consensus"`
+	Oracles      map[string]string `json:"oracles"`
+	Tags         []string          `json:"tags"`
+	Bounds       []int             `json:"bounds"`
+	FieldParser  string            `json:"field_parser"`
+	DST          []string          `json:"dst"`
+	Test         string            `json:"test"`
+	Options      struct {
 		ExpandFromStartTime bool `json:"expand_from_start_time"`
 	} `json:"options"`
 }

@@ -196,11 +196,14 @@ func (k *cron) minuteWords() string {
 
 // secondWords are timeWords where a match is at some seconds of a minute.
 func (k *cron) secondWords() string {
-	w := k.each(fieldSecond)
-	on := w != ""
-	if !on {
-		w = "at " + k.values(fieldSecond)
+	if w := k.each(fieldSecond); w != "" {
+		return w + k.withinWords(true)
 	}
+	return "at " + k.values(fieldSecond) + k.withinWords(false)
+}
+
+// withinWords say in which minutes and hours the seconds are that stand before them; on says that these are a phrase of "every".
+func (k *cron) withinWords(on bool) (w string) {
 	during := func(f field, on bool) string {
 		if on {
 			return " during " + k.values(f)

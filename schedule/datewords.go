@@ -55,7 +55,12 @@ func (k *cron) domWords() string {
 	if k.dom != 0 || k.named(fieldDom) {
 		list = append(list, k.values(fieldDom))
 	}
-	for set := k.lastDay; set != 0; set &= set - 1 {
+	last := k.lastDay
+	if n := bits.TrailingZeros64(^last); n > 1 {
+		list = append(list, "the last "+strconv.Itoa(n)+" days")
+		last &^= span(0, n-1)
+	}
+	for set := last; set != 0; set &= set - 1 {
 		list = append(list, beforeLast(bits.TrailingZeros64(set)))
 	}
 	for set := k.lastWeekday; set != 0; set &= set - 1 {
@@ -134,6 +139,10 @@ func yearWords(years []yearRange) string {
 		switch {
 		case r.hi == r.lo:
 			list = append(list, strconv.Itoa(r.lo))
+		case r.step == 1 && r.hi == lastYear:
+			list = append(list, fmt.Sprintf("all years from %d on", r.lo))
+		case r.hi+r.step > lastYear:
+			list = append(list, fmt.Sprintf("every %s year from %d on", ordinal(r.step), r.lo))
 		case r.step == 1:
 			list = append(list, fmt.Sprintf("%d to %d", r.lo, r.hi))
 		default:

@@ -41,20 +41,23 @@
 //	pace 10s                               Pace
 //	pace-from-start 10s                    PaceFromStart
 //	cron 0 9 * * mon-fri                   Cron
+//	calendar Mon..Fri 09:00                Calendar
 //	(every 1h) or (cron 30 12 * * sat)     Union, of any number of schedules in parentheses
 //
 // followed by any of these, printed in this order and only where they are not the default:
 //
-//	in ZONE   gap after|skip|shift   fold first|second|both   days or|and          cron
-//	except (S)                                                                     every, cron, a union
+//	in ZONE   gap after|skip|shift   fold first|second|both                        cron, calendar
+//	days or|and                                                                    cron
+//	except (S)                                                                     every, cron, calendar, a union
 //	from T   until T   times N                                                     what recurs
 //	jitter D                                                                       all
 //	align T                                                                        every
 //
-// A cron expression ends where one of these words begins. It may be a word such as @daily; "TZ=Europe/Berlin 0 9 * * *" is
-// "0 9 * * * in Europe/Berlin", and "@every 5m" is "every 5m". An expression is printed in lower case, with the names of
-// weekdays, the numbers of months, and whatever means the same in the same way. except may be given several times, and takes
-// "at", "cron" and unions of these in parentheses, with clauses of their own; without a zone they go by that of the rest.
+// An expression ends where one of these words begins. That of cron may be a word such as @daily; "TZ=Europe/Berlin 0 9 * * *" is
+// "0 9 * * * in Europe/Berlin", and "@every 5m" is "every 5m". It is printed in lower case, with the names of weekdays,
+// the numbers of months, and whatever means the same in the same way. A calendar is printed in the form that systemd-analyze
+// calendar calls normalised, with the zone as a clause. except may be given several times, and takes "at", "cron", "calendar" and
+// unions of these in parentheses, with clauses of their own; without a zone they go by that of the rest.
 // A schedule nests at most four deep.
 //
 // D is what time.Duration prints, exactly, with zeros left out (1h, not 1h0m0s) and fractions allowed (1.5h); days and

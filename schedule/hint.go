@@ -20,6 +20,9 @@ func (p *parser) formHint(word string) string {
 	if hint := p.cronHint(); hint != "" {
 		return hint
 	}
+	if hint := p.calendarHint(); hint != "" {
+		return hint
+	}
 	return formsWant
 }
 
@@ -79,6 +82,8 @@ func (s Schedule) clauseHint(word string) string {
 		return "the end or " + bounds + ` or "jitter D"`
 	case KindCron:
 		return `the end or "in ZONE", "gap", "fold", "days", ` + except + ", " + bounds + ` or "jitter D"`
+	case KindCalendar:
+		return `the end or "in ZONE", "gap", "fold", ` + except + ", " + bounds + ` or "jitter D"`
 	case KindUnion:
 		return `the end or "or (S)", ` + except + ", " + bounds + ` or "jitter D"`
 	default:

@@ -12,16 +12,16 @@ const maxText = 4096
 
 const (
 	formsWant = `"in 5m", "at 2026-12-24T17:00:00Z", "every 1h30m", "pace 10s", "pace-from-start 10s", ` +
-		`"cron 0 9 * * mon-fri" or "(S) or (S)"`
+		`"cron 0 9 * * mon-fri", "calendar Mon..Fri 09:00" or "(S) or (S)"`
 	durationWant = "a duration such as 1h30m, 90s or 250ms"
 	timesWant    = "a whole number, at least 1"
 )
 
 // forms are the words that a schedule begins with.
-var forms = [...]string{"in", "at", "every", "pace", "pace-from-start", "cron"}
+var forms = [...]string{"in", "at", "every", "pace", "pace-from-start", "cron", "calendar"}
 
-// clauses are the words that follow a form, of which "or" joins whole schedules. None of them is a field of a cron
-// expression, so the first of them ends it.
+// clauses are the words that follow a form, of which "or" joins whole schedules. None of them is part of a cron
+// or calendar expression, so the first of them ends it.
 var clauses = [...]string{"in", "gap", "fold", "days", "except", "from", "until", "times", "jitter", "align", "or"}
 
 // Parse reads the text form of a schedule, described in the package comment. Words are separated by one or more spaces or
@@ -127,7 +127,9 @@ func (p *parser) form() (Schedule, *Error) {
 	case "(":
 		return p.union()
 	case "cron":
-		return p.cron()
+		return p.expression(Cron)
+	case "calendar":
+		return p.expression(Calendar)
 	case "at":
 		t, err := p.instant(word)
 		if err != nil {
@@ -218,15 +220,15 @@ func (p *parser) closing(open int) int {
 	return -1
 }
 
-// cron reads the fields of a cron expression: everything up to a clause or the end.
-func (p *parser) cron() (Schedule, *Error) {
+// expression reads the fields of an expression: everything up to a clause or the end.
+func (p *parser) expression(read func(string) Schedule) (Schedule, *Error) {
 	p.skipSpace()
 	p.at = p.next
 	fields := p.fields()
 	if i := strayParen(fields); i >= 0 {
 		return Schedule{}, p.fail("schedule", ")", i, "an opening parenthesis before it")
 	}
-	s := Cron(fields)
+	s := read(fields)
 	if s.more != nil && s.more.err != nil {
 		e := *s.more.err
 		e.Value = clip(e.Value)
@@ -311,11 +313,11 @@ func (p *parser) clause(s Schedule, word string) (Schedule, *Error) {
 	return p.accept(s)
 }
 
-// zone reads the zone of a cron expression.
+// zone reads the zone of an expression.
 func (p *parser) zone(s Schedule) (Schedule, *Error) {
 	w := p.token()
-	if s.kind == KindCron && s.more.zone != nil {
-		return s, p.fail("in", w, 0, "the zone once: the expression's prefix says "+s.more.zone.name)
+	if s.kind.civil() && s.more.zone != nil {
+		return s, p.fail("in", w, 0, "the zone once: the expression itself says "+s.more.zone.name)
 	}
 	return p.accept(s.In(w))
 }
@@ -324,8 +326,10 @@ func (p *parser) zone(s Schedule) (Schedule, *Error) {
 // others as they are.
 func (p *parser) policy(s Schedule, word string) (Schedule, *Error) {
 	w := p.token()
-	if s = s.civil(word, w); s.broken() {
-		return p.accept(s)
+	if word != "days" {
+		if s = s.civil(word, w); s.broken() {
+			return p.accept(s)
+		}
 	}
 	switch word {
 	case "gap":

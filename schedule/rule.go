@@ -148,7 +148,7 @@ func (r Rule) Prev(t time.Time) time.Time {
 }
 
 // Count returns the number of nominal occurrences after the first instant and not after the second, at most
-// math.MaxInt64. Of a union, and of what leaves something out, it counts one by one and no further than 10,001. For Pace and
+// math.MaxInt64. Of a union, of a calendar with fractions of a second, and of what leaves something out, it counts one by one and no further than 10,001. For Pace and
 // PaceFromStart it is 1 if a run that ended, or started, at after would be followed by one up
 // to upTo, else 0.
 func (r Rule) Count(after, upTo time.Time) int64 {

@@ -19,6 +19,7 @@ const (
 	KindPaceFromStart                 // fixed delay from the start of one run to the start of the next
 	KindCron                          // a cron expression, read from the wall clock of a zone
 	KindUnion                         // whenever one of several schedules fires
+	KindCalendar                      // a calendar event expression of systemd, read from the wall clock of a zone
 )
 
 // String returns the word that the kind's text form begins with, "union" for a union, whose form begins with a parenthesis,
@@ -41,9 +42,14 @@ func (k Kind) String() string {
 		return "cron"
 	case KindUnion:
 		return "union"
+	case KindCalendar:
+		return "calendar"
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
+
+// civil says whether a schedule of this kind goes by the wall clock of a zone by itself, other than by its members.
+func (k Kind) civil() bool { return k == KindCron || k == KindCalendar }
 
 // Schedule says when a task is due: once or again and again, with bounds. It is a value of 48 bytes, is never changed
 // once made and may be used from several goroutines. A mistake made on the way is carried along, reported by
@@ -65,13 +71,14 @@ type more struct {
 	jitter             time.Duration
 	err                *Error
 
-	cron    *cron
-	never   bool  // the cron expression has no match in all time
-	zone    *zone // nil: none was given, which is UTC
-	gap     Gap
-	fold    Fold
-	members []Schedule
-	except  []Schedule
+	cron     *cron
+	calendar *calendar
+	never    bool  // the expression has no match in all time
+	zone     *zone // nil: none was given, which is UTC
+	gap      Gap
+	fold     Fold
+	members  []Schedule
+	except   []Schedule
 }
 
 // After is once, d after the schedule is accepted. d <= 0 means at once; a d that leads beyond the year 9999 means never.
@@ -191,7 +198,7 @@ func (s Schedule) Zoned() bool {
 		return false
 	}
 	zoned := func(x Schedule) bool { return x.inZone(m.zone).Zoned() }
-	return s.kind == KindCron && m.zone != nil && m.zone != utc || slices.ContainsFunc(m.members, zoned) || slices.ContainsFunc(m.except, zoned)
+	return s.kind.civil() && m.zone != nil && m.zone != utc || slices.ContainsFunc(m.members, zoned) || slices.ContainsFunc(m.except, zoned)
 }
 
 // Err returns the first mistake made in building s, as an *[Error], or nil if s is a schedule. That s has no occurrence in
@@ -201,7 +208,7 @@ func (s Schedule) Err() error {
 		return s.more.err
 	}
 	if s.kind == 0 {
-		return &Error{Field: "schedule", Want: "one made by After, At, Every, Cron, another function of this package or Parse, not the zero Schedule"}
+		return &Error{Field: "schedule", Want: "one made by After, At, Every, Cron, Calendar, another function of this package or Parse, not the zero Schedule"}
 	}
 	if s.Never() {
 		return &Error{Field: s.kind.String(), Value: clip(s.String()), Want: "a date that comes at some time: this one never does"}
@@ -216,7 +223,7 @@ func (s Schedule) Kind() Kind { return s.kind }
 func (s Schedule) Recurring() bool { return s.kind >= KindEvery }
 
 // Relative reports whether s counts from the instant of acceptance alone. In process such a schedule follows the monotonic
-// clock; one that names an instant (At, From, Until, AlignTo) or a calendar (Cron, and what Except leaves out) follows the
+// clock; one that names an instant (At, From, Until, AlignTo) or a calendar (Cron, Calendar, and what Except leaves out) follows the
 // wall clock, also when that is stepped.
 func (s Schedule) Relative() bool {
 	if s.kind == KindAt || s.kind == 0 || s.kind >= KindCron {
@@ -275,13 +282,16 @@ func (s Schedule) Equal(o Schedule) bool {
 
 // sameCalendar reports whether two schedules of one kind mean the same times of day, and leave out the same.
 func (m *more) sameCalendar(o *more) bool {
-	if m.zoneName() != o.zoneName() || (m.cron == nil) != (o.cron == nil) {
+	if m.zoneName() != o.zoneName() || (m.cron == nil) != (o.cron == nil) || (m.calendar == nil) != (o.calendar == nil) {
 		return false
 	}
-	if m.cron != nil && (cmp.Or(m.gap, GapAfter) != cmp.Or(o.gap, GapAfter) || cmp.Or(m.fold, FoldFirst) != cmp.Or(o.fold, FoldFirst)) {
+	if (m.cron != nil || m.calendar != nil) && (cmp.Or(m.gap, GapAfter) != cmp.Or(o.gap, GapAfter) || cmp.Or(m.fold, FoldFirst) != cmp.Or(o.fold, FoldFirst)) {
 		return false
 	}
 	if m.cron != o.cron && m.cron != nil && (m.cron.and != o.cron.and || string(m.cron.appendText(nil)) != string(o.cron.appendText(nil))) {
+		return false
+	}
+	if m.calendar != o.calendar && string(m.calendar.appendText(nil)) != string(o.calendar.appendText(nil)) {
 		return false
 	}
 	same := func(a, b Schedule) bool { return string(a.appendPart(nil, true)) == string(b.appendPart(nil, true)) }

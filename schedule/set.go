@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A set is what the rule of a calendar consists of: one cron expression in its zone, or rules of which each adds its
+// A set is what the rule of a calendar consists of: one cron or calendar expression in its zone, or rules of which each adds its
 // occurrences, less what other rules leave out. It is never changed once made.
 type set struct {
 	zoned  *zoned
@@ -43,7 +43,7 @@ func (s Schedule) bindSet(name string, accepted time.Time) *set {
 	}
 	b := &set{}
 	switch s.kind {
-	case KindCron:
+	case KindCron, KindCalendar:
 		b.zoned = m.zoned(name)
 	case KindUnion:
 		for _, member := range m.members {
@@ -67,7 +67,7 @@ func (s Schedule) inZone(z *zone) Schedule {
 		return s
 	}
 	n := s.copyMore()
-	if s.kind == KindCron && n.zone == nil {
+	if s.kind.civil() && n.zone == nil {
 		n.zone = z
 	}
 	n.members = slices.Clone(n.members)
@@ -78,12 +78,15 @@ func (s Schedule) inZone(z *zone) Schedule {
 	return s
 }
 
-// zoned makes the rule that a cron expression is for a task.
+// zoned makes the rule that an expression is for a task.
 func (m *more) zoned(name string) *zoned {
-	return &zoned{
-		rule: m.cron.resolve(name), zone: cmp.Or(m.zone, utc).ready(),
-		gap: cmp.Or(m.gap, GapAfter), fold: cmp.Or(m.fold, FoldFirst),
+	z := &zoned{zone: cmp.Or(m.zone, utc).ready(), gap: cmp.Or(m.gap, GapAfter), fold: cmp.Or(m.fold, FoldFirst)}
+	if m.calendar != nil {
+		z.rule, z.fractions = &m.calendar.rule, m.calendar.fractions
+	} else {
+		z.rule = m.cron.resolve(name)
 	}
+	return z
 }
 
 // exceptions are what s leaves out of another schedule. What leaves out counts from the beginning of time, whenever the task
@@ -96,8 +99,12 @@ func (s Schedule) exceptions(name string) (all []exception) {
 		return all
 	}
 	e := exception{rule: s.Bind(name, time.Time{}), grain: 1}
-	if s.kind == KindCron {
+	switch s.kind {
+	case KindCron:
 		e.grain = s.more.cron.grain()
+	case KindCalendar:
+		e.grain = s.more.calendar.grain()
+	default: // an instant
 	}
 	return append(all, e)
 }
@@ -142,7 +149,7 @@ func (e *exception) solid(at time.Time) (start, end time.Time) {
 	const minutes, hours = 1<<60 - 1, 1<<24 - 1
 	z := e.rule.set.zoned
 	k, ok := z.rule.(*cron)
-	if !ok || k.second != minutes && e.grain != time.Minute {
+	if !ok || z.fractions != nil || k.second != minutes && e.grain != time.Minute {
 		return at, at.Add(e.grain)
 	}
 	s := z.zone.at(at.Unix())
@@ -226,10 +233,10 @@ func (b *set) prev(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// count returns the number of occurrences after the first instant and not after the second. One cron expression is counted
-// by arithmetic; a union, or what leaves something out, one by one up to maxCounted.
+// count returns the number of occurrences after the first instant and not after the second. One expression is counted by
+// arithmetic; a union, fractions of a second, or what leaves something out, one by one up to maxCounted.
 func (b *set) count(after, upTo time.Time) (n int64) {
-	if b.zoned != nil && len(b.except) == 0 {
+	if b.zoned != nil && b.zoned.fractions == nil && len(b.except) == 0 {
 		return b.zoned.count(after, upTo)
 	}
 	for at := b.next(after); !at.IsZero() && !at.After(upTo) && n < maxCounted; at = b.next(at) {

@@ -36,6 +36,9 @@ func (s Schedule) appendPart(b []byte, exception bool) []byte {
 	case KindCron:
 		b = s.more.cron.appendText(append(b, "cron "...))
 		b = s.more.appendCivil(b, exception)
+	case KindCalendar:
+		b = s.more.calendar.appendText(append(b, "calendar "...))
+		b = s.more.appendCivil(b, exception)
 	case KindUnion:
 		for i, m := range s.more.members {
 			if i > 0 {
@@ -64,7 +67,7 @@ func (m *more) appendCivil(b []byte, exception bool) []byte {
 	if m.fold > FoldFirst {
 		b = append(append(b, " fold "...), m.fold.String()...)
 	}
-	if m.cron.and {
+	if m.cron != nil && m.cron.and {
 		b = append(b, " days and"...)
 	}
 	return b

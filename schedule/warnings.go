@@ -32,8 +32,12 @@ func (w *warner) add(format string, args ...any) {
 
 // schedule warns of s, which may be what another leaves out.
 func (w *warner) schedule(s Schedule, exception bool) {
-	if s.kind == KindCron {
+	switch s.kind {
+	case KindCron:
 		w.cron(s, exception)
+	case KindCalendar:
+		w.calendar(s, exception)
+	default: // nothing to warn of by itself
 	}
 	if s.more == nil {
 		return

@@ -30,6 +30,8 @@ func (s Schedule) Words() string {
 		w = durationWords(s.d) + " after the start of each run"
 	case KindCron:
 		w = s.more.cron.words() + s.more.civilWords()
+	case KindCalendar:
+		w = s.more.calendar.words() + s.more.civilWords()
 	case KindUnion:
 		w = s.memberWords()
 	}
@@ -67,7 +69,7 @@ func (m *more) civilWords() string {
 	if m.zone != nil {
 		w = ", in " + m.zone.name
 	}
-	if !m.cron.pinsHour() {
+	if !m.pinsHour() {
 		return w // matched against every minute that the clock really shows
 	}
 	switch m.gap {
@@ -85,6 +87,14 @@ func (m *more) civilWords() string {
 	default: // the first time
 	}
 	return w
+}
+
+// pinsHour says whether an expression names hours.
+func (m *more) pinsHour() bool {
+	if m.calendar != nil {
+		return m.calendar.rule.pinsHour()
+	}
+	return m.cron.pinsHour()
 }
 
 // boundWords are the clauses that every kind has.
@@ -127,10 +137,16 @@ func (s Schedule) boundWords() (w string) {
 
 // exceptionWords are Words, but where whole days are meant, not their minutes.
 func (s Schedule) exceptionWords() string {
-	if s.kind != KindCron || !s.more.cron.wholeDays() {
+	var k *cron
+	switch {
+	case s.kind == KindCron && s.more.cron.wholeDays():
+		k = s.more.cron
+	case s.kind == KindCalendar && s.more.calendar.wholeDays():
+		k = &s.more.calendar.rule
+	default:
 		return s.Words()
 	}
-	w := strings.TrimPrefix(s.more.cron.dateWords(false), ",")
+	w := strings.TrimPrefix(k.dateWords(false), ",")
 	if w == "" {
 		w = "every day"
 	}
@@ -140,6 +156,11 @@ func (s Schedule) exceptionWords() string {
 // wholeDays says that every instant of a day that matches lies in a match.
 func (k *cron) wholeDays() bool {
 	return (k.field == 5 || k.full(fieldSecond)) && k.full(fieldMinute) && k.full(fieldHour)
+}
+
+func (k *calendar) wholeDays() bool {
+	r := &k.rule
+	return k.fractions == nil && (r.second == 1 || r.full(fieldSecond)) && r.full(fieldMinute) && r.full(fieldHour)
 }
 
 // durationWords spells a duration out: 1 hour 30 minutes.

@@ -36,7 +36,7 @@ func TestWords(t *testing.T) {
 		{"cron 30 5 * * * *", "at second 30 of minute 5 of every hour, in UTC"},
 		{"cron */5 30 3 * * *", "every 5 seconds during minute 30 of hour 3, in UTC"},
 		{"cron 0 0 12 1 1 * 2027", "at 12:00 on day 1 of January, in 2027, in UTC"},
-		{"cron 0 0 12 * * * 2027-2030,2050/5", "at 12:00 every day, in 2027 to 2030 and every 5th year from 2050 to 9995, in UTC"},
+		{"cron 0 0 12 * * * 2027-2030,2050/5", "at 12:00 every day, in 2027 to 2030 and every 5th year from 2050 on, in UTC"},
 		{"cron 0 9 * 12 *", "at 09:00 every day, in December, in UTC"},
 		{"cron */5 * * nov-feb *", "every 5 minutes, in January, February, November and December, in UTC"},
 		{"cron 0 9 * 12 fri-tue", "at 09:00 on Monday, Tuesday and Friday to Sunday, in December, in UTC"},

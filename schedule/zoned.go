@@ -15,10 +15,11 @@ import (
 // Time is seen as stretches of constant offset, in which readings and instants run side by side; what is special happens at
 // the seams. It is never changed once made.
 type zoned struct {
-	rule readings
-	zone *zone
-	gap  Gap
-	fold Fold
+	rule      readings
+	fractions []part // where in a second that matches; nil: at its beginning
+	zone      *zone
+	gap       Gap
+	fold      Fold
 }
 
 // readings say which readings of a wall clock match, and nothing of zones.
@@ -141,7 +142,18 @@ func (z *zoned) movedUpTo(s stretch, hi int64) (int64, bool) {
 
 // next returns the first occurrence strictly after t; the zero time is never.
 func (z *zoned) next(t time.Time) time.Time {
-	lo := t.Unix() + 1
+	if z.fractions != nil {
+		return z.nextFraction(t)
+	}
+	at, ok := z.nextSecond(t.Unix() + 1)
+	if !ok {
+		return time.Time{}
+	}
+	return instant(at, 0)
+}
+
+// nextSecond returns the first second not before lo in which something happens.
+func (z *zoned) nextSecond(lo int64) (int64, bool) {
 	for range maxSeams {
 		s := z.zone.at(lo)
 		at, found := z.moved(s, lo)
@@ -155,27 +167,39 @@ func (z *zoned) next(t time.Time) time.Time {
 			at, found = int64(c)-s.offset, true
 		}
 		if found {
-			return instant(at)
+			return at, true
 		}
 		if s.end == noEnd {
-			return time.Time{}
+			return 0, false
 		}
 		// Nothing more in this stretch. The next match by the clock says how far nothing can happen.
 		after := z.zone.at(s.end)
 		if c, ok = z.rule.next(civil(s.end + min(s.offset, after.offset))); !ok {
-			return time.Time{}
+			return 0, false
 		}
 		lo = max(s.end, int64(c)-near)
 	}
-	return time.Time{}
+	return 0, false
 }
 
 // prev returns the last occurrence strictly before t; the zero time is none.
 func (z *zoned) prev(t time.Time) time.Time {
+	if z.fractions != nil {
+		return z.prevFraction(t)
+	}
 	hi := t.Unix()
 	if t.Nanosecond() == 0 {
 		hi--
 	}
+	at, ok := z.prevSecond(hi)
+	if !ok {
+		return time.Time{}
+	}
+	return instant(at, 0)
+}
+
+// prevSecond returns the last second not after hi in which something happens.
+func (z *zoned) prevSecond(hi int64) (int64, bool) {
 	for range maxSeams {
 		s := z.zone.at(hi)
 		at, found := z.movedUpTo(s, hi)
@@ -190,18 +214,18 @@ func (z *zoned) prev(t time.Time) time.Time {
 			at, found = int64(c)-s.offset, true
 		}
 		if found {
-			return instant(at)
+			return at, true
 		}
 		if s.start == noStart {
-			return time.Time{}
+			return 0, false
 		}
 		before := z.zone.at(s.start - 1)
 		if c, ok = z.rule.prev(civil(s.start + max(s.offset, before.offset) - 1)); !ok {
-			return time.Time{}
+			return 0, false
 		}
 		hi = min(s.start-1, int64(c)+near)
 	}
-	return time.Time{}
+	return 0, false
 }
 
 // count returns the number of occurrences after the first instant and not after the second.
@@ -271,7 +295,7 @@ func (z *zoned) marks(at time.Time) (m Marks) {
 	if s.start == noStart || second > s.start+near {
 		return 0
 	}
-	if !z.matches(reading) {
+	if !z.matches(reading) || z.fractions != nil && z.fractionOf(reading, at.Nanosecond()/1000, true) != at.Nanosecond()/1000 {
 		return MarkGap
 	}
 	if reading < z.seen(s) {
@@ -280,9 +304,9 @@ func (z *zoned) marks(at time.Time) (m Marks) {
 	return 0
 }
 
-// instant is a second since 1970 as an instant that a schedule knows; the zero time if it is none.
-func instant(second int64) time.Time {
-	t := time.Unix(second, 0).UTC()
+// instant is a second since 1970, and microseconds of it, as an instant that a schedule knows; the zero time if it is none.
+func instant(second int64, micro int) time.Time {
+	t := time.Unix(second, int64(micro)*1000).UTC()
 	if !inRange(t) {
 		return time.Time{}
 	}

@@ -43,6 +43,8 @@ func hintFor(text string, e *schedule.Error) string {
 	}
 	switch {
 	case isForm(first), strings.HasPrefix(first, "("):
+	case calendarLike(text) && !slices.Contains(macros, "@"+first):
+		return didYouMean + "calendar " + strings.Join(words, " ") + "?"
 	case slices.Contains(macros, "@"+first):
 		return "did you mean @" + first + "?"
 	case first[0] == '@' && !slices.Contains(macros, first):
@@ -55,6 +57,16 @@ func hintFor(text string, e *schedule.Error) string {
 		}
 	}
 	return ""
+}
+
+// calendarLike says whether a text without a kind is what a systemd timer has as OnCalendar=, and nothing else: a date and a time of
+// day alone are an instant.
+func calendarLike(text string) bool {
+	if strings.Trim(text, "0123456789-: ") == "" {
+		return false
+	}
+	_, err := schedule.Parse("calendar " + text)
+	return err == nil
 }
 
 // wantWord says what would be right in place of a word that is none of those given; empty if it is one of them.

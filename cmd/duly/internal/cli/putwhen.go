@@ -20,7 +20,7 @@ import (
 
 // putting returns the commands that put a task.
 func putting(s *session) []*cobra.Command {
-	return []*cobra.Command{newIn(s), newAt(s), newEvery(s), newCron(s), newPut(s)}
+	return []*cobra.Command{newIn(s), newAt(s), newEvery(s), newCron(s), newCalendar(s), newPut(s)}
 }
 
 // completeCommand completes files behind --, where another command stands, and words before it. The flags can't be asked where that is:
@@ -249,9 +249,12 @@ unless --overlap says so. Behind the duration may stand what else a schedule has
 // asCommand makes the hint that an expression was meant one that a command was.
 func asCommand(err error) error {
 	if no, ok := errors.AsType[*refusal](err); ok {
-		if meant, ok := strings.CutPrefix(no.hint, didYouMean+"cron "); ok {
-			no.hint = didYouMean + "duly cron '" + strings.TrimSuffix(meant, "?") + "'?"
-		} else if meant, ok := strings.CutPrefix(no.hint, didYouMean+"every "); ok {
+		for _, kind := range [...]string{"cron", "calendar"} {
+			if meant, ok := strings.CutPrefix(no.hint, didYouMean+kind+" "); ok {
+				no.hint = didYouMean + "duly " + kind + " '" + strings.TrimSuffix(meant, "?") + "'?"
+			}
+		}
+		if meant, ok := strings.CutPrefix(no.hint, didYouMean+"every "); ok {
 			no.hint = didYouMean + "duly every " + meant
 		}
 	}
@@ -291,10 +294,38 @@ Its times are those of this machine's zone, unless --zone or EXPR say another. d
 	return cmd
 }
 
+func newCalendar(s *session) *cobra.Command {
+	const example = "duly calendar 'Mon..Fri 09:00' -- ./report"
+	cmd, f := putCommand(s, cobra.Command{
+		Use:   "calendar 'EXPR' [flags] -- CMD ARG...",
+		Short: "Run something by a calendar line of systemd",
+		Long: `Run something by the calendar. EXPR is what a systemd timer has as OnCalendar=: weekdays, a date, a time and a zone, as systemd.time(7)
+describes them. Its times are those of this machine's zone, unless --zone or EXPR say another. duly next --kind calendar 'EXPR' shows when that is.`,
+		Example: `  duly calendar 'Mon..Fri 09:00' -- ./report
+  duly calendar '*-*~01 08:30' --zone Europe/Berlin --name month-end -- ./close
+  duly calendar weekly -- ./rotate`,
+	}, example, func(f *putFlags, words []string, spec *api.Spec) error {
+		text := strings.Join(words, " ")
+		sched, err := read(text, "calendar")
+		if err != nil {
+			return asCommand(err)
+		}
+		if sched, err = f.inZone(sched, text, true); err != nil {
+			return err
+		}
+		spec.Schedule = sched.String()
+		return nil
+	})
+	f.add(cmd, false)
+	f.recurring(cmd)
+	zoneFlag(cmd, &f.zone, "read the times in the IANA zone `Z` (default: what EXPR says, else this machine's)")
+	return cmd
+}
+
 // inZone gives a schedule by the calendar the zone that the flag says, or if asked this machine's, unless the text names one.
 func (f *putFlags) inZone(sched schedule.Schedule, text string, local bool) (schedule.Schedule, error) {
 	zone := f.zone
-	if zone == "" && local && sched.Zone() == "UTC" && zoneNamed(text) == "" && !strings.Contains(text, "TZ=") {
+	if zone == "" && local && sched.Zone() == "UTC" && zoneNamed(text) == "" && !saysUTC(text) {
 		var err error
 		if zone, err = f.s.localZone(); err != nil {
 			return sched, err
@@ -310,6 +341,13 @@ func (f *putFlags) inZone(sched schedule.Schedule, text string, local bool) (sch
 	return in, nil
 }
 
+// saysUTC says whether the expression in a text names UTC, or its own zone in a prefix: a schedule in UTC does not tell.
+func saysUTC(text string) bool {
+	return strings.Contains(text, "TZ=") || slices.ContainsFunc(strings.Fields(text), func(w string) bool {
+		return strings.EqualFold(w, "UTC") || w[0] == '@' && strings.Trim(w[1:], "0123456789") == ""
+	})
+}
+
 func newPut(s *session) *cobra.Command {
 	var text string
 	f := &putFlags{s: s}
@@ -319,7 +357,7 @@ func newPut(s *session) *cobra.Command {
 		Long: `Put a task under a name; a task of that name is replaced, unless --on-conflict says otherwise. Putting what is there already changes
 nothing, so that a script may do it each time.
 
-S is the text form of a schedule, as duly next takes it. A cron expression in it is read in UTC, unless --zone or S say another zone.
+S is the text form of a schedule, as duly next takes it. An expression of cron or calendar in it is read in UTC, unless --zone or S say another zone.
 ` + putTail,
 		Example: `  duly put backup --schedule '0 3 * * *' --zone Europe/Berlin -- ./backup
   duly put poll --schedule 'every 15m jitter 30s until 2027-01-01' --tag net -- ./poll
@@ -348,7 +386,7 @@ S is the text form of a schedule, as duly next takes it. A cron expression in it
 	f.add(cmd, true)
 	f.once(cmd)
 	f.recurring(cmd)
-	zoneFlag(cmd, &f.zone, "read the times of a cron expression in the IANA zone `Z` (default: what S says, else UTC)")
+	zoneFlag(cmd, &f.zone, "read the times of a cron or calendar expression in the IANA zone `Z` (default: what S says, else UTC)")
 	return cmd
 }
 

@@ -57,9 +57,9 @@ func (r *request) answer(now func() time.Time) (*answer, error) {
 }
 
 // forms are the first words of a schedule's text.
-var forms = []string{"cron", "every", "in", "at", "pace", "pace-from-start"}
+var forms = []string{"cron", "calendar", "every", "in", "at", "pace", "pace-from-start"}
 
-// clauses are the words that follow a cron expression's fields.
+// clauses are the words that follow the fields of an expression.
 var clauses = []string{"in", "gap", "fold", "days", "except", "from", "until", "times", "jitter", "align"}
 
 // isForm says whether the word begins a schedule's text, in whichever case: the parser says which is right.
@@ -126,8 +126,7 @@ func cronLike(expr string) bool {
 
 // apply adds what the request says beside the expression.
 func (r *request) apply(s schedule.Schedule) (schedule.Schedule, error) {
-	cron := s.Kind() == schedule.KindCron
-	if r.zone != "" && cron {
+	if r.zone != "" && s.Zone() != "" {
 		s = s.In(r.zone)
 		if err := mistake(s); err != nil {
 			return s, refuseFlag("zone", r.zone, err)
@@ -367,8 +366,12 @@ func (r *request) warnings(a *answer, s schedule.Schedule) (list []string) {
 	return list
 }
 
-// pinsHour says whether the hour field of a cron expression names hours.
+// pinsHour says whether the hours of an expression are named.
 func pinsHour(s schedule.Schedule) bool {
+	if s.Kind() == schedule.KindCalendar {
+		hour, _, _ := strings.Cut(s.String(), ":")
+		return !strings.HasSuffix(hour, "*")
+	}
 	fields := strings.Fields(s.String())[1:]
 	if i := slices.IndexFunc(fields, func(w string) bool { return slices.Contains(clauses, w) }); i >= 0 {
 		fields = fields[:i]
