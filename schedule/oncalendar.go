@@ -25,7 +25,8 @@ const (
 	open   = -1 // the hi of a part that goes as far as the field does
 	micros = 1_000_000
 
-	maxParts = 241 // items in a list, as many as systemd takes
+	maxParts   = 241  // items in a list, as many as systemd takes
+	maxSeconds = 2147 // in a step, as many
 )
 
 // calendarFields says what the fields of a calendar event expression hold, by field.

@@ -455,6 +455,9 @@ func (p *calendarParser) number() (int, *Error) {
 	if p.field != fieldSecond {
 		return n, nil
 	}
+	if n > maxSeconds {
+		return 0, p.fail(from, calendarFields[fieldSecond].want)
+	}
 	n = min(n, 1000) * micros // more is too much anyway, and 32 bits hold this
 	if rest := p.item[p.i:]; !strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "..") {
 		return n, nil

@@ -412,6 +412,43 @@ func (w calendarWriter) fractions() string {
 	return strings.Join(items, ",")
 }
 
+// mutate makes something else of an expression, that is mostly wrong.
+func (w calendarWriter) mutate(expr string) string {
+	const signs = "0123456789*,./~-: @+MonTueUTCdaily"
+	for range w.between(1, 3) {
+		i := w.IntN(len(expr) + 1)
+		switch w.IntN(3) {
+		case 0:
+			expr = expr[:i] + signs[w.IntN(len(signs)):][:1] + expr[i:]
+		case 1:
+			expr = expr[:i] + expr[min(i+1, len(expr)):]
+		default:
+			j := w.IntN(len(expr) + 1)
+			expr = expr[:min(i, j)] + expr[max(i, j):]
+		}
+	}
+	return expr
+}
+
+// question makes up an expression: mostly a right one, some with a zone, some that are mutated.
+func (w calendarWriter) question() string {
+	expr := w.calendar()
+	switch w.IntN(20) {
+	case 0:
+		expr = []string{
+			"minutely", "hourly", "Daily", "weekly", "monthly", "quarterly", "semiannually", "yearly", "annually", "anually", "bi-annually",
+			"@" + strconv.FormatInt(w.Int64N(8_000_000_000), 10),
+		}[w.IntN(12)]
+	case 1:
+		expr += " " + namedZones[w.IntN(len(namedZones))]
+	case 2:
+		expr += []string{" UTC", " utc"}[w.IntN(2)]
+	case 3, 4, 5:
+		expr = w.mutate(expr)
+	}
+	return expr
+}
+
 // Random calendar event expressions, with all forms of lists and with fractions of seconds, by random policies in random zones: Next
 // and Prev are what the oracle finds by walking, and the canonical text means the same.
 //

@@ -280,7 +280,7 @@ Its times are those of this machine's zone, unless --zone or EXPR say another. d
 					hint: "put it in single quotes, which keep * from becoming the names of files: duly cron '0 3 * * *' -- ./backup",
 				}
 			}
-			return err
+			return asCommand(err)
 		}
 		if sched, err = f.inZone(sched, text, true); err != nil {
 			return err
