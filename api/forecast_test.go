@@ -43,6 +43,7 @@ func TestPreview(t *testing.T) {
 			{"every 1h times 2", "", []string{"01-01T01:00:00Z", "01-01T02:00:00Z"}, false},
 			{"every 1h until 2000-01-01T02:00:00Z", "from=2000-01-01T02:00:00Z", nil, true},
 			{"cron 0 9 * * *", "n=1&zone=Europe/Berlin", []string{"01-01T09:00:00+01:00"}, false},
+			{"calendar *-*-* 09:00:00", "n=1&zone=Europe/Berlin", []string{"01-01T09:00:00+01:00"}, false},
 			{"cron 30 2 * * * in Europe/Berlin", "from=2027-03-27T12:00:00Z&n=2", []string{"03-28T03:00:00+02:00 gap-moved", "03-29T02:30:00+02:00"}, false},
 			{
 				"cron 30 2 * * * in Europe/Berlin fold both", "from=2027-10-30T12:00:00Z&n=2",

@@ -22,6 +22,16 @@ func ExampleCron() {
 	// 2026-03-30 07:00:00 +0000 UTC
 }
 
+// The last Monday of May, as a timer of systemd says it.
+func ExampleCalendar() {
+	s := schedule.Calendar("Mon *-05~07/1 8:00 Europe/Berlin")
+	fmt.Println(s)
+	fmt.Println(s.Bind("", time.Time{}).Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
+	// Output:
+	// calendar Mon *-05~07/1 08:00:00 in Europe/Berlin
+	// 2026-05-25 06:00:00 +0000 UTC
+}
+
 // Half past two does not exist on the last Sunday of March, and comes twice on that of October.
 func ExampleSchedule_DST() {
 	berlin, _ := time.LoadLocation("Europe/Berlin")
