@@ -15,6 +15,7 @@ type batch struct {
 	q       session
 	counter int32 // the row of counters that is this writer's; less than 0: a new row, in a transaction that is somebody else's
 	raised  bool  // numbers are raised, although the transaction may not see it
+	age     int64 // of the server, as serverAge has it
 	locks   bool  // rows are locked when they are read; else it is seen when they are written whether they are still the same
 	parts   bool  // it can be divided
 	rows    []row
@@ -64,8 +65,12 @@ cross join lateral (select ctid, xmin, generation, body, payload from duly.task 
 )
 
 // look is what a transition may look at, read after the rows: a number that is drawn now is greater than any that they have.
-const look = `select ` + serverNow + `, exists (select from duly.raised), case when $2::bool then (select max(high) from duly.counter) else 0 end,
+const look = `select ` + serverNow + `, ` + serverAge + `, case when $2::bool then (select max(high) from duly.counter) else 0 end,
 (select coalesce(string_agg(n::text, ','), '') from (select nextval('duly.number') n from generate_series(1, $1)) x)`
+
+// serverAge is when numbers were raised after the server may have lost its last commits, 0 if they have to be: what was written before then may
+// stand elsewhere, and what stands there may be another's, by a transaction of the same number.
+const serverAge = `coalesce((select floor(extract(epoch from max(at)) * 1000000)::bigint from duly.raised), 0)`
 
 // gather makes the cells of the rows.
 func (b *batch) gather() {
@@ -88,7 +93,6 @@ func (b *batch) read(before ...stmt) error {
 	for i, c := range b.order {
 		ns[i], names[i] = plainText(c.key.Namespace), plainText(c.key.Name)
 	}
-	var raised bool
 	var numbers string
 	boot := b.s.nodes.clk.Read().Boot
 	stale := b.s.high.stale(boot)
@@ -99,13 +103,13 @@ func (b *batch) read(before ...stmt) error {
 	stmts := append(slices.Clip(before),
 		stmt{sql: b.s.sql(rows), args: []any{ns, names}, row: b.found},
 		stmt{sql: b.s.sql(look), args: []any{len(b.rows) + spare, stale}, row: func(scan func(dst ...any) error) error {
-			return scan(&b.m.Now, &raised, &b.m.High, &numbers)
+			return scan(&b.m.Now, &b.age, &b.m.High, &numbers)
 		}},
 	)
 	if err := b.q.do(b.ctx, stmts...); err != nil {
 		return err
 	}
-	if !raised && !b.raised {
+	if b.age == 0 && !b.raised {
 		return errRaise
 	}
 	b.m.Mono = b.m.Now

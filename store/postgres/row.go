@@ -29,6 +29,7 @@ func appendTask(b []byte, t *store.Task) []byte {
 // written says what it has to be. Where it is another by now, it is read.
 type held struct {
 	mu   sync.Mutex
+	age  int64 // of the server that the rows were written to, as serverAge has it
 	rows map[store.Key]heldRow
 }
 
@@ -42,10 +43,14 @@ const (
 	mostHeldSize = 4096 // bytes of a payload
 )
 
-// keep notes rows that have attempts, as a batch has written them.
-func (h *held) keep(cells []*cell, places string) {
+// keep notes rows that have attempts, as a batch has written them to a server of an age.
+func (h *held) keep(cells []*cell, places string, age int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.age != age {
+		h.age = age
+		clear(h.rows)
+	}
 	for _, c := range cells {
 		var place string
 		place, places, _ = strings.Cut(places, " ")
@@ -65,18 +70,19 @@ func (h *held) keep(cells []*cell, places string) {
 	}
 }
 
-// take gives the cells of a batch their rows, which it forgets, and says whether all were known.
-func (h *held) take(cells []*cell) bool {
+// take gives the cells of a batch their rows, which it forgets, and says whether all were known, and to a server of which age they were
+// written.
+func (h *held) take(cells []*cell) (age int64, all bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := true
+	all = true
 	for _, c := range cells {
 		x, known := h.rows[c.key]
 		delete(h.rows, c.key)
 		c.ctid, c.xmin, c.old, c.now = x.ctid, x.xmin, x.t, x.t
 		all = all && known
 	}
-	return all
+	return h.age, all
 }
 
 // decode takes a task out of its columns. The generation of one that is not dead is in a column of its own.

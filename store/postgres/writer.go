@@ -129,8 +129,9 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 		b.rows = append(b.rows, c.rows...)
 	}
 	if !locks && calls[0].holds() {
-		if b.gather(); s.held.take(b.order) {
-			return s.settle(b, conn, calls)
+		b.gather()
+		if age, all := s.held.take(b.order); all {
+			return s.settle(b, conn, calls, age)
 		}
 	}
 	before := []stmt{{sql: begin}}
@@ -162,11 +163,17 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 var errReread = errors.New("rows were taken to be known that have to be read")
 
 // settle writes what has become of rows that are held, by statements that are a transaction because they are sent at once. An answer that
-// changes nothing may be that of an old row, so that they are read for it.
-func (s *Store) settle(b *batch, conn *pgxpool.Conn, calls []*call) (err error) {
-	err = b.q.do(b.ctx, stmt{sql: "select " + serverNow, row: func(scan func(dst ...any) error) error { return scan(&b.m.Now) }})
+// changes nothing may be that of an old row, so that they are read for it, as they are if they were written to a server of another age.
+func (s *Store) settle(b *batch, conn *pgxpool.Conn, calls []*call, age int64) (err error) {
+	err = b.q.do(b.ctx, stmt{
+		sql: s.sql("select " + serverNow + ", " + serverAge),
+		row: func(scan func(dst ...any) error) error { return scan(&b.m.Now, &b.age) },
+	})
 	if err != nil {
 		return causeOf(b.ctx, err)
+	}
+	if b.age != age {
+		return errReread
 	}
 	b.m.Mono = b.m.Now
 	if s.o.Clock != nil {
@@ -200,7 +207,7 @@ func (s *Store) settle(b *batch, conn *pgxpool.Conn, calls []*call) (err error) 
 func (b *batch) written(conn *pgxpool.Conn) {
 	s := b.s
 	if !s.o.Pooler {
-		s.held.keep(b.updated, b.places)
+		s.held.keep(b.updated, b.places, b.age)
 	}
 	s.hints.Tell(b.hint)
 	b.tellLate(b.ctx, piped{conn})
