@@ -262,7 +262,7 @@ func asCommand(err error) error {
 }
 
 func newCron(s *session) *cobra.Command {
-	cmd, f := putCommand(s, cobra.Command{
+	return byCalendar(s, cobra.Command{
 		Use:   "cron 'EXPR' [flags] -- CMD ARG...",
 		Short: "Run something by the calendar",
 		Long: `Run something by the calendar. EXPR is a cron expression: 5 fields, 6 with seconds first, 7 with a year last, or a macro such as @daily.
@@ -270,33 +270,19 @@ Its times are those of this machine's zone, unless --zone or EXPR say another. d
 		Example: `  duly cron '0 3 * * *' -- ./backup
   duly cron '0 9 * * mon-fri' --zone Europe/Berlin --name standup -- notify-send standup
   duly cron @hourly --overlap skip --timeout 50m -- ./sync`,
-	}, "duly cron '0 3 * * *' -- ./backup", func(f *putFlags, words []string, spec *api.Spec) error {
-		text := strings.Join(words, " ")
-		sched, err := read(text, "cron")
-		if err != nil {
-			if len(words) > 1 {
-				return &usageError{
-					what: "the shell took the expression apart into " + strconv.Itoa(len(words)) + " words",
-					hint: "put it in single quotes, which keep * from becoming the names of files: duly cron '0 3 * * *' -- ./backup",
-				}
+	}, "duly cron '0 3 * * *' -- ./backup", "cron", func(words []string, err error) error {
+		if len(words) > 1 {
+			return &usageError{
+				what: "the shell took the expression apart into " + strconv.Itoa(len(words)) + " words",
+				hint: "put it in single quotes, which keep * from becoming the names of files: duly cron '0 3 * * *' -- ./backup",
 			}
-			return asCommand(err)
 		}
-		if sched, err = f.inZone(sched, text, true); err != nil {
-			return err
-		}
-		spec.Schedule = sched.String()
-		return nil
+		return asCommand(err)
 	})
-	f.add(cmd, false)
-	f.recurring(cmd)
-	zoneFlag(cmd, &f.zone, "read the times in the IANA zone `Z` (default: what EXPR says, else this machine's)")
-	return cmd
 }
 
 func newCalendar(s *session) *cobra.Command {
-	const example = "duly calendar 'Mon..Fri 09:00' -- ./report"
-	cmd, f := putCommand(s, cobra.Command{
+	return byCalendar(s, cobra.Command{
 		Use:   "calendar 'EXPR' [flags] -- CMD ARG...",
 		Short: "Run something by a calendar line of systemd",
 		Long: `Run something by the calendar. EXPR is what a systemd timer has as OnCalendar=: weekdays, a date, a time and a zone, as systemd.time(7)
@@ -304,11 +290,16 @@ describes them. Its times are those of this machine's zone, unless --zone or EXP
 		Example: `  duly calendar 'Mon..Fri 09:00' -- ./report
   duly calendar '*-*~01 08:30' --zone Europe/Berlin --name month-end -- ./close
   duly calendar weekly -- ./rotate`,
-	}, example, func(f *putFlags, words []string, spec *api.Spec) error {
+	}, "duly calendar 'Mon..Fri 09:00' -- ./report", "calendar", func(_ []string, err error) error { return asCommand(err) })
+}
+
+// byCalendar is a command whose words are an expression of a kind that goes by the calendar. Refuses says what is wrong with it.
+func byCalendar(s *session, c cobra.Command, example, kind string, refuses func(words []string, err error) error) *cobra.Command {
+	cmd, f := putCommand(s, c, example, func(f *putFlags, words []string, spec *api.Spec) error {
 		text := strings.Join(words, " ")
-		sched, err := read(text, "calendar")
+		sched, err := read(text, kind)
 		if err != nil {
-			return asCommand(err)
+			return refuses(words, err)
 		}
 		if sched, err = f.inZone(sched, text, true); err != nil {
 			return err
