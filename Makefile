@@ -71,6 +71,11 @@ floors: ## hold the packages to the table of rooms and floors
 fuzz: ## fuzz each target for FUZZ_SECONDS (5)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/fuzz
 
+.PHONY: crash
+crash: ## kill a store and a scheduler 20 times each, and cut the store's power 500 times
+	cd store/pebble && DULY_TEST_CRASHES=1 go test -count=1 -run 'TestKill$$|TestPowerCuts' .
+	cd internal/proof && DULY_TEST_CRASHES=1 go test -count=1 -run 'TestKill$$' .
+
 .PHONY: test-slow
 test-slow: ## run what takes minutes: ten million timers, a million random operations, every zone and change of clocks
 	go test -tags slow -run 'TestTenMillion|TestModel_' ./timer

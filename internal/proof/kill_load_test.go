@@ -21,6 +21,17 @@ import (
 
 func long() bool { return os.Getenv("DULY_TEST_LONG") != "" }
 
+// crashes returns how many there are in the ordinary test, in that of CI (make crash), and in the long one.
+func crashes(ordinary, ci, whole int) int {
+	switch {
+	case long():
+		return whole
+	case os.Getenv("DULY_TEST_CRASHES") != "":
+		return ci
+	}
+	return ordinary
+}
+
 // A logbook is what a load is written down in: a file that outlives the process, or the memory of the test.
 type logbook interface {
 	Append(r verdict.Record) error

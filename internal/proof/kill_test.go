@@ -180,10 +180,7 @@ func TestKilled(t *testing.T) {
 // contract: D1
 // contract: E1
 func TestKill(t *testing.T) {
-	cycles := 8
-	if long() {
-		cycles = 300
-	}
+	cycles := crashes(8, 20, 300)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	k := &killing{dir: t.TempDir(), seed: seed, rng: rand.New(rand.NewPCG(seed, 1))}

@@ -21,6 +21,17 @@ import (
 // long says whether tests run at their full length.
 func long() bool { return os.Getenv("DULY_TEST_LONG") != "" }
 
+// crashes returns how many there are in the ordinary test, in that of CI (make crash), and in the long one.
+func crashes(ordinary, ci, whole int) int {
+	switch {
+	case long():
+		return whole
+	case os.Getenv("DULY_TEST_CRASHES") != "":
+		return ci
+	}
+	return ordinary
+}
+
 // An op is one row, as it is asked for: enough to hand it to a store, and to work out what it does. It can be sent through a pipe.
 type op struct {
 	Kind  string

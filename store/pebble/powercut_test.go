@@ -109,10 +109,7 @@ func (c *crowd) forgiven(ctx context.Context, s store.Store, k store.Key, err er
 // TestPowerCuts cuts the power at random moments of a random workload.
 func TestPowerCuts(t *testing.T) {
 	defer pebble.SmallTables(1 << 20)()
-	clones := 150
-	if long() {
-		clones = 10_000
-	}
+	clones := crashes(150, 500, 10_000)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	const each = 25
