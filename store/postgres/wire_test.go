@@ -2,12 +2,15 @@ package postgres_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +30,8 @@ type wire struct {
 	silent bool // what is sent is kept back
 	pairs  map[*pair]struct{}
 	all    sync.WaitGroup
+
+	asked atomic.Int64 // how often clients have asked for an answer: once for each statement, or batch of them
 }
 
 // A pair is one connection, from its client and on to the server.
@@ -96,13 +101,13 @@ func (w *wire) forward(client net.Conn) {
 		w.mu.Unlock()
 	}()
 	var both sync.WaitGroup
-	both.Go(func() { w.copy(p, server, client) })
-	both.Go(func() { w.copy(p, client, server) })
+	both.Go(func() { w.copy(p, server, client, &questions{n: &w.asked}) })
+	both.Go(func() { w.copy(p, client, server, io.Discard) })
 	both.Wait()
 }
 
-// copy hands on what one side sends, and its end.
-func (w *wire) copy(p *pair, to, from net.Conn) {
+// copy hands on what one side sends, and its end. Somebody else sees it, too.
+func (w *wire) copy(p *pair, to, from net.Conn, also io.Writer) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
@@ -112,6 +117,7 @@ func (w *wire) copy(p *pair, to, from net.Conn) {
 		}
 		w.mu.Unlock()
 		if n > 0 {
+			_, _ = also.Write(buf[:n])
 			if _, werr := to.Write(buf[:n]); werr != nil {
 				err = errors.Join(err, werr)
 			}
@@ -163,4 +169,37 @@ func (w *wire) close() {
 	w.cond.Broadcast()
 	w.mu.Unlock()
 	w.all.Wait()
+}
+
+// questions counts the messages of a client that ask for an answer: Sync and Query. The first message of a connection has no type, all
+// others have one byte before their length.
+type questions struct {
+	n     *atomic.Int64
+	begun bool
+	head  []byte // of the next message, as far as it was read
+	skip  int    // bytes of a message that are still to come
+}
+
+func (q *questions) Write(b []byte) (int, error) {
+	for rest := b; len(rest) > 0; {
+		if q.skip > 0 {
+			n := min(q.skip, len(rest))
+			q.skip, rest = q.skip-n, rest[n:]
+			continue
+		}
+		q.head, rest = append(q.head, rest[0]), rest[1:]
+		kind := 0
+		if q.begun {
+			kind = 1
+		}
+		if len(q.head) < kind+4 {
+			continue
+		}
+		if kind == 1 && (q.head[0] == 'S' || q.head[0] == 'Q') {
+			q.n.Add(1)
+		}
+		q.skip = int(binary.BigEndian.Uint32(q.head[kind:])) - 4
+		q.begun, q.head = true, q.head[:0]
+	}
+	return len(b), nil
 }
