@@ -63,19 +63,21 @@ k(ns, name, shard, due, kind, tags, paused, running, attempt, body, payload)`
 	// changeTasks, replaceTasks and deleteTasks tell where the rows stand then, in their order, and who wrote them.
 	changeTasks = `update duly.task t
 set due = k.due, generation = k.generation, paused = k.paused, running = k.running, attempt = k.attempt, body = k.body
-from unnest($1::text[]::tid[], $2::text[]::xid[], $3::int8[], $4::int8[], $5::bool[], $6::int4[], $7::int4[], $8::bytea[])
-k(at, by, due, generation, paused, running, attempt, body)` + asRead
+from unnest($1::text[]::tid[], $2::text[]::xid[], $3::int8[], $4::int8[], $5::int8[], $6::bool[], $7::int4[], $8::int4[], $9::bytea[])
+k(at, by, was, due, generation, paused, running, attempt, body)` + asRead
 
 	replaceTasks = `update duly.task t
 set due = k.due, generation = k.generation, paused = k.paused, running = k.running, attempt = k.attempt, body = k.body,
 kind = k.kind, tags = string_to_array(nullif(k.tags, ''), e'\x1f'), payload = k.payload
-from unnest($1::text[]::tid[], $2::text[]::xid[], $3::int8[], $4::int8[], $5::bool[], $6::int4[], $7::int4[], $8::bytea[], $9::text[], $10::text[], $11::bytea[])
-k(at, by, due, generation, paused, running, attempt, body, kind, tags, payload)` + asRead
+from unnest($1::text[]::tid[], $2::text[]::xid[], $3::int8[], $4::int8[], $5::int8[], $6::bool[], $7::int4[], $8::int4[], $9::bytea[], $10::text[], $11::text[],
+$12::bytea[])
+k(at, by, was, due, generation, paused, running, attempt, body, kind, tags, payload)` + asRead
 
-	deleteTasks = `delete from duly.task t using unnest($1::text[]::tid[], $2::text[]::xid[]) k(at, by)` + asRead
+	deleteTasks = `delete from duly.task t using unnest($1::text[]::tid[], $2::text[]::xid[], $3::int8[]) k(at, by, was)` + asRead
 
-	// asRead are rows that are still as they were read: what stands in a place may be another by now.
-	asRead = ` where t.ctid = k.at and t.xmin = k.by returning t.ctid, t.xmin`
+	// asRead are rows that are still as they were read: what stands in a place may be another by now. Who wrote it does not tell alone, since one
+	// transaction writes many, and all of them move when somebody writes the table anew (VACUUM FULL); no two tasks have one generation.
+	asRead = ` where t.ctid = k.at and t.xmin = k.by and t.generation = k.was returning t.ctid, t.xmin`
 
 	// changed tells where they stand and fails if some are missing, by the last of its arguments, which is how many there are. There is no
 	// other way to fail than a value that can't be had, of which people read in the server's log.
@@ -83,8 +85,8 @@ k(at, by, due, generation, paused, running, attempt, body, kind, tags, payload)`
 	counted = `(select count(*) as n, coalesce(string_agg(ctid::text || xmin::text, ' '), '') as places from w) x`
 
 	// lockSame locks them in the order of their names, if more than one statement is to write them: so they are by all who lock any.
-	lockSame = `select from unnest($1::text[]::tid[], $2::text[]::xid[]) k(at, by)
-cross join lateral (select from duly.task t where t.ctid = k.at and t.xmin = k.by for update) t`
+	lockSame = `select from unnest($1::text[]::tid[], $2::text[]::xid[], $3::int8[]) k(at, by, was)
+cross join lateral (select from duly.task t where t.ctid = k.at and t.xmin = k.by and t.generation = k.was for update) t`
 )
 
 // A rewrite changes rows that are there.
@@ -173,18 +175,18 @@ func (b *batch) tasks() (before []stmt, changes []rewrite, made []stmt) {
 		}
 	}
 	if x := &all; !b.locks && max(len(upd.ctid), len(rep.ctid), len(del.ctid)) < len(x.ctid) {
-		before = append(before, stmt{sql: b.s.sql(lockSame), args: []any{x.ctid, x.xmin}})
+		before = append(before, stmt{sql: b.s.sql(lockSame), args: []any{x.ctid, x.xmin, x.was}})
 	}
 	if x := &upd; len(x.ctid) > 0 {
-		args := []any{x.ctid, x.xmin, x.due, x.generation, x.paused, x.running, x.attempt, x.body}
+		args := []any{x.ctid, x.xmin, x.was, x.due, x.generation, x.paused, x.running, x.attempt, x.body}
 		changes = append(changes, rewrite{changeTasks, args, len(x.ctid)})
 	}
 	if x := &rep; len(x.ctid) > 0 {
-		args := []any{x.ctid, x.xmin, x.due, x.generation, x.paused, x.running, x.attempt, x.body, x.kind, x.tags, x.payload}
+		args := []any{x.ctid, x.xmin, x.was, x.due, x.generation, x.paused, x.running, x.attempt, x.body, x.kind, x.tags, x.payload}
 		changes = append(changes, rewrite{replaceTasks, args, len(x.ctid)})
 	}
 	if x := &del; len(x.ctid) > 0 {
-		changes = append(changes, rewrite{deleteTasks, []any{x.ctid, x.xmin}, len(x.ctid)})
+		changes = append(changes, rewrite{deleteTasks, []any{x.ctid, x.xmin, x.was}, len(x.ctid)})
 	}
 	if x := &ins; len(x.ns) > 0 {
 		n := 0
@@ -210,6 +212,7 @@ type columns struct {
 	ctid, xmin       []string
 	ns, name         []string
 	shard            []int16
+	was              []int64 // the generation of the row that is there
 	due, generation  []int64
 	kind, tags       []string
 	paused           []bool
@@ -229,6 +232,11 @@ func push[T any](x *columns, to *[]T, v T) {
 func (x *columns) at(c *cell) {
 	push(x, &x.ctid, c.ctid)
 	push(x, &x.xmin, c.xmin)
+	was := int64(0)
+	if c.old != nil {
+		was = c.old.Generation
+	}
+	push(x, &x.was, was)
 }
 
 func (x *columns) add(c *cell) {

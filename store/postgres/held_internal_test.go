@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -8,47 +9,60 @@ import (
 	"github.com/dulyhq/duly/store"
 )
 
-// A server that has lost its last commits may give the number of a transaction out again, and the place of a row: what a process remembers to
-// have written there is another's row then, and is not written to.
+// A server that has lost its last commits may give the number of a transaction out again, and the place of a row: what stands there is what another
+// process has made of the task then, and it is not taken for what this one remembers to have written.
 //
 // contract: D3
 func TestSettle_WhereTheServerHasLostCommits(t *testing.T) {
-	s, err := Open(t.Context(), pgtest.Shared(t).Database(t), Options{})
-	if err != nil {
-		t.Fatal(err)
+	url := pgtest.Shared(t).Database(t)
+	open := func() *Store {
+		s, err := Open(t.Context(), url, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	}
+	s, other := open(), open()
 	defer func() { _ = s.Close() }() // a second time is none
-	a, b := store.Key{Name: "a"}, store.Key{Name: "b"}
+	defer func() { _ = other.Close() }()
+	key := store.Key{Name: "a"}
 	past := store.On(store.Occurrence{For: store.At(time.Now().Add(-time.Minute))})
-	puts := []store.Put{{Key: a, When: past, Spec: store.Spec{Kind: "k"}}, {Key: b, When: past, Spec: store.Spec{Kind: "k"}}}
-	put, err := s.Put(t.Context(), puts)
+	put, err := s.Put(t.Context(), []store.Put{{Key: key, When: past, Spec: store.Spec{Kind: "k"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := store.RunID{Key: a, Generation: put[0].Task.Generation, For: put[0].Task.Next.For}
-	claimed, err := s.Claim(t.Context(), []store.Claim{{RunID: run, Lease: time.Hour, Owner: "me"}})
-	if err != nil || claimed[0].Err != nil {
-		t.Fatal(claimed, err)
+	run := store.RunID{Key: key, Generation: put[0].Task.Generation, For: put[0].Task.Next.For}
+	claim := func(s *Store) int64 {
+		res, err := s.Claim(t.Context(), []store.Claim{{RunID: run, Lease: time.Hour, Owner: "me"}})
+		if err != nil || res[0].Err != nil {
+			t.Fatal(res, err)
+		}
+		return res[0].Fence
 	}
-	// The claim is lost, another process has claimed b where a was, and numbers are raised.
-	var x heldRow
-	if err := s.pool.QueryRow(t.Context(), "select ctid::text, xmin::text from duly.task where name = 'b'").Scan(&x.ctid, &x.xmin); err != nil {
-		t.Fatal(err)
+	exec := func(sql string) {
+		if _, err := s.pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
 	}
-	x.t = s.held.rows[a].t
+	exec("create table was as select * from duly.task")
+	old := claim(s)
+	// The claim is lost, another process claims, by the same transaction and in the same place, and numbers are raised.
+	exec("update duly.task t set running = w.running, attempt = w.attempt, body = w.body from was w")
+	claim(other)
+	x := s.held.rows[key]
 	if x.t == nil {
 		t.Fatal("what was claimed is not remembered")
 	}
-	s.held.rows[a] = x
-	if _, err := s.pool.Exec(t.Context(), "update duly.raised set at = at + interval '1 minute'"); err != nil {
+	if err := s.pool.QueryRow(t.Context(), "select ctid::text, xmin::text from duly.task").Scan(&x.ctid, &x.xmin); err != nil {
 		t.Fatal(err)
 	}
-	set, err := s.Settle(t.Context(), []store.Settlement{{RunID: run, Fence: claimed[0].Fence, Verb: store.VerbSettle, State: store.Done}})
-	if err != nil || set[0].Err != nil {
-		t.Errorf("Settle: %+v, error %v", set, err)
+	s.held.rows[key] = x
+	exec("update duly.raised set at = at + interval '1 minute'")
+	set, err := s.Settle(t.Context(), []store.Settlement{{RunID: run, Fence: old, Verb: store.VerbSettle, State: store.Done}})
+	if err != nil || !errors.Is(set[0].Err, store.ErrFenced) {
+		t.Errorf("Settle by the fence that was lost: %+v, error %v, want ErrFenced", set, err)
 	}
-	got, err := s.Get(t.Context(), []store.Key{a, b})
-	if err != nil || got[0] != nil || got[1] == nil || got[1].Generation != put[1].Task.Generation {
-		t.Errorf("there is %+v, error %v; want b alone, as it was put", got, err)
+	if got, err := s.Get(t.Context(), []store.Key{key}); err != nil || got[0] == nil || got[0].Running() != 1 {
+		t.Errorf("there is %+v, error %v; want the attempt of the other", got, err)
 	}
 }
