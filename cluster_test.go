@@ -400,6 +400,40 @@ func TestCluster_ALostAnswerAndALostShard(t *testing.T) {
 	})
 }
 
+// So it is where the store can't be asked until its shard is another's, as when the server fails over.
+//
+// contract: D3, D5
+func TestCluster_ALostAnswerAndAnOutage(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.evenly(a)
+		a.put("x", schedule.After(5*time.Second))
+		c.mu.Lock()
+		a.torn = func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			a.away = true
+		}
+		c.mu.Unlock()
+		time.Sleep(6 * time.Second)
+		c.divide(func(int) *node { return b })
+		synctest.Wait()
+		c.mu.Lock()
+		a.away = false
+		c.mu.Unlock()
+		back := time.Now()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if rs := c.of("x"); len(rs) != 1 || rs[0].on != "b" || rs[0].Lost != 0 || rs[0].at.Sub(back) > 3*time.Second {
+			t.Errorf("it ran %+v, want once, on b, as soon as the store is tried again, at %v", rs, back)
+		}
+		if st := a.stats(); st.Near != 0 {
+			t.Errorf("%d tasks are near by who owns nothing", st.Near)
+		}
+	})
+}
+
 // A cancel that finds a run claimed is told that it runs. If the answer to the claim was lost no attempt has begun; it is given back, and
 // as nobody wants it any more, none will.
 //

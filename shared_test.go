@@ -79,6 +79,7 @@ type node struct {
 	deaf   bool            // no hint of others' writes reaches it
 	ears   store.Listeners // of what it hears of
 	dead   bool            // under cluster.mu, as what follows
+	away   bool            // the store does not answer it
 	unseen bool            // nobody saw it die: its leases end by themselves
 	owned  func(store.Share)
 	kinds  func() []string
@@ -199,8 +200,11 @@ func (n *node) enter(method string) error {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	n.calls[method]++
-	if n.dead {
+	switch {
+	case n.dead:
 		return store.ErrClosed
+	case n.away:
+		return store.ErrBroken
 	}
 	return nil
 }

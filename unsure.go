@@ -2,6 +2,7 @@ package duly
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -33,6 +34,17 @@ func (p *pick) claimed() store.RunID {
 		id.For = as.For
 	}
 	return id
+}
+
+// vainLocked says that a task has a lease of ours that is to be given back.
+func (r *run) vainLocked(t *store.Task) bool {
+	if len(r.unsure) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(t.Runs, func(rn store.Run) bool {
+		id := rn.ID(t.Key)
+		return rn.State == store.Running && rn.Owner == r.c.opts.Owner && r.unsure.has(id) && r.attempts[attemptID{id, rn.Fence}] == nil
+	})
 }
 
 // givenBack notes the answers to leases that were given back. One that is fenced was used up by somebody who found it over.

@@ -147,6 +147,7 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 	if e == nil {
 		pos := t.Position()
 		switch {
+		case r.vainLocked(t): // whosever it is by now: nobody else may touch it before the lease ends
 		case !r.ownsLocked(t):
 			return
 		case pos == store.Never || !w.scanning && behind(store.Cursor{At: pos, Key: k}, w.after):
