@@ -98,8 +98,9 @@ const trimMost = 10_000
 
 // Trim implements store.Store. While another process trims it forgets nothing.
 func (s *Store) Trim(ctx context.Context, r store.Retention) (n int64, err error) {
+	x := trimming{r: &r}
 	for {
-		gone, more, err := s.trim(ctx, &r)
+		gone, more, err := s.trim(ctx, &x)
 		n += gone
 		if err != nil || !more {
 			return n, err
@@ -107,31 +108,61 @@ func (s *Store) Trim(ctx context.Context, r store.Retention) (n int64, err error
 	}
 }
 
-func (s *Store) trim(ctx context.Context, r *store.Retention) (n int64, more bool, err error) {
+// A trimming goes through the history from the oldest entry on, a page in each transaction.
+type trimming struct {
+	r     *store.Retention
+	after int64 // what is behind this entry was not looked at
+	past  bool  // nothing behind it is to be forgotten because of its age
+}
+
+// trimPage forgets what is too old on a page, and tells how much that was, how much there is on the page, where it ends, and whether something on it
+// is from the time to come.
+const trimPage = `with p as materialized (select seq, at from duly.history where seq > $1 order by seq limit $2),
+d as (delete from duly.history where seq = any(array(select seq from p where at < $3)) returning seq)
+select (select count(*) from d), count(*), coalesce(max(seq), $1), coalesce(max(at), 0) > case when $4::bigint = 0 then ` + serverNow + ` else $4::bigint end from p`
+
+// page forgets what is too old on the next page. Where entries were written while the clock was ahead, others behind them may be older: it goes on
+// past what is from the time to come.
+func (x *trimming) page(ctx context.Context, s *Store, q session) (gone int64, err error) {
+	var now, all, end int64
+	var ahead bool
+	if s.o.Clock != nil {
+		now = int64(s.ownClock().Now)
+	}
+	err = q.do(ctx, stmt{
+		sql:  s.sql(trimPage),
+		args: []any{x.after, int64(trimMost), int64(x.r.HistoryFrom), now},
+		row:  func(scan func(dst ...any) error) error { return scan(&gone, &all, &end, &ahead) },
+	})
+	x.after, x.past = end, all < trimMost || gone == 0 && !ahead
+	return gone, err
+}
+
+func (s *Store) trim(ctx context.Context, x *trimming) (n int64, more bool, err error) {
 	var mine bool
 	var history, dead int64
-	err = s.change(ctx, "trim", func(q session) error {
-		err := q.do(ctx, stmt{sql: "select pg_try_advisory_xact_lock($1, $2)", args: []any{s.class(), lockTrim}, row: func(scan func(dst ...any) error) error {
+	r := x.r
+	err = s.change(ctx, "trim", func(q session) (err error) {
+		err = q.do(ctx, stmt{sql: "select pg_try_advisory_xact_lock($1, $2)", args: []any{s.class(), lockTrim}, row: func(scan func(dst ...any) error) error {
 			return scan(&mine)
 		}})
 		if err != nil || !mine {
 			return err
 		}
-		var stmts []stmt
-		if r.HistoryFrom != 0 {
-			stmts = append(stmts, stmt{
-				sql:  s.sql(`delete from duly.history where seq = any(array(select seq from duly.history order by seq limit $1)) and at < $2`),
-				args: []any{int64(trimMost), int64(r.HistoryFrom)}, rows: &history,
-			})
+		if r.HistoryFrom != 0 && !x.past {
+			if history, err = x.page(ctx, s, q); err != nil {
+				return err
+			}
+			more = !x.past
 		}
 		if r.DeadFrom != 0 {
-			stmts = append(stmts, stmt{
+			err = q.do(ctx, stmt{
 				sql:  s.sql(`delete from duly.dead where died_at < $2 and ctid = any(array(select ctid from duly.dead where died_at < $2 limit $1))`),
 				args: []any{int64(trimMost), int64(r.DeadFrom)}, rows: &dead,
 			})
-		}
-		if err := q.do(ctx, stmts...); err != nil {
-			return err
+			if err != nil {
+				return err
+			}
 		}
 		if r.MaxHistory > 0 {
 			most, err := s.trimTo(ctx, q, r.MaxHistory, history)
@@ -139,10 +170,11 @@ func (s *Store) trim(ctx context.Context, r *store.Retention) (n int64, more boo
 				return err
 			}
 			history += most
+			more = more || most >= trimMost
 		}
 		return s.addUp(ctx, q, -history, -dead)
 	})
-	return history + dead, mine && (history >= trimMost || dead >= trimMost), err
+	return history + dead, mine && (more || dead >= trimMost), err
 }
 
 // trimTo forgets the oldest entries until no more than most are left, where gone have been forgotten that are still counted.
