@@ -270,7 +270,10 @@ func smash(t *testing.T, f files, want contents, flips int) {
 	said := map[string]string{}
 	for _, name := range f.names() {
 		count := map[string]int{}
-		for _, d := range damages(rng, len(f[name]), flips) {
+		for i, d := range damages(rng, len(f[name]), flips) {
+			if raceEnabled && i%4 != 0 {
+				continue // what damage does, the tests without the race detector show
+			}
 			broken := maps.Clone(f)
 			if delete(broken, name); d.do != nil {
 				broken[name] = d.do(slices.Clone(f[name]))

@@ -201,8 +201,11 @@ func TestFaultsByKind(t *testing.T) {
 	defer pebble.Hurry(time.Millisecond)()
 	defer pebble.SmallTables(256 << 10)()
 	most := int64(8)
-	if long() {
+	switch {
+	case long():
 		most = 200
+	case raceEnabled:
+		most = 3
 	}
 	for _, kind := range reached {
 		for n := int64(1); n <= most; n++ {

@@ -110,6 +110,9 @@ func (c *crowd) forgiven(ctx context.Context, s store.Store, k store.Key, err er
 func TestPowerCuts(t *testing.T) {
 	defer pebble.SmallTables(1 << 20)()
 	clones := crashes(150, 500, 10_000)
+	if raceEnabled {
+		clones /= 3
+	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	const each = 25
