@@ -334,43 +334,11 @@ func (k *cron) prev(c civil) (civil, bool) {
 	return 0, false
 }
 
-// timeFrom returns the first second of a day that matches and is not before the one given, or -1.
-func (k *cron) timeFrom(second int) int {
-	h, m, s := second/3600, second/60%60, second%60
-	if k.hour>>h&1 == 1 {
-		if k.minute>>m&1 == 1 {
-			if at := from(k.second, s); at >= 0 {
-				return h*3600 + m*60 + at
-			}
-		}
-		if at := from(k.minute, m+1); at >= 0 {
-			return h*3600 + at*60 + from(k.second, 0)
-		}
-	}
-	if at := from(k.hour, h+1); at >= 0 {
-		return at*3600 + from(k.minute, 0)*60 + from(k.second, 0)
-	}
-	return -1
-}
+// times are the times of day that match.
+func (k *cron) times() *daytime { return &daytime{k.second, k.minute, k.hour} }
 
-// timeUpTo returns the last second of a day that matches and is not after the one given, or -1.
-func (k *cron) timeUpTo(second int) int {
-	h, m, s := second/3600, second/60%60, second%60
-	if k.hour>>h&1 == 1 {
-		if k.minute>>m&1 == 1 {
-			if at := upTo(k.second, s); at >= 0 {
-				return h*3600 + m*60 + at
-			}
-		}
-		if at := upTo(k.minute, m-1); at >= 0 {
-			return h*3600 + at*60 + upTo(k.second, 59)
-		}
-	}
-	if at := upTo(k.hour, h-1); at >= 0 {
-		return at*3600 + upTo(k.minute, 59)*60 + upTo(k.second, 59)
-	}
-	return -1
-}
+func (k *cron) timeFrom(second int) int { return k.times().timeFrom(second) }
+func (k *cron) timeUpTo(second int) int { return k.times().timeUpTo(second) }
 
 // count returns the number of matches in [first, end).
 func (k *cron) count(first, end civil) int64 {
@@ -379,27 +347,13 @@ func (k *cron) count(first, end civil) int64 {
 	}
 	fromDay, fromSecond := first.split()
 	toDay, toSecond := end.split()
-	perDay := bits.OnesCount64(k.hour) * bits.OnesCount64(k.minute) * bits.OnesCount64(k.second)
-	n := k.countDays(fromDay, toDay) * int64(perDay)
+	times := k.times()
+	n := k.countDays(fromDay, toDay) * int64(times.size())
 	if k.matchesDay(fromDay) {
-		n -= int64(k.timesBefore(fromSecond))
+		n -= int64(times.timesBefore(fromSecond))
 	}
 	if toSecond > 0 && k.matchesDay(toDay) {
-		n += int64(k.timesBefore(toSecond))
-	}
-	return n
-}
-
-// timesBefore counts the matches of a day that matches before one of its seconds.
-func (k *cron) timesBefore(second int) int {
-	h, m, s := second/3600, second/60%60, second%60
-	minutes, seconds := bits.OnesCount64(k.minute), bits.OnesCount64(k.second)
-	n := below(k.hour, h) * minutes * seconds
-	if k.hour>>h&1 == 1 {
-		n += below(k.minute, m) * seconds
-		if k.minute>>m&1 == 1 {
-			n += below(k.second, s)
-		}
+		n += int64(times.timesBefore(toSecond))
 	}
 	return n
 }
