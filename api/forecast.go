@@ -34,7 +34,7 @@ var forecastRoutes = []route{
 		method: http.MethodGet, path: "/v1/preview", need: Read, what: "Tell when a schedule would fire. Nothing is put.",
 		params: append([]param{
 			{"schedule", "its text form, as every 15m; required", text},
-			{"zone", "the IANA zone that cron and calendar are read in, and that instants are shown in", text},
+			{"zone", "the IANA zone that cron, calendar and rrule are read in, and that instants are shown in", text},
 			{"name", "the task's name, from which H and jitter follow", text},
 		}, previewParams...),
 		answer: &Preview{}, serve: (*call).preview,

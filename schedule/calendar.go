@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -9,7 +10,7 @@ import (
 // Gap says what becomes of an occurrence whose time of day does not exist, because clocks are put forward over it.
 type Gap uint8
 
-// The gap policies. The zero Gap is the default of the schedule's kind: GapAfter for cron and calendars.
+// The gap policies. The zero Gap is the default of the schedule's kind: GapAfter for cron and calendars, GapShift for rrule.
 const (
 	GapAfter Gap = 1 + iota // at the first instant after the gap
 	GapSkip                 // not at all
@@ -65,6 +66,9 @@ func (s Schedule) In(zone string) Schedule {
 	if k := s.more.calendar; k != nil && k.epoch && z != utc {
 		return s.fail("in", zone, epochWant)
 	}
+	if s.kind == KindRRule && s.more.ical.start.kind == utcStamp && z != utc {
+		return s.fail("in", zone, "UTC, in which DTSTART is, or a DTSTART without Z")
+	}
 	n := s.copyMore()
 	n.zone = z
 	s.more = n
@@ -112,7 +116,15 @@ func (s Schedule) civil(field, value string) Schedule {
 	if s.broken() || s.kind.civil() {
 		return s
 	}
-	return s.fail(field, value, `it on "cron" and "calendar" only: "`+s.kind.String()+`" does not go by a wall clock`)
+	return s.fail(field, value, `it on "cron", "calendar" and "rrule" only: "`+s.kind.String()+`" does not go by a wall clock`)
+}
+
+// gapOr is the gap policy, or the default of the kind.
+func (m *more) gapOr() Gap {
+	if m.ical != nil {
+		return cmp.Or(m.gap, GapShift)
+	}
+	return cmp.Or(m.gap, GapAfter)
 }
 
 // Zone returns the zone whose wall clock the schedule goes by, "UTC" if none was given, and "" for a kind that goes by none.
@@ -157,9 +169,9 @@ func (s Schedule) Except(other Schedule) Schedule {
 		return s
 	}
 	switch s.kind {
-	case KindEvery, KindCron, KindCalendar, KindUnion:
+	case KindEvery, KindCron, KindCalendar, KindRRule, KindUnion:
 	default:
-		return s.fail("except", s.kind.String(), `it on "every", "cron", "calendar" or a union`)
+		return s.fail("except", s.kind.String(), `it on "every", "cron", "calendar", "rrule" or a union`)
 	}
 	if s = s.member("except", other); s.broken() {
 		return s
@@ -173,7 +185,7 @@ func (s Schedule) Except(other Schedule) Schedule {
 	if s = s.shallow("except"); s.broken() || s.more.never {
 		return s
 	}
-	return s.affordable(other)
+	return s.affordable("except", other.String())
 }
 
 // member records the mistake if m cannot be part of s.
@@ -185,9 +197,9 @@ func (s Schedule) member(field string, m Schedule) Schedule {
 		e := m.more.err
 		return s.fail(field, e.Field+" "+e.Value, "a schedule that is right in itself: "+e.Want)
 	case m.kind != KindAt && m.kind != KindEvery && !m.kind.civil() && m.kind != KindUnion:
-		return s.fail(field, m.String(), `"at", "every", "cron", "calendar" or a union`)
+		return s.fail(field, m.String(), `"at", "every", "cron", "calendar", "rrule" or a union`)
 	case field == "except" && m.hasGrid():
-		return s.fail(field, m.String(), `"at", "cron", "calendar" or a union of these`)
+		return s.fail(field, m.String(), `"at", "cron", "calendar", "rrule" with a DTSTART or a union of these`)
 	case m.more != nil && (m.more.times > 0 || m.more.jitter > 0):
 		return s.fail(field, m.String(), "times and jitter behind the whole, not within")
 	}
@@ -196,7 +208,7 @@ func (s Schedule) member(field string, m Schedule) Schedule {
 
 // hasGrid says that s is, or has as a member, what counts from when it is accepted.
 func (s Schedule) hasGrid() bool {
-	return s.kind == KindEvery || s.kind == KindUnion && slices.ContainsFunc(s.more.members, Schedule.hasGrid)
+	return s.kind == KindEvery || s.startless() || s.kind == KindUnion && slices.ContainsFunc(s.more.members, Schedule.hasGrid)
 }
 
 // shallow records the mistake if s nests too deeply, or if its text would be too long to be read again.
@@ -226,7 +238,7 @@ func (s Schedule) depth() (n int) {
 
 // affordable records the mistake if so much is left out that finding the next occurrence costs too much. It tries a sample of
 // instants, since what the rules of a calendar do they do again and again.
-func (s Schedule) affordable(other Schedule) Schedule {
+func (s Schedule) affordable(field, value string) Schedule {
 	for year := 2000; year <= 2100; year += 25 {
 		from := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
 		r := s.Bind("", from)
@@ -234,7 +246,7 @@ func (s Schedule) affordable(other Schedule) Schedule {
 			continue
 		}
 		if _, gaveUp := r.set.search(from); gaveUp {
-			return s.fail("except", other.String(), "it to leave an occurrence now and then")
+			return s.fail(field, value, "it to leave an occurrence now and then")
 		}
 	}
 	return s

@@ -344,7 +344,7 @@ func TestCronRefused(t *testing.T) {
 		{"TZ=Mars/Olympus 0 9 * * *", "in", "Mars/Olympus", 4, "a zone of the IANA database, such as Europe/Berlin"},
 		{"TZ= 0 9 * * *", "in", "", 4, "a zone of the IANA database, such as Europe/Berlin"},
 		{"TZ=UTC\u00a00 9 * * *", "cron", "TZ=UTC\u00a00", 7, "spaces or tabs only, not U+00A0 (no-break space)"},
-		{"TZ=UTC @every 1h", "in", "UTC", 4, `it on "cron" and "calendar" only: "every" does not go by a wall clock`},
+		{"TZ=UTC @every 1h", "in", "UTC", 4, `it on "cron", "calendar" and "rrule" only: "every" does not go by a wall clock`},
 		{"PATH=/bin 9 * * *", "minute", "PATH=/bin", 1, "0 to 59"},
 		{"@every", "cron", "", 7, durationWant},
 		{"@every 1d", "cron", "1d", 9, "hours, since days and weeks belong to calendars: 24h"},

@@ -42,13 +42,14 @@
 //	pace-from-start 10s                    PaceFromStart
 //	cron 0 9 * * mon-fri                   Cron
 //	calendar Mon..Fri 09:00                Calendar
+//	rrule FREQ=MONTHLY;BYDAY=-1FR          RRule
 //	(every 1h) or (cron 30 12 * * sat)     Union, of any number of schedules in parentheses
 //
 // followed by any of these, printed in this order and only where they are not the default:
 //
-//	in ZONE   gap after|skip|shift   fold first|second|both                        cron, calendar
+//	in ZONE   gap after|skip|shift   fold first|second|both                        cron, calendar, rrule
 //	days or|and                                                                    cron
-//	except (S)                                                                     every, cron, calendar, a union
+//	except (S)                                                                     every, cron, calendar, rrule, a union
 //	from T   until T   times N                                                     what recurs
 //	jitter D                                                                       all
 //	align T                                                                        every
@@ -56,8 +57,17 @@
 // An expression ends where one of these words begins. That of cron may be a word such as @daily; "TZ=Europe/Berlin 0 9 * * *" is
 // "0 9 * * * in Europe/Berlin", and "@every 5m" is "every 5m". It is printed in lower case, with the names of weekdays,
 // the numbers of months, and whatever means the same in the same way. A calendar is printed in the form that systemd-analyze
-// calendar calls normalised, with the zone as a clause. except may be given several times, and takes "at", "cron", "calendar" and
-// unions of these in parentheses, with clauses of their own; without a zone they go by that of the rest.
+// calendar calls normalised, with the zone as a clause.
+//
+// A recurrence is a rule of RFC 5545, or several, and the lines DTSTART, RDATE, EXRULE and EXDATE, all of them on one line:
+//
+//	rrule FREQ=DAILY;COUNT=9 DTSTART:20260130T090000 EXDATE:20260201T090000 in Europe/Berlin
+//
+// It may also be given as the lines of iCalendar. It is printed in upper case and without TZID, which "in" says, with the parts of
+// a rule in a fixed order.
+//
+// except may be given several times, and takes "at", "cron", "calendar", "rrule" with a DTSTART and unions of these in parentheses,
+// with clauses of their own; without a zone they go by that of the rest.
 // A schedule nests at most four deep.
 //
 // D is what time.Duration prints, exactly, with zeros left out (1h, not 1h0m0s) and fractions allowed (1.5h); days and

@@ -82,7 +82,7 @@ func (s Schedule) clauseHint(word string) string {
 		return "the end or " + bounds + ` or "jitter D"`
 	case KindCron:
 		return `the end or "in ZONE", "gap", "fold", "days", ` + except + ", " + bounds + ` or "jitter D"`
-	case KindCalendar:
+	case KindCalendar, KindRRule:
 		return `the end or "in ZONE", "gap", "fold", ` + except + ", " + bounds + ` or "jitter D"`
 	case KindUnion:
 		return `the end or "or (S)", ` + except + ", " + bounds + ` or "jitter D"`

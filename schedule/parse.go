@@ -12,13 +12,13 @@ const maxText = 4096
 
 const (
 	formsWant = `"in 5m", "at 2026-12-24T17:00:00Z", "every 1h30m", "pace 10s", "pace-from-start 10s", ` +
-		`"cron 0 9 * * mon-fri", "calendar Mon..Fri 09:00" or "(S) or (S)"`
+		`"cron 0 9 * * mon-fri", "calendar Mon..Fri 09:00", "rrule FREQ=MONTHLY;BYDAY=-1FR" or "(S) or (S)"`
 	durationWant = "a duration such as 1h30m, 90s or 250ms"
 	timesWant    = "a whole number, at least 1"
 )
 
 // forms are the words that a schedule begins with.
-var forms = [...]string{"in", "at", "every", "pace", "pace-from-start", "cron", "calendar"}
+var forms = [...]string{"in", "at", "every", "pace", "pace-from-start", "cron", "calendar", "rrule"}
 
 // clauses are the words that follow a form, of which "or" joins whole schedules. None of them is part of a cron
 // or calendar expression, so the first of them ends it.
@@ -130,6 +130,8 @@ func (p *parser) form() (Schedule, *Error) {
 		return p.expression(Cron)
 	case "calendar":
 		return p.expression(Calendar)
+	case "rrule":
+		return p.expression(RRule)
 	case "at":
 		t, err := p.instant(word)
 		if err != nil {

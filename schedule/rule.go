@@ -44,7 +44,9 @@ func (s Schedule) Bind(name string, accepted time.Time) Rule {
 		}
 		r.pinned = !m.from.IsZero()
 	}
-	r.set = s.bindSet(name, accepted)
+	if r.set = s.bindSet(name, accepted); r.set != nil && !r.set.until.IsZero() && r.set.until.Before(r.end) {
+		r.end = r.set.until
+	}
 	switch {
 	case r.set != nil && r.pinned:
 		r.first = r.set.next(s.more.from.Add(-1))

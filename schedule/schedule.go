@@ -20,6 +20,7 @@ const (
 	KindCron                          // a cron expression, read from the wall clock of a zone
 	KindUnion                         // whenever one of several schedules fires
 	KindCalendar                      // a calendar event expression of systemd, read from the wall clock of a zone
+	KindRRule                         // a recurrence of iCalendar, read from the wall clock of a zone
 )
 
 // String returns the word that the kind's text form begins with, "union" for a union, whose form begins with a parenthesis,
@@ -44,12 +45,14 @@ func (k Kind) String() string {
 		return "union"
 	case KindCalendar:
 		return "calendar"
+	case KindRRule:
+		return "rrule"
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
 
 // civil says whether a schedule of this kind goes by the wall clock of a zone by itself, other than by its members.
-func (k Kind) civil() bool { return k == KindCron || k == KindCalendar }
+func (k Kind) civil() bool { return k == KindCron || k == KindCalendar || k == KindRRule }
 
 // Schedule says when a task is due: once or again and again, with bounds. It is a value of 48 bytes, is never changed
 // once made and may be used from several goroutines. A mistake made on the way is carried along, reported by
@@ -73,6 +76,7 @@ type more struct {
 
 	cron     *cron
 	calendar *calendar
+	ical     *ical
 	never    bool  // the expression has no match in all time
 	zone     *zone // nil: none was given, which is UTC
 	gap      Gap
@@ -126,6 +130,9 @@ func (s Schedule) From(t time.Time) Schedule {
 	m := s.copyMore()
 	m.from = bare(t)
 	s.more = m
+	if s.kind == KindRRule {
+		m.never = s.neverRecurs()
+	}
 	return s.nonEmpty("from", t)
 }
 
@@ -223,7 +230,7 @@ func (s Schedule) Kind() Kind { return s.kind }
 func (s Schedule) Recurring() bool { return s.kind >= KindEvery }
 
 // Relative reports whether s counts from the instant of acceptance alone. In process such a schedule follows the monotonic
-// clock; one that names an instant (At, From, Until, AlignTo) or a calendar (Cron, Calendar, and what Except leaves out) follows the
+// clock; one that names an instant (At, From, Until, AlignTo) or a calendar (Cron, Calendar, RRule, and what Except leaves out) follows the
 // wall clock, also when that is stepped.
 func (s Schedule) Relative() bool {
 	if s.kind == KindAt || s.kind == 0 || s.kind >= KindCron {
@@ -282,10 +289,13 @@ func (s Schedule) Equal(o Schedule) bool {
 
 // sameCalendar reports whether two schedules of one kind mean the same times of day, and leave out the same.
 func (m *more) sameCalendar(o *more) bool {
-	if m.zoneName() != o.zoneName() || (m.cron == nil) != (o.cron == nil) || (m.calendar == nil) != (o.calendar == nil) {
+	if m.zoneName() != o.zoneName() || (m.cron == nil) != (o.cron == nil) || (m.calendar == nil) != (o.calendar == nil) || (m.ical == nil) != (o.ical == nil) {
 		return false
 	}
-	if (m.cron != nil || m.calendar != nil) && (cmp.Or(m.gap, GapAfter) != cmp.Or(o.gap, GapAfter) || cmp.Or(m.fold, FoldFirst) != cmp.Or(o.fold, FoldFirst)) {
+	if m.gapOr() != o.gapOr() || cmp.Or(m.fold, FoldFirst) != cmp.Or(o.fold, FoldFirst) {
+		return false
+	}
+	if m.ical != o.ical && string(m.ical.appendText(nil)) != string(o.ical.appendText(nil)) {
 		return false
 	}
 	if m.cron != o.cron && m.cron != nil && (m.cron.and != o.cron.and || string(m.cron.appendText(nil)) != string(o.cron.appendText(nil))) {

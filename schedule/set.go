@@ -7,12 +7,15 @@ import (
 	"time"
 )
 
-// A set is what the rule of a calendar consists of: one cron or calendar expression in its zone, or rules of which each adds its
+// A set is what the rule of a calendar consists of: one expression or recurrence in its zone, or dates, or rules of which each adds its
 // occurrences, less what other rules leave out. It is never changed once made.
 type set struct {
 	zoned  *zoned
+	dates  []int64   // in seconds since 1970, sorted
+	until  time.Time // of zoned; zero: none
 	rules  []Rule
 	except []exception
+	recurs bool // there are recurrences
 }
 
 // An exception leaves out what lies in an occurrence of its rule: at it, or less than grain after it.
@@ -29,7 +32,11 @@ func (b *set) patience() int {
 	if len(b.except) == 0 {
 		return 1
 	}
-	return maxLeftOut / len(b.except)
+	most := maxLeftOut
+	if b.recurs {
+		most /= 5 // since they cost more
+	}
+	return most / len(b.except)
 }
 
 // maxCounted bounds how many occurrences are counted one by one.
@@ -45,6 +52,8 @@ func (s Schedule) bindSet(name string, accepted time.Time) *set {
 	switch s.kind {
 	case KindCron, KindCalendar:
 		b.zoned = m.zoned(name)
+	case KindRRule:
+		m.bindRecurrences(b, accepted)
 	case KindUnion:
 		for _, member := range m.members {
 			b.rules = append(b.rules, member.Bind(name, accepted))
@@ -57,6 +66,9 @@ func (s Schedule) bindSet(name string, accepted time.Time) *set {
 	}
 	for _, other := range m.except {
 		b.except = append(b.except, other.inZone(m.zone).exceptions(name)...)
+	}
+	for _, e := range b.except {
+		b.recurs = b.recurs || e.rule.kind == KindRRule
 	}
 	return b
 }
@@ -187,6 +199,9 @@ func (b *set) base(t time.Time, forward bool) (best time.Time) {
 			return b.zoned.next(t)
 		}
 		return b.zoned.prev(t)
+	}
+	if b.dates != nil {
+		return dateFrom(b.dates, t, forward)
 	}
 	for i := range b.rules {
 		r := &b.rules[i]

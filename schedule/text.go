@@ -39,6 +39,9 @@ func (s Schedule) appendPart(b []byte, exception bool) []byte {
 	case KindCalendar:
 		b = s.more.calendar.appendText(append(b, "calendar "...))
 		b = s.more.appendCivil(b, exception)
+	case KindRRule:
+		b = s.more.ical.appendText(append(b, "rrule "...))
+		b = s.more.appendCivil(b, exception)
 	case KindUnion:
 		for i, m := range s.more.members {
 			if i > 0 {
@@ -58,10 +61,10 @@ func (s Schedule) appendPart(b []byte, exception bool) []byte {
 
 // appendCivil appends how the wall clock is read, as far as it is not the default.
 func (m *more) appendCivil(b []byte, exception bool) []byte {
-	if m.zone != nil && (m.zone != utc || exception) {
+	if m.zone != nil && (m.zone != utc || exception) && (m.ical == nil || m.ical.start.kind != utcStamp) {
 		b = append(append(b, " in "...), m.zone.name...)
 	}
-	if m.gap > GapAfter {
+	if m.gap != 0 && m.gap != (&more{ical: m.ical}).gapOr() {
 		b = append(append(b, " gap "...), m.gap.String()...)
 	}
 	if m.fold > FoldFirst {

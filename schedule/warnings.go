@@ -37,6 +37,8 @@ func (w *warner) schedule(s Schedule, exception bool) {
 		w.cron(s, exception)
 	case KindCalendar:
 		w.calendar(s, exception)
+	case KindRRule:
+		w.rrule(s)
 	default: // nothing to warn of by itself
 	}
 	if s.more == nil {

@@ -32,6 +32,8 @@ func (s Schedule) Words() string {
 		w = s.more.cron.words() + s.more.civilWords()
 	case KindCalendar:
 		w = s.more.calendar.words() + s.more.civilWords()
+	case KindRRule:
+		w = s.more.ical.words() + s.more.civilWords()
 	case KindUnion:
 		w = s.memberWords()
 	}
@@ -73,10 +75,16 @@ func (m *more) civilWords() string {
 		return w // matched against every minute that the clock really shows
 	}
 	switch m.gap {
+	case GapAfter:
+		if m.ical != nil {
+			w += ", at the end of the gap where clocks are put forward over it"
+		}
 	case GapSkip:
 		w += ", left out where clocks are put forward over it"
 	case GapShift:
-		w += ", as much later as clocks are put forward over it"
+		if m.ical == nil {
+			w += ", as much later as clocks are put forward over it"
+		}
 	default: // the first instant after it
 	}
 	switch m.fold {
@@ -91,8 +99,11 @@ func (m *more) civilWords() string {
 
 // pinsHour says whether an expression names hours.
 func (m *more) pinsHour() bool {
-	if m.calendar != nil {
+	switch {
+	case m.calendar != nil:
 		return m.calendar.rule.pinsHour()
+	case m.ical != nil:
+		return m.ical.pinsHour()
 	}
 	return m.cron.pinsHour()
 }

@@ -25,9 +25,11 @@ EXPR is the text form of a schedule:
   cron 0 9 * * mon-fri in Europe/Berlin      every 1h30m      at 2026-12-24T18:00[Europe/Berlin]      in 5m
   calendar Mon..Fri 09:00 Europe/Berlin      calendar *-*~01 08:30      as OnCalendar= of a systemd timer takes it
   (cron 0 9 * * mon-fri) or (cron 0 12 * * sat)      cron @daily except (cron * * 25 12 *)
+  rrule FREQ=MONTHLY;BYDAY=-1FR DTSTART:20260130T090000 in Europe/Berlin
 
-or a cron expression alone: 5 fields, 6 with seconds first, 7 with a year last, or a macro. --kind says what else a text
-without its first word is. Put it in single quotes, so that the shell leaves * alone.
+or a cron expression alone: 5 fields, 6 with seconds first, 7 with a year last, or a macro; or a recurrence of iCalendar alone, also
+as the lines DTSTART, RRULE, RDATE, EXRULE and EXDATE. --kind says what else a text without its first word is. Put it in single
+quotes, so that the shell leaves * and ; alone.
 
 T is an instant such as 2026-12-24T17:00:00Z or 2026-12-24T18:00[Europe/Berlin]; without an offset, or as a date alone, it
 is read in the zone that the answer is shown in. A schedule that counts from when it is accepted (in, every, pace) counts
@@ -69,7 +71,7 @@ func newNext(now func() time.Time) *cobra.Command {
 	flags.StringVar(&f.until, "until", "", "show none after `T`")
 	flags.VarP((*count)(&f.n), "number", "n", "show `N` occurrences, 1 to 10000")
 	flags.StringVar(&f.zone, "zone", "", "read and show times of day in the IANA zone `Z` (default: what EXPR says, else UTC)")
-	choice(cmd, &f.kind, "kind", "", "what EXPR is where it does not say: cron, calendar, every, at, in, pace or pace-from-start", kinds)
+	choice(cmd, &f.kind, "kind", "", "what EXPR is where it does not say: cron, calendar, rrule, every, at, in, pace or pace-from-start", kinds)
 	choice(cmd, &f.gap, "dst-gap", "", "a time that the clocks skip: after (the gap), skip or shift (by its length)", gapWords)
 	choice(cmd, &f.fold, "dst-fold", "", "a time that the clocks repeat: first, second or both", foldWords)
 	choice(cmd, &f.days, "days", "", "where cron restricts both day fields, days that match either or both: or, and", daysWords)
@@ -183,7 +185,7 @@ const countWant = "want a whole number from 1 to 10000"
 
 // The words that flags and requests can choose from.
 var (
-	kinds     = []string{"cron", "calendar", "every", "at", "in", "pace", "pace-from-start", "union"}
+	kinds     = []string{"cron", "calendar", "rrule", "every", "at", "in", "pace", "pace-from-start", "union"}
 	gapWords  = []string{"after", "skip", "shift"}
 	foldWords = []string{"first", "second", "both"}
 	daysWords = []string{"or", "and"}

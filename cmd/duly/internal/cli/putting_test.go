@@ -111,6 +111,7 @@ func TestCLI_Put(t *testing.T) {
 		{"cron", "cron @daily --name n -- x", func(k *api.Task) (any, any) { return k.Schedule, "cron 0 0 * * *" }},
 		{"cron in a zone", "cron 0|9|*|*|mon-fri --zone Europe/Berlin --name n -- x", func(k *api.Task) (any, any) { return k.Schedule, "cron 0 9 * * mon-fri in Europe/Berlin" }},
 		{"put", "put n --schedule in|1h -- x", func(k *api.Task) (any, any) { return k.DueAt, noon.Add(time.Hour) }},
+		{"put a recurrence", "put n --schedule rrule|FREQ=MONTHLY;BYDAY=-1FR --zone Asia/Tokyo -- x", func(k *api.Task) (any, any) { return k.Schedule, "rrule FREQ=MONTHLY;BYDAY=-1FR in Asia/Tokyo" }},
 		{"put in a zone", "put n --schedule 0|3|*|*|* --zone Asia/Tokyo -- x", func(k *api.Task) (any, any) { return k.Schedule, "cron 0 3 * * * in Asia/Tokyo" }},
 		{"shell", "in 1h --name n --shell date|>>log", func(k *api.Task) (any, any) { return k.Command.Shell, "date >>log" }},
 		{"post", "in 1h --name n --post https://example.com/hook --header A:|b --body {}", func(k *api.Task) (any, any) {

@@ -348,7 +348,7 @@ func newPut(s *session) *cobra.Command {
 		Long: `Put a task under a name; a task of that name is replaced, unless --on-conflict says otherwise. Putting what is there already changes
 nothing, so that a script may do it each time.
 
-S is the text form of a schedule, as duly next takes it. An expression of cron or calendar in it is read in UTC, unless --zone or S say another zone.
+S is the text form of a schedule, as duly next takes it. An expression of cron, calendar or rrule in it is read in UTC, unless --zone or S say another zone.
 ` + putTail,
 		Example: `  duly put backup --schedule '0 3 * * *' --zone Europe/Berlin -- ./backup
   duly put poll --schedule 'every 15m jitter 30s until 2027-01-01' --tag net -- ./poll
@@ -377,7 +377,7 @@ S is the text form of a schedule, as duly next takes it. An expression of cron o
 	f.add(cmd, true)
 	f.once(cmd)
 	f.recurring(cmd)
-	zoneFlag(cmd, &f.zone, "read the times of a cron or calendar expression in the IANA zone `Z` (default: what S says, else UTC)")
+	zoneFlag(cmd, &f.zone, "read the times of a cron, calendar or rrule expression in the IANA zone `Z` (default: what S says, else UTC)")
 	return cmd
 }
 

@@ -57,7 +57,7 @@ func (r *request) answer(now func() time.Time) (*answer, error) {
 }
 
 // forms are the first words of a schedule's text.
-var forms = []string{"cron", "calendar", "every", "in", "at", "pace", "pace-from-start"}
+var forms = []string{"cron", "calendar", "rrule", "every", "in", "at", "pace", "pace-from-start"}
 
 // clauses are the words that follow the fields of an expression.
 var clauses = []string{"in", "gap", "fold", "days", "except", "from", "until", "times", "jitter", "align"}
@@ -89,6 +89,8 @@ func read(expr, kind string) (schedule.Schedule, error) {
 		}
 	case kind != "":
 		prefix = kind + " "
+	case recurs(expr):
+		prefix = "rrule "
 	case cronLike(expr):
 		prefix = "cron "
 	}
@@ -97,6 +99,14 @@ func read(expr, kind string) (schedule.Schedule, error) {
 		return s, refuseText(expr, len(prefix), err)
 	}
 	return s, nil
+}
+
+// recurs says whether a text without a kind is a recurrence of iCalendar: a rule, or lines.
+func recurs(expr string) bool {
+	upper := strings.ToUpper(strings.TrimLeft(expr, " \t\r\n"))
+	return slices.ContainsFunc([]string{"FREQ=", "RRULE", "DTSTART", "RDATE", "EXRULE", "EXDATE"}, func(start string) bool {
+		return strings.HasPrefix(upper, start)
+	}) && strings.ContainsAny(upper, "=:")
 }
 
 // cronLike says whether a text without a kind is meant to be a cron expression: a macro, a zone's prefix, or several words
@@ -355,7 +365,7 @@ func (r *request) warnings(a *answer, s schedule.Schedule) (list []string) {
 	}
 	if (r.gap != "" || r.fold != "") && !pinsHour(s) {
 		list = append(list, "what happens where the clocks are changed is only asked of a rule that names its hours: one whose "+
-			"hour field begins with * goes by every minute that the clocks really show")
+			"hour field begins with *, or with FREQ=HOURLY or less and no BYHOUR, goes by every minute that the clocks really show")
 	}
 	if r.name == "" && needsName(s) {
 		list = append(list, "H and jitter follow from the task's name, and none is given: a task with a name has other instants")
@@ -368,9 +378,14 @@ func (r *request) warnings(a *answer, s schedule.Schedule) (list []string) {
 
 // pinsHour says whether the hours of an expression are named.
 func pinsHour(s schedule.Schedule) bool {
-	if s.Kind() == schedule.KindCalendar {
-		hour, _, _ := strings.Cut(s.String(), ":")
+	switch text := s.String(); s.Kind() {
+	case schedule.KindCalendar:
+		hour, _, _ := strings.Cut(text, ":")
 		return !strings.HasSuffix(hour, "*")
+	case schedule.KindRRule:
+		return strings.Contains(text, "BYHOUR=") || !strings.Contains(text, "FREQ=HOURLY") &&
+			!strings.Contains(text, "FREQ=MINUTELY") && !strings.Contains(text, "FREQ=SECONDLY")
+	default:
 	}
 	fields := strings.Fields(s.String())[1:]
 	if i := slices.IndexFunc(fields, func(w string) bool { return slices.Contains(clauses, w) }); i >= 0 {

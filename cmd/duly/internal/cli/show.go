@@ -327,7 +327,8 @@ func (v *portrait) occurrences() {
 
 // nextIn returns the zone in which the next occurrences are shown: that of the rule, or of whoever looks if the rule reads no clock.
 func (v *portrait) nextIn() (loc *time.Location, title string) {
-	if loc, err := loadZone(v.next.Zone); err == nil && (strings.Contains(v.t.Schedule, "cron ") || strings.Contains(v.t.Schedule, "calendar ")) {
+	if loc, err := loadZone(v.next.Zone); err == nil && (strings.Contains(v.t.Schedule, "cron ") ||
+		strings.Contains(v.t.Schedule, "calendar ") || strings.Contains(v.t.Schedule, "rrule ")) {
 		return loc, "next, in " + clean(v.next.Zone)
 	}
 	return v.p.local, "next"

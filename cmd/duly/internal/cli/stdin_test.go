@@ -118,7 +118,7 @@ func TestDecode_Refused(t *testing.T) {
 		{name: "a number of another type", line: `{"id":"a","expr":"@daily","n":"5"}`, id: `"a"`, want: `n "5": want a whole number from 1 to 10000`},
 		{name: "too few", line: `{"id":"a","expr":"@daily","n":0}`, id: `"a"`, want: `n 0: want a whole number from 1 to 10000`},
 		{name: "too many", line: `{"id":"a","expr":"@daily","n":10001}`, id: `"a"`, want: `n 10001: want a whole number from 1 to 10000`},
-		{name: "no kind", line: `{"id":"a","expr":"@daily","kind":"cal"}`, id: `"a"`, want: `kind "cal": want cron, calendar, every, at, in, pace, pace-from-start or union`},
+		{name: "no kind", line: `{"id":"a","expr":"@daily","kind":"cal"}`, id: `"a"`, want: `kind "cal": want cron, calendar, rrule, every, at, in, pace, pace-from-start or union`},
 		{name: "no policy", line: `{"id":"a","expr":"@daily","dst_gap":"skipp"}`, id: `"a"`, want: `dst_gap "skipp": want after, skip or shift; did you mean skip?`},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,328 @@
+package schedule_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/schedule"
+)
+
+// occurrencesOf lists the first n occurrences of a task that was accepted at an instant, as the zone's clock shows them.
+func occurrencesOf(t *testing.T, s schedule.Schedule, accepted string, n int) (list []string) {
+	t.Helper()
+	if err := s.Err(); err != nil {
+		t.Fatalf("%v", err)
+	}
+	loc := mustZone(t, s.Zone())
+	r := s.Bind("x", mustTime(t, accepted))
+	for at := r.First(); !at.IsZero() && len(list) < n; at = r.Next(at) {
+		list = append(list, at.In(loc).Format("2006-01-02 15:04:05 -07"))
+	}
+	return list
+}
+
+// Texts, what they print as, and the first occurrences of what was accepted on 1 January 2026, at 12:30:15 and a half in UTC.
+func TestRRule(t *testing.T) {
+	const accepted = "2026-01-01T12:30:15.5Z"
+	for _, tt := range []struct{ text, canonical, want string }{
+		// The start is the instant of acceptance, which is no occurrence itself.
+		{"rrule FREQ=DAILY", "", "2026-01-02 12:30:15 +00, 2026-01-03 12:30:15 +00"},
+		{"rrule FREQ=MONTHLY;BYDAY=-1FR", "", "2026-01-30 12:30:15 +00, 2026-02-27 12:30:15 +00"},
+		{"rrule FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9;BYMINUTE=0;BYSECOND=0 in Europe/Berlin", "", "2026-01-30 09:00:00 +01, 2026-02-27 09:00:00 +01"},
+		{"rrule FREQ=HOURLY;INTERVAL=6;COUNT=2", "rrule FREQ=HOURLY;COUNT=2;INTERVAL=6", "2026-01-01 18:30:15 +00, 2026-01-02 00:30:15 +00"},
+		{"rrule FREQ=SECONDLY", "", "2026-01-01 12:30:16 +00, 2026-01-01 12:30:17 +00"},
+		// The start is what from says, which is an occurrence if it matches.
+		{"rrule FREQ=MONTHLY;COUNT=2 from 2026-01-31T08:00:00Z", "", "2026-01-31 08:00:00 +00, 2026-03-31 08:00:00 +00"},
+		{"rrule FREQ=DAILY in Europe/Berlin from 2026-03-28T09:00[Europe/Berlin]", "rrule FREQ=DAILY in Europe/Berlin from 2026-03-28T08:00:00Z", "2026-03-28 09:00:00 +01, 2026-03-29 09:00:00 +02"},
+		// The start is DTSTART; what was before acceptance is not made up for, but counts.
+		{"rrule DTSTART:20251230T090000 RRULE:FREQ=DAILY;COUNT=4", "rrule FREQ=DAILY;COUNT=4 DTSTART:20251230T090000", "2026-01-02 09:00:00 +00"},
+		{"rrule DTSTART;TZID=Europe/Berlin:20251230T090000 RRULE:FREQ=DAILY", "rrule FREQ=DAILY DTSTART:20251230T090000 in Europe/Berlin", "2026-01-02 09:00:00 +01, 2026-01-03 09:00:00 +01"},
+		{"rrule FREQ=DAILY DTSTART:20251230T090000 from 2026-01-01T09:00Z", "rrule FREQ=DAILY DTSTART:20251230T090000 from 2026-01-01T09:00:00Z", "2026-01-01 09:00:00 +00, 2026-01-02 09:00:00 +00"},
+		{"rrule FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU;WKST=SU DTSTART:20260106T090000Z", "rrule FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU;WKST=SU DTSTART:20260106T090000Z", "2026-01-06 09:00:00 +00, 2026-01-18 09:00:00 +00, 2026-01-20 09:00:00 +00"},
+		// A date is its midnight, and parts for the time of day mean nothing.
+		{"rrule FREQ=DAILY;BYHOUR=9 DTSTART;VALUE=DATE:20260201 in Asia/Tokyo", "", "2026-02-01 00:00:00 +09, 2026-02-02 00:00:00 +09"},
+		{"rrule FREQ=DAILY;UNTIL=20260202 DTSTART:20260201", "rrule FREQ=DAILY;UNTIL=20260202 DTSTART;VALUE=DATE:20260201", "2026-02-01 00:00:00 +00, 2026-02-02 00:00:00 +00"},
+		// UNTIL is included, in UTC or by the zone's clock.
+		{"rrule FREQ=DAILY;UNTIL=20260203T080000Z DTSTART;TZID=Europe/Berlin:20260202T090000", "rrule FREQ=DAILY;UNTIL=20260203T080000Z DTSTART:20260202T090000 in Europe/Berlin", "2026-02-02 09:00:00 +01, 2026-02-03 09:00:00 +01"},
+		{"rrule FREQ=DAILY;UNTIL=20260203T075959Z DTSTART:20260202T090000 in Europe/Berlin", "", "2026-02-02 09:00:00 +01"},
+		{"rrule FREQ=DAILY;UNTIL=20260203T090000 DTSTART:20260202T090000 in Europe/Berlin", "", "2026-02-02 09:00:00 +01, 2026-02-03 09:00:00 +01"},
+		// Several rules, dates, and what they leave out: COUNT counts what is left out.
+		{
+			"rrule DTSTART:20260201T090000 RRULE:FREQ=DAILY;COUNT=3 RRULE:FREQ=DAILY;BYHOUR=18;COUNT=2 RDATE:20260301T070000 EXDATE:20260202T090000",
+			"rrule FREQ=DAILY;COUNT=3 FREQ=DAILY;COUNT=2;BYHOUR=18 DTSTART:20260201T090000 RDATE:20260301T070000 EXDATE:20260202T090000",
+			"2026-02-01 09:00:00 +00, 2026-02-01 18:00:00 +00, 2026-02-02 18:00:00 +00, 2026-02-03 09:00:00 +00, 2026-03-01 07:00:00 +00",
+		},
+		{
+			"rrule FREQ=DAILY;COUNT=8 EXRULE:FREQ=WEEKLY;BYDAY=SA,SU DTSTART:20260102T090000", "rrule FREQ=DAILY;COUNT=8 DTSTART:20260102T090000 EXRULE:FREQ=WEEKLY;BYDAY=SA,SU",
+			"2026-01-02 09:00:00 +00, 2026-01-05 09:00:00 +00, 2026-01-06 09:00:00 +00, 2026-01-07 09:00:00 +00, 2026-01-08 09:00:00 +00, 2026-01-09 09:00:00 +00",
+		},
+		{
+			"rrule DTSTART;TZID=Europe/Berlin:20260201T090000 RRULE:FREQ=DAILY;COUNT=3 EXDATE;TZID=America/New_York:20260202T030000 RDATE:20260205T000000Z",
+			"rrule FREQ=DAILY;COUNT=3 DTSTART:20260201T090000 RDATE:20260205T000000Z EXDATE:20260202T080000Z in Europe/Berlin",
+			"2026-02-01 09:00:00 +01, 2026-02-03 09:00:00 +01, 2026-02-05 01:00:00 +01",
+		},
+		{"rrule RDATE:20260301T070000,20260201T070000", "rrule RDATE:20260201T070000,20260301T070000", "2026-02-01 07:00:00 +00, 2026-03-01 07:00:00 +00"},
+		{"rrule FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0 except (cron * * * * sat,sun)", "rrule FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0 except (cron * * * * sun,sat)", "2026-01-02 09:00:00 +00, 2026-01-05 09:00:00 +00"},
+		{"(rrule FREQ=YEARLY;BYEASTER=1 DTSTART:20260101T090000) or (cron 0 7 1 5 *)", "", "2026-04-06 09:00:00 +00, 2026-05-01 07:00:00 +00"},
+		{"cron 0 9 * * mon except (rrule FREQ=MONTHLY;BYDAY=1MO DTSTART:20260101T090000)", "", "2026-01-12 09:00:00 +00, 2026-01-19 09:00:00 +00"},
+		// As written elsewhere: in lower case, with a semicolon at the end, doubled, in any order, with a plus sign.
+		{"rrule freq=weekly;byday=mo,fr,mo;", "rrule FREQ=WEEKLY;BYDAY=MO,FR", "2026-01-02 12:30:15 +00, 2026-01-05 12:30:15 +00"},
+		{"rrule BYMONTHDAY=+15,-1;FREQ=MONTHLY", "rrule FREQ=MONTHLY;BYMONTHDAY=15,-1", "2026-01-15 12:30:15 +00, 2026-01-31 12:30:15 +00"},
+		{"rrule FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1,1 until 2026-02-01 times 9 jitter 1m", "rrule FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1,1 until 2026-02-01T00:00:00Z times 9 jitter 1m", "2026-01-30 12:30:15 +00"},
+	} {
+		s, err := schedule.Parse(tt.text)
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		if tt.canonical == "" {
+			tt.canonical = tt.text
+		}
+		if got := s.String(); got != tt.canonical {
+			t.Errorf("%s prints as\n%s, want\n%s", tt.text, got, tt.canonical)
+		}
+		want := strings.Split(tt.want, ", ")
+		again, err := schedule.Parse(s.String())
+		if err != nil || !again.Equal(s) {
+			t.Errorf("%s: its text %s is %v, %v", tt.text, s, again, err)
+		}
+		for _, s := range []schedule.Schedule{s, again} {
+			if diff := cmp.Diff(want, firstOf(t, s, accepted, len(want))); diff != "" {
+				t.Errorf("%s, -want +got:\n%s", tt.text, diff)
+			}
+		}
+		text, err := json.Marshal(s)
+		var back schedule.Schedule
+		if err != nil || json.Unmarshal(text, &back) != nil || !back.Equal(s) {
+			t.Errorf("%s: in JSON %s, %v", tt.text, text, err)
+		}
+	}
+}
+
+// firstOf is occurrencesOf, where a union is shown in UTC.
+func firstOf(t *testing.T, s schedule.Schedule, accepted string, n int) (list []string) {
+	t.Helper()
+	if s.Zone() != "" {
+		return occurrencesOf(t, s, accepted, n)
+	}
+	r := s.Bind("x", mustTime(t, accepted))
+	for at := r.First(); !at.IsZero() && len(list) < n; at = r.Next(at) {
+		list = append(list, at.Format("2006-01-02 15:04:05 -07"))
+	}
+	return list
+}
+
+// The lines of iCalendar, with line breaks of either kind and folded anywhere.
+func TestRRule_Lines(t *testing.T) {
+	for _, text := range []string{
+		"DTSTART;TZID=Europe/Berlin:20260130T090000\nRRULE:FREQ=MONTHLY;BYDAY=-1FR\nEXDATE;TZID=Europe/Berlin:20260227T090000\n",
+		"EXDATE;TZID=Europe/Berlin:20260227T090000\r\nrrule:freq=monthly;byday=-1fr\r\n\r\ndtstart;value=date-time;tzid=\"Europe/Berlin\":20260130T090000",
+		"DTSTART;TZID=Europe/\r\n Berlin:20260130T0900\r\n\t00\r\nRRULE:FREQ=MON\n THLY;BYDAY=-1FR\nEXDATE:20260227T080000Z",
+	} {
+		got := occurrencesOf(t, schedule.RRule(text), "2026-01-01T00:00:00Z", 2)
+		if diff := cmp.Diff([]string{"2026-01-30 09:00:00 +01", "2026-03-27 09:00:00 +01"}, got); diff != "" {
+			t.Errorf("%q, -want +got:\n%s", text, diff)
+		}
+	}
+}
+
+// A time in a gap is later by its length, and one that comes twice is the first, as RFC 5545, 3.3.5, says; the policies can be chosen.
+//
+// contract: I2, I3, I4.
+func TestRRule_ClocksChanged(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"rrule FREQ=DAILY DTSTART:20260328T023000 in Europe/Berlin", "2026-03-28 02:30:00 +01, 2026-03-29 03:30:00 +02, 2026-03-30 02:30:00 +02"},
+		{"rrule FREQ=DAILY DTSTART:20260329T023000 in Europe/Berlin", "2026-03-29 03:30:00 +02, 2026-03-30 02:30:00 +02"},
+		{"rrule FREQ=DAILY DTSTART:20260328T023000 in Europe/Berlin gap skip", "2026-03-28 02:30:00 +01, 2026-03-30 02:30:00 +02"},
+		{"rrule FREQ=DAILY DTSTART:20260328T023000 in Europe/Berlin gap after", "2026-03-28 02:30:00 +01, 2026-03-29 03:00:00 +02"},
+		{"rrule FREQ=DAILY DTSTART:20261024T023000 in Europe/Berlin", "2026-10-24 02:30:00 +02, 2026-10-25 02:30:00 +02, 2026-10-26 02:30:00 +01"},
+		{"rrule FREQ=DAILY DTSTART:20261024T023000 in Europe/Berlin fold both", "2026-10-24 02:30:00 +02, 2026-10-25 02:30:00 +02, 2026-10-25 02:30:00 +01"},
+		{"rrule FREQ=DAILY DTSTART:20260329T010000 RDATE:20260329T023000,20261025T023000 in Europe/Berlin", "2026-03-29 01:00:00 +01, 2026-03-29 03:30:00 +02"},
+		{"rrule RDATE:20260329T023000,20261025T023000 in Europe/Berlin", "2026-03-29 03:30:00 +02, 2026-10-25 02:30:00 +02"},
+		{"rrule FREQ=MINUTELY;INTERVAL=30 DTSTART:20261025T020000 in Europe/Berlin", "2026-10-25 02:00:00 +02, 2026-10-25 02:30:00 +02, 2026-10-25 02:00:00 +01, 2026-10-25 02:30:00 +01, 2026-10-25 03:00:00 +01"},
+		{"rrule FREQ=HOURLY;INTERVAL=2 DTSTART:20260329T000000 in Europe/Berlin", "2026-03-29 00:00:00 +01, 2026-03-29 04:00:00 +02"},
+		{"rrule FREQ=MINUTELY;INTERVAL=30;BYHOUR=2 DTSTART:20261025T020000 in Europe/Berlin", "2026-10-25 02:00:00 +02, 2026-10-25 02:30:00 +02, 2026-10-26 02:00:00 +01"},
+	} {
+		s, err := schedule.Parse(tt.text)
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		if s.String() != tt.text {
+			t.Errorf("%s prints as %s", tt.text, s)
+		}
+		want := strings.Split(tt.want, ", ")
+		if diff := cmp.Diff(want, occurrencesOf(t, s, "2026-01-01T00:00:00Z", len(want))); diff != "" {
+			t.Errorf("%s, -want +got:\n%s", tt.text, diff)
+		}
+	}
+}
+
+// Previews mark what a change of the clocks moves, and what is left out.
+func TestRRule_Preview(t *testing.T) {
+	s, err := schedule.Parse("rrule FREQ=DAILY DTSTART:20260328T023000 EXDATE:20260330T023000 in Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for o := range s.Bind("x", mustTime(t, "2026-01-01T00:00:00Z")).Preview(mustTime(t, "2026-03-01T00:00:00Z")) {
+		if got = append(got, o.At.Format("01-02T15:04Z")+" "+o.Marks.String()); len(got) == 4 {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"03-28T01:30Z ", "03-29T01:30Z gap-moved", "03-30T00:30Z excluded", "03-31T00:30Z "}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// What RFC 5545 forbids is refused, with the place and what would be right.
+func TestRRule_Refuses(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"INTERVAL=2", `at byte 1: FREQ: want it in every rule`},
+		{"FREQ=FORTNIGHTLY", `at byte 6: FREQ "FORTNIGHTLY": want YEARLY, MONTHLY`},
+		{"FREQ=DAILY;INTERVAL=0", `at byte 21: INTERVAL "0": want a whole number from 1 to 2147483647`},
+		{"FREQ=DAILY;INTERVAL=99999999999", `INTERVAL "99999999999": want a whole number from 1`},
+		{"FREQ=DAILY;COUNT=0", `COUNT "0": want a whole number from 1`},
+		{"FREQ=DAILY;COUNT=-3", `COUNT "-3": want`},
+		{"FREQ=DAILY;COUNT=3;UNTIL=20260101T000000Z", `at byte 26: UNTIL "20260101T000000Z": want either COUNT or UNTIL`},
+		{"FREQ=DAILY;FREQ=DAILY", `at byte 12: FREQ "FREQ": want it once only`},
+		{"FREQ=DAILY;BYMONTHDAYS=1", `at byte 12: rrule "BYMONTHDAYS": want "BYMONTHDAY"`},
+		{"FREQ=DAILY;BYWEEKDAY=MO", `want BYDAY`},
+		{"FREQ=DAILY;X=1", `rrule "X": want FREQ, UNTIL, COUNT`},
+		{"FREQ=DAILY;;COUNT=3", `want a part such as FREQ=DAILY`},
+		{"FREQ=DAILY;COUNT", `at byte 12: rrule "COUNT": want a part such as`},
+		{"FREQ=WEEKLY;BYDAY=1MO", `at byte 19: BYDAY "1MO": want numbers in BYDAY only with FREQ=MONTHLY or FREQ=YEARLY`},
+		{"FREQ=YEARLY;BYWEEKNO=20;BYDAY=1MO", `BYDAY "1MO": want no numbers in BYDAY beside BYWEEKNO`},
+		{"FREQ=MONTHLY;BYDAY=MON", `BYDAY "MON": want days such as MO`},
+		{"FREQ=MONTHLY;BYDAY=0MO", `BYDAY "0MO": want days such as MO`},
+		{"FREQ=MONTHLY;BYDAY=54MO", `BYDAY "54MO"`},
+		{"FREQ=MONTHLY;BYDAY=MO,,TU", `at byte 23: BYDAY: want a value before and after each comma`},
+		{"FREQ=DAILY;BYHOUR=24", `at byte 19: BYHOUR "24": want 0 to 23`},
+		{"FREQ=DAILY;BYHOUR=+5", `BYHOUR "+5": want 0 to 23`},
+		{"FREQ=DAILY;BYMONTHDAY=0", `BYMONTHDAY "0": want 1 to 31`},
+		{"FREQ=DAILY;BYMONTHDAY=-32", `BYMONTHDAY "-32"`},
+		{"FREQ=DAILY;BYMONTHDAY=--1", `BYMONTHDAY "--1"`},
+		{"FREQ=YEARLY;BYYEARDAY=367", `BYYEARDAY "367"`},
+		{"FREQ=YEARLY;BYWEEKNO=54", `BYWEEKNO "54"`},
+		{"FREQ=DAILY;BYSETPOS=1", `at byte 21: BYSETPOS "1": want another part that begins with BY`},
+		{"FREQ=DAILY;BYHOUR=1;BYSETPOS=0", `BYSETPOS "0"`},
+		{"FREQ=DAILY;WKST=MON", `WKST "MON": want MO, TU`},
+		{"FREQ=DAILY;UNTIL=2026-01-01", `UNTIL "2026-01-01": want a date or a time such as 20260130`},
+		{"FREQ=DAILY;UNTIL=20260230", `UNTIL "20260230"`},
+		{"FREQ=DAILY;UNTIL=20260101", `at byte 18: UNTIL "20260101": want a time, as the start has one: 20260101T235959 for that day and all of it`},
+		{"DTSTART:20260101 RRULE:FREQ=DAILY;UNTIL=20260101T000000", `UNTIL "20260101T000000": want a date, as DTSTART is one: 20260101`},
+		{"DTSTART;TZID=America/New_York:19970902T090000\nRRULE:FREQ=YEARLY;UNTIL=19990101T000000", `at byte 71: UNTIL "19990101T000000": want a time in UTC, as DTSTART has a TZID: 19990101T050000Z`},
+		{"DTSTART:19970902T090000Z RRULE:FREQ=YEARLY;UNTIL=19990101T000000", `want a time in UTC, as DTSTART is: 19990101T000000Z`},
+		{"DTSTART:20260101T250000 RRULE:FREQ=DAILY", `at byte 9: DTSTART "20260101T250000": want a date or a time`},
+		{"DTSTART:20260101T090000 DTSTART:20270101T090000 RRULE:FREQ=DAILY", `at byte 25: DTSTART "DTSTART": want it once only`},
+		{"DTSTART;TZID=Europe/Berln:20260101T090000 RRULE:FREQ=DAILY", `at byte 14: TZID "Europe/Berln": want a zone of the IANA database: did you mean Europe/Berlin?`},
+		{"DTSTART;TZID=Europe/Berlin:20260101T090000Z RRULE:FREQ=DAILY", `want a time without Z, or no TZID`},
+		{"DTSTART;VALUE=DATE:20260101T090000 RRULE:FREQ=DAILY", `want a date such as 20260130, since VALUE=DATE says so`},
+		{"DTSTART;VALUE=PERIOD:20260101T090000 RRULE:FREQ=DAILY", `VALUE "PERIOD": want DATE or DATE-TIME`},
+		{"DTSTART;X=Y:20260101T090000 RRULE:FREQ=DAILY", `rrule "X=Y": want the parameters TZID and VALUE only`},
+		{"DTSTART:20260101T090000 RRULE:FREQ=DAILY RDATE:20260101T090000/PT1H", `RDATE "20260101T090000/PT1H": want a time without an end`},
+		{"DTSTART:20260101T090000 RRULE:FREQ=DAILY EXDATE:20260101", `at byte 49: EXDATE "20260101": want a time, as DTSTART has one`},
+		{"DTSTART:20260101 RRULE:FREQ=DAILY EXDATE:20260101T000000", `EXDATE "20260101T000000": want a date, as DTSTART is one`},
+		{"RRULE;X=1:FREQ=DAILY", `RRULE "X=1": want no parameters`},
+		{"SUMMARY:tea RRULE:FREQ=DAILY", `at byte 1: rrule "SUMMARY": want the lines DTSTART, RRULE`},
+		{"DTSTART:20260101T090000", `rrule: want a rule such as FREQ=WEEKLY;BYDAY=MO`},
+		{"EXRULE:FREQ=DAILY", `want a rule such as`},
+		{"", `want a rule such as`},
+		{"daily", `at byte 1: rrule "daily": want a rule such as`},
+		{"RRULE:FREQ=DAILY\nDTSTART:2026 0101", `at byte 30: rrule " 0101": want no blanks within a line`},
+		{"FREQ=DAILY EXRULE:FREQ=DAILY", `EXRULE "FREQ=DAILY": want it to leave an occurrence now and then`},
+		{"RRULE:FREQ=DAILY;\r\n BYHOUR=25", `at byte 28: BYHOUR "25"`},
+		{"FREQ=DAILY;BYYEARDAY=" + strings.Repeat("1,", 3000) + "1", `want at most 4096 bytes`},
+	} {
+		s := schedule.RRule(tt.text)
+		if s.Err() == nil || !strings.Contains(s.Err().Error(), tt.want) {
+			t.Errorf("%q: %v, want %s", tt.text, s.Err(), tt.want)
+		}
+		if s.Kind() == schedule.KindRRule && !s.Bind("x", time.Time{}).First().IsZero() {
+			t.Errorf("%q: has an occurrence", tt.text)
+		}
+	}
+	for _, tt := range []struct{ text, want string }{
+		{"rrule FREQ=DAILY;COUNT=0 in Asia/Tokyo", `at byte 24: COUNT "0"`},
+		{"rrule FREQ=DAILY days and", `days "and": want it on "cron" only`},
+		{"rrule DTSTART;TZID=Asia/Tokyo:20260101T090000 FREQ=DAILY in UTC", `in "UTC": want the zone once: the expression itself says Asia/Tokyo`},
+		{"cron 0 9 * * * except (rrule FREQ=DAILY)", `"rrule" with a DTSTART`},
+		{"rrule FREQ=DAILY tomorrow", `rrule "tomorrow": want a rule such as`},
+		{"RRULE FREQ=DAILY", `lower case: "rrule"`},
+		{"rrule FREQ=DAILY align 2026-01-01", `"rrule" has no grid`},
+	} {
+		if _, err := schedule.Parse(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.text, err, tt.want)
+		}
+	}
+	if err := schedule.RRule("DTSTART:20260101T090000Z RRULE:FREQ=DAILY").In("Asia/Tokyo").Err(); err == nil || !strings.Contains(err.Error(), "UTC, in which DTSTART is") {
+		t.Errorf("a start in UTC in another zone: %v", err)
+	}
+}
+
+// What has no occurrence in all time is told, and accepted by nothing.
+func TestRRule_Never(t *testing.T) {
+	for _, text := range []string{
+		"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=29", "DTSTART:20260301T090000 RRULE:FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29",
+		"DTSTART:20260301T090000 RRULE:FREQ=DAILY;UNTIL=20260301T085959", "DTSTART:20260301T090000 RRULE:FREQ=HOURLY;INTERVAL=2;BYHOUR=2,4",
+		"DTSTART:20260301T090000 RRULE:FREQ=DAILY;INTERVAL=7;BYDAY=MO", "DTSTART:20260301T000000 RRULE:FREQ=SECONDLY;INTERVAL=77;BYHOUR=0;BYMINUTE=0;BYSECOND=0;BYDAY=MO",
+		"FREQ=SECONDLY;BYSECOND=1;BYSETPOS=2", "FREQ=MONTHLY;BYDAY=6MO",
+	} {
+		s := schedule.RRule(text)
+		if !s.Never() || s.Err() == nil || len(s.Warnings()) == 0 {
+			t.Errorf("%s: never is %v, %v, %v", text, s.Never(), s.Err(), s.Warnings())
+		}
+		if again, err := schedule.Parse(s.String()); err != nil || !again.Never() {
+			t.Errorf("%s: read again as %v, %v", s, again, err)
+		}
+	}
+}
+
+func TestRRule_Words(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"rrule FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9;BYMINUTE=0;BYSECOND=0 in Europe/Berlin", "every month on the last Friday, at 09:00:00, in Europe/Berlin"},
+		{"rrule FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE,FR;WKST=SU;COUNT=10 DTSTART:20260105T090000", "every 2 weeks on Monday, Wednesday and Friday, weeks beginning on Sunday, 10 times in all, counted from 2026-01-05 09:00, in UTC"},
+		{"rrule FREQ=YEARLY;BYMONTH=1,2,3;BYMONTHDAY=1,-1;UNTIL=20270101T000000Z", "every year on day 1 and the last day of the month in January to March, until 2027-01-01 00:00 UTC, in UTC"},
+		{"rrule FREQ=MONTHLY;BYDAY=FR;BYMONTHDAY=13;BYHOUR=9,17;BYMINUTE=30", "every month on day 13, only where that is Friday, at 09:30 and 17:30, in UTC"},
+		{"rrule FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO", "every year on Monday in week 20 of the year, in UTC"},
+		{"rrule FREQ=YEARLY;BYYEARDAY=100,-1;BYEASTER=-2,0,1", "every year on the 100th and the last day of the year on 2 days before Easter Sunday, Easter Sunday and 1 day after Easter Sunday, in UTC"},
+		{"rrule FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2", "every month on Monday, Tuesday, Wednesday, Thursday and Friday, of these only the 2nd to last of each month, in UTC"},
+		{"rrule FREQ=MINUTELY;INTERVAL=15;BYHOUR=9,10,11,12 in Asia/Tokyo gap skip", "every 15 minutes, at hours 9 to 12, in Asia/Tokyo, left out where clocks are put forward over it"},
+		{
+			"rrule FREQ=DAILY DTSTART;VALUE=DATE:20260101 RDATE;VALUE=DATE:20260201 EXRULE:FREQ=WEEKLY EXDATE;VALUE=DATE:20260102 gap after",
+			"every day; or at 2026-02-01, counted from 2026-01-01, but not (every week) nor at 2026-01-02, in UTC, at the end of the gap where clocks are put forward over it",
+		},
+	} {
+		s, err := schedule.Parse(tt.text)
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+		} else if got := s.Words(); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestRRule_Warnings(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"FREQ=MONTHLY;BYMONTHDAY=31", "day 31 is not in every month: it is left out in February, April, June, September and November"},
+		{"DTSTART:20260131T090000 RRULE:FREQ=MONTHLY", "day 31 is not in every month"},
+		{"DTSTART:20240229T090000 RRULE:FREQ=YEARLY", "day 29 is not in every month: it is left out in February but in leap years"},
+		{"FREQ=MONTHLY;BYDAY=5MO", "the 5th Monday is in some months only"},
+		{"FREQ=YEARLY;BYWEEKNO=20", "BYWEEKNO without BYDAY is all seven days of the week"},
+		{"FREQ=MONTHLY;BYWEEKNO=20;BYDAY=MO", "BYWEEKNO is for FREQ=YEARLY: with MONTHLY it leaves out the days of other weeks"},
+		{"DTSTART:20260131 RRULE:FREQ=DAILY;BYHOUR=9", "BYHOUR, BYMINUTE and BYSECOND mean nothing where DTSTART is a date"},
+		{"DTSTART:20260131T090000 RRULE:FREQ=WEEKLY;BYDAY=MO", "the start, 2026-01-31 09:00, does not match the rule, so that it is no occurrence"},
+	} {
+		s := schedule.RRule(tt.text)
+		if got := s.Warnings(); s.Err() != nil || len(got) != 1 || !strings.Contains(got[0], tt.want) {
+			t.Errorf("%s: %v, %q, want %s", tt.text, s.Err(), got, tt.want)
+		}
+	}
+	if got := schedule.RRule("DTSTART:20260130T090000 RRULE:FREQ=MONTHLY;BYDAY=-1FR;BYMONTHDAY=28,29,30,31,25,26,27").Warnings(); len(got) != 0 {
+		t.Errorf("warns of what is right: %q", got)
+	}
+}
