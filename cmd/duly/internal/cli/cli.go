@@ -97,7 +97,7 @@ func newRoot(s *session) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupPut, putting(s)...)
+	add(groupPut, append(putting(s), newCrontab(s))...)
 	add(groupLook, newLs(s), newShow(s), newWhy(s), newLogs(s), newHistory(s), newEvents(s), newNext(s.Now))
 	add(groupSteer, newRun(s), newMove(s), newCancel(s), newPause(s), newResume(s), newRedrive(s))
 	add(groupServe, newServe(s), newDemo(s), newDoctor(s), newStats(s), newMigrate(s), newExport(s), newImport(s))

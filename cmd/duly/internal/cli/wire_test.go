@@ -55,6 +55,8 @@ func TestDocs_JSON(t *testing.T) {
 		transfer.Line{},
 		transfer.Retry{},
 		transfer.Tally{},
+		CrontabFinding{},
+		CrontabLine{},
 	} {
 		typ := reflect.TypeOf(v)
 		_, section, ok := strings.Cut(text, "\n### "+typ.Name()+"\n")

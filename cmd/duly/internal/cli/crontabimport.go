@@ -1,0 +1,295 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/crontab"
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/target"
+)
+
+// CrontabLine is what duly crontab import prints; docs/cli-json.md promises it.
+type CrontabLine struct {
+	File     string    `json:"file"`
+	Line     int       `json:"line,omitempty"`
+	Outcome  string    `json:"outcome"` // created, updated, unchanged, ignored, refused, gone, cancelled
+	Name     string    `json:"name,omitempty"`
+	Schedule string    `json:"schedule,omitempty"`
+	DueAt    time.Time `json:"due_at,omitzero"`
+	Text     string    `json:"text,omitempty"` // the command, or why it is ignored or refused
+}
+
+// An importing is one run of duly crontab import.
+type importing struct {
+	*crontabbing
+
+	table string // the crontab's name
+	specs []api.Spec
+	lines []CrontabLine // of the specs
+	other []CrontabLine // what is ignored
+}
+
+// maxSpec is how long a task may be as the daemon takes it: a little less than it takes, for the name.
+const maxSpec = 1<<20 - 1<<10
+
+// runImport makes tasks of a crontab. What is wrong with it is found before anything is put.
+func (f *crontabbing) runImport(ctx context.Context) error {
+	m := &importing{crontabbing: f}
+	if err := m.checkFlags(); err != nil {
+		return err
+	}
+	t, err := f.read()
+	if err != nil {
+		return err
+	}
+	host, err := f.host(f.socketPath())
+	if err != nil {
+		return err
+	}
+	entries, err := m.plan(t, host)
+	if err != nil {
+		return err
+	}
+	if t.Bad() {
+		return f.badly(t)
+	}
+	if f.prune && len(entries) == 0 {
+		return &usageError{
+			what: "there is no line to run in the crontab, and --prune would cancel all of its tasks",
+			hint: "if that is meant: " + f.s.Name + " cancel --tag " + m.tag(),
+		}
+	}
+	for i := range t.Findings {
+		if x := &t.Findings[i]; x.Ignored {
+			m.other = append(m.other, CrontabLine{File: f.file, Line: x.Line, Outcome: "ignored", Text: x.Text})
+		}
+	}
+	c, err := f.s.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	there, err := m.there(ctx, c)
+	if err != nil {
+		return err
+	}
+	for i, name := range crontab.Names(m.table, entries, there) {
+		m.specs[i].Name, m.lines[i].Name = name, name
+		m.specs[i].Conflict = "fail" // what is there under this name is somebody else's
+		if _, ours := there[name]; ours {
+			m.specs[i].Conflict = "replace"
+			delete(there, name)
+		}
+	}
+	if err := m.put(ctx, c); err != nil {
+		return err
+	}
+	gone, err := m.gone(ctx, c, slices.Sorted(maps.Keys(there)))
+	return errors.Join(err, m.report(gone))
+}
+
+// checkFlags refuses words that the daemon would refuse, and finds the crontab's name.
+func (m *importing) checkFlags() error {
+	words := putFlags{overlap: m.overlap, catchUp: m.catchUp}
+	if err := words.checkRecurring(); err != nil {
+		return err
+	}
+	const most = 100
+	switch {
+	case m.name != "":
+		if m.table = crontab.Plain(m.name, most, ""); m.table != m.name {
+			return &usageError{what: fmt.Sprintf("--name %q: want at most %d of a to z, 0 to 9, -, _ and .", m.name, most)}
+		}
+	case m.file == "-":
+		m.table = "crontab"
+	default:
+		m.table = crontab.Plain(filepath.Base(m.file), most, "crontab")
+	}
+	return nil
+}
+
+// tag is by what the tasks of the crontab are found.
+func (m *importing) tag() string { return "crontab:" + m.table }
+
+// socketPath is where the daemon's socket is, if that is how it is reached.
+func (f *crontabbing) socketPath() string {
+	s := f.s
+	if s.socket != "" {
+		return s.socket
+	}
+	if s.data == "" {
+		if s.or(s.url, "DULY_URL") != "" {
+			return ""
+		}
+		if path := s.getenv("DULY_SOCKET"); path != "" {
+			return path
+		}
+	}
+	data, err := home.Data(s.data, s.getenv)
+	if err != nil {
+		return "" // connect says so
+	}
+	path, err := home.Socket(data)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// plan makes the tasks, without their names, of the lines that can run, and says of the others why they can't.
+func (m *importing) plan(t *crontab.Table, host account) ([]crontab.Entry, error) {
+	var entries []crontab.Entry
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		as, ok := m.accountOf(t, e, host)
+		if !ok {
+			continue
+		}
+		spec := m.spec(e, as)
+		if err := spec.Command.Check(); err != nil {
+			t.Refuse(e, err.Error())
+			continue
+		}
+		b, err := json.Marshal(&spec)
+		if err != nil {
+			return nil, err
+		}
+		if len(b) > maxSpec {
+			t.Refuse(e, fmt.Sprintf("the command and its settings make a task of %d bytes: want at most %d", len(b), maxSpec))
+			continue
+		}
+		entries = append(entries, *e)
+		m.specs = append(m.specs, spec)
+		m.lines = append(m.lines, CrontabLine{File: m.file, Line: e.Line, Schedule: spec.Schedule, Text: e.Text})
+	}
+	return entries, nil
+}
+
+// spec is the task of a line: what cron would run, in the environment that it would have there.
+func (m *importing) spec(e *crontab.Entry, as account) api.Spec {
+	env := e.Settings()
+	for name, value := range map[string]string{"SHELL": "/bin/sh", "HOME": as.home, "PATH": defaultPath} {
+		if _, said := env[name]; !said {
+			env[name] = value
+		}
+	}
+	env["LOGNAME"], env["USER"] = as.name, as.name
+	c := &target.Command{Dir: env["HOME"], Env: env, Stdin: e.Stdin, LaterCodes: []int{}}
+	if shell := env["SHELL"]; shell == "/bin/sh" && as.by == nil {
+		c.Shell = e.Command
+	} else {
+		c.Args = append(slices.Clone(as.by), shell, "-c", e.Command)
+	}
+	return api.Spec{
+		Command: c, Schedule: e.Schedule.String(), Policy: api.Policy{Overlap: m.overlap, CatchUp: m.catchUp}, Tags: []string{"crontab", m.tag()},
+	}
+}
+
+// there finds the tasks of the crontab's last import, with their schedules.
+func (m *importing) there(ctx context.Context, c *client.Client) (map[string]string, error) {
+	all := map[string]string{}
+	for t, err := range c.List(ctx, client.Query{Tag: m.tag(), Limit: lsPage}) {
+		if err != nil {
+			return nil, err
+		}
+		if !t.Ended && t.Recurring {
+			all[t.Name] = t.Schedule
+		}
+	}
+	return all, nil
+}
+
+// outcomesOfImport are what becomes of a line, by what becomes of its put.
+var outcomesOfImport = map[string]string{"created": "created", "replaced": "updated", "unchanged": "unchanged"}
+
+// put puts the tasks, up to a thousand as one.
+func (m *importing) put(ctx context.Context, c *client.Client) error {
+	i := 0
+	for entry, err := range c.PutMany(ctx, slices.Values(m.specs)) {
+		l := &m.lines[i]
+		i++
+		switch {
+		case errors.Is(err, duly.ErrExists):
+			l.Outcome, l.Text = "refused", "its name has a task that is not of this crontab: cancel that, or say another --name"
+		case err != nil:
+			return fmt.Errorf("line %d of the crontab: %w", l.Line, err)
+		default:
+			l.Outcome, l.DueAt = outcomesOfImport[entry.Outcome], entry.DueAt
+		}
+	}
+	return nil
+}
+
+// gone deals with the tasks whose lines are not in the crontab any more.
+func (m *importing) gone(ctx context.Context, c *client.Client, names []string) (lines []CrontabLine, err error) {
+	for _, name := range names {
+		l := CrontabLine{File: m.file, Outcome: "gone", Name: name, Text: "its line is not in the crontab any more: it runs on until --prune, or duly cancel"}
+		if m.prune {
+			if _, err := c.Cancel(ctx, name); err != nil {
+				return lines, err
+			}
+			l.Outcome, l.Text = "cancelled", "its line is not in the crontab any more"
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+// report prints what became of the lines, in their order.
+func (m *importing) report(gone []CrontabLine) error {
+	lines := slices.Concat(m.lines, m.other)
+	slices.SortStableFunc(lines, func(a, b CrontabLine) int { return a.Line - b.Line })
+	lines = append(lines, gone...)
+	p, count := m.s.printer(), map[string]int{}
+	rows := make([][]cell, 0, len(lines))
+	for i := range lines {
+		l := &lines[i]
+		count[l.Outcome]++
+		if m.output != "table" {
+			if err := p.object(m.output, l); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []cell{{lineText(l), plain}, {l.Outcome, styleOf(l.Outcome)}, {l.Name, bold}, {p.instant(l.DueAt), plain}, {l.Text, dim}})
+	}
+	if m.output == "table" {
+		if err := p.table([]string{"LINE", "", "NAME", "DUE", "WHAT"}, rows); err != nil {
+			return err
+		}
+	}
+	if count["refused"] > 0 {
+		return &failure{status: exitConflict}
+	}
+	return nil
+}
+
+func lineText(l *CrontabLine) string {
+	if l.Line == 0 {
+		return ""
+	}
+	return strconv.Itoa(l.Line)
+}
+
+func styleOf(outcome string) style {
+	switch outcome {
+	case "created", "updated", "cancelled":
+		return green
+	case "ignored", "gone":
+		return yellow
+	case "refused":
+		return red
+	}
+	return plain
+}
