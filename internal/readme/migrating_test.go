@@ -29,6 +29,9 @@ func TestDocs_MigratingCompiles(t *testing.T) {
 		}
 		shown := 0
 		for _, b := range blocks {
+			if b.Lang == "sh" && strings.Contains(b.Text, "duly ") {
+				shown++ // where people come from another command; the scripts of cmd/duly type such lines
+			}
 			if b.Lang != "go" {
 				continue
 			}
