@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dulyhq/duly"
@@ -38,6 +39,7 @@ type importing struct {
 	specs []api.Spec
 	lines []CrontabLine // of the specs
 	other []CrontabLine // what is ignored
+	warns int           // what else there is to say of the crontab
 }
 
 // maxSpec is how long a task may be as the daemon takes it: a little less than it takes, for the name.
@@ -73,6 +75,8 @@ func (f *crontabbing) runImport(ctx context.Context) error {
 	for i := range t.Findings {
 		if x := &t.Findings[i]; x.Ignored {
 			m.other = append(m.other, CrontabLine{File: f.file, Line: x.Line, Outcome: "ignored", Text: x.Text})
+		} else {
+			m.warns++
 		}
 	}
 	c, err := f.s.connect()
@@ -268,11 +272,35 @@ func (m *importing) report(gone []CrontabLine) error {
 		if err := p.table([]string{"LINE", "", "NAME", "DUE", "WHAT"}, rows); err != nil {
 			return err
 		}
+		if err := m.sum(p, count); err != nil {
+			return err
+		}
 	}
 	if count["refused"] > 0 {
 		return &failure{status: exitConflict}
 	}
 	return nil
+}
+
+// sum says on a terminal how many lines became what, and where more is said.
+func (m *importing) sum(p *printer, count map[string]int) error {
+	if !p.terminal {
+		return nil
+	}
+	var parts []string
+	for _, outcome := range []string{"created", "updated", "unchanged", "refused", "ignored", "gone", "cancelled"} {
+		if n := count[outcome]; n > 0 {
+			parts = append(parts, strconv.Itoa(n)+" "+outcome)
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if text == "" {
+		text = "there is no line to run"
+	}
+	if m.warns > 0 {
+		text += "; duly crontab lint warns of " + counted(int64(m.warns), "other thing", "other things")
+	}
+	return p.linef("%s", text)
 }
 
 func lineText(l *CrontabLine) string {

@@ -101,6 +101,13 @@ func TestRead(t *testing.T) {
 			"2:3 error: B: want the quote ' closed at the end of the value, and nothing behind it\n" +
 			"3:3 error: C: want the quote ' closed at the end of the value, and nothing behind it\n" +
 			"4:1 error: \"\\\"D=1\": want NAME=VALUE, or five fields (minute hour day-of-month month day-of-week) and a command\n"},
+		{name: "settings behind a dash", text: "- A=\n- A='x\n-A=1\n-\n", want: "" +
+			"1:1 warning: ignored: the - is passed over: it keeps cronie from logging the line, and duly keeps the history of everything\n" +
+			"1:3 error: \"A=\": want NAME=VALUE, or five fields (minute hour day-of-month month day-of-week) and a command\n" +
+			"2:1 warning: ignored: the - is passed over: it keeps cronie from logging the line, and duly keeps the history of everything\n" +
+			"2:5 error: A: want the quote ' closed at the end of the value, and nothing behind it\n" +
+			"4:1 warning: ignored: the - is passed over: it keeps cronie from logging the line, and duly keeps the history of everything\n" +
+			"4:2 error: \"\": want NAME=VALUE, or five fields (minute hour day-of-month month day-of-week) and a command\n"},
 		{name: "names", text: "=1\nDULY_NAME=x\nLOGNAME=x\nUSER=x\n", want: "" +
 			"1:1 error: there is no name before =: want NAME=VALUE\n" +
 			"2:1 warning: ignored: DULY_NAME is not set: the daemon sets what begins with DULY_\n" +
@@ -244,7 +251,7 @@ func TestRead_Long(t *testing.T) {
 // FuzzRead: no text panics or hangs, each place is in the text, and what is found right keeps to what an entry promises.
 func FuzzRead(f *testing.F) {
 	for _, text := range []string{
-		"SHELL=/bin/bash\n30 2 * * mon-fri x%y\\%z\n", "CRON_TZ=Europe/Berlin\nRANDOM_DELAY=5\n@daily root a\n", "A='b\r\n*/90 ~ L 1-13 7#2 x", "-@reboot x\n0 0 30 2 * x\n",
+		"SHELL=/bin/bash\n30 2 * * mon-fri x%y\\%z\n", "CRON_TZ=Europe/Berlin\nRANDOM_DELAY=5\n@daily root a\n", "A='b\r\n*/90 ~ L 1-13 7#2 x", "- A=", "-@reboot x\n0 0 30 2 * x\n",
 	} {
 		f.Add(text, false)
 		f.Add(text, true)

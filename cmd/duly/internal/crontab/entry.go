@@ -85,8 +85,7 @@ func (r *reader) macro(at int) (w when, ok bool) {
 
 // fields reads the five fields.
 func (r *reader) fields(at int) (w when, ok bool) {
-	if name, ok := named(r.text, at); ok {
-		value := strings.TrimLeft(r.text[strings.IndexByte(r.text, '=')+1:], spaces)
+	if name, value, ok := unclosed(r.text, at); ok {
 		r.fail(len(r.text)-len(value), "%s: want the quote %s closed at the end of the value, and nothing behind it", name, value[:1])
 		return w, false
 	}

@@ -43,11 +43,12 @@ func cutSetting(line string, at int) (s setting, ok bool) {
 	return s, closed && strings.Trim(rest, spaces) == ""
 }
 
-// named says whether a line begins as a setting does, by a name of the shell's and =. One that is no setting has an unclosed quote then.
-func named(line string, at int) (name string, ok bool) {
-	name, _, ok = strings.Cut(line[at:], "=")
-	name = strings.TrimRight(name, spaces)
-	return name, ok && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+// unclosed takes a line apart that would be a setting if its value's quote were closed, and nothing came behind it.
+func unclosed(line string, at int) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(line[at:], "=")
+	name, value = strings.TrimRight(name, spaces), strings.TrimLeft(value, spaces)
+	ok = ok && name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+	return name, value, ok && (strings.HasPrefix(value, `"`) || strings.HasPrefix(value, "'"))
 }
 
 // obeyed are variables that some cron obeys, and that here are only handed to the commands, with what they do there.
