@@ -22,7 +22,7 @@ func limits(wait time.Duration) stmt {
 
 // change lets f write in a transaction.
 func (s *Store) change(ctx context.Context, op string, f func(q session) error) error {
-	return s.view(ctx, op, func(q session) error {
+	return s.use(ctx, op, func(q session) error {
 		if err := q.do(ctx, stmt{sql: begin}, limits(sendTimeout/2)); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func (b *batch) flush(commit bool) error {
 		stmts = append(stmts, b.apart()...)
 	}
 	if b.far.At != store.Never {
-		stmts = append(stmts, stmt{sql: "select pg_notify($1, $2)", args: []any{b.s.channel(), formatHint(b.sender(), b.far)}})
+		stmts = append(stmts, b.telling(b.far))
 	}
 	if commit {
 		stmts = append(stmts, stmt{sql: "commit"})
@@ -301,11 +301,24 @@ func (b *batch) count(c *cell) {
 	}
 }
 
+// forCommit has a transaction wait longer for locks from then on. Of those who notify one commits at a time in a database, whosever they are, which
+// takes as long as a standby may have to be waited for; it is no row that somebody holds.
+const forCommit = "set_config('lock_timeout', '10000', true)"
+
+// telling tells others when the transaction commits, as the last statement but one.
+func (b *batch) telling(h store.Hint) stmt {
+	s := stmt{sql: "select pg_notify($1, $2)", args: []any{b.s.channel(), formatHint(b.sender(), h)}}
+	if b.counter >= 0 {
+		s.sql += ", " + forCommit
+	}
+	return s
+}
+
 // tellLate tells others, once the commit is answered, of what was not told them because it is in shards of ours, if some are not any more:
 // whose they are now may have read them before the commit.
 func (b *batch) tellLate(ctx context.Context, q session) {
 	if b.near.At != store.Never && !b.s.aloneIn(&b.near.Shards) {
-		_ = q.do(ctx, stmt{sql: "select pg_notify($1, $2)", args: []any{b.s.channel(), formatHint(b.sender(), b.near)}}) // else a sweep finds it
+		_ = q.do(ctx, b.telling(b.near)) // else a sweep finds it
 	}
 }
 

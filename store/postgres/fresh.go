@@ -103,7 +103,7 @@ x as (select count(*) as n, array_agg(generation) as numbers from i),
 c as (update duly.counter set tasks = tasks + x.n, high = greatest(high, $9::bigint) from x where lane = $10::int)
 select ` + serverNow + `, t.raised, x.n, x.numbers,
 case when x.n < $11::bigint then (select array_agg(ns || e'\x1f' || name) from i) end,
-case when $15::text <> '' then pg_notify($16::text, $15::text)::text end from t, x`
+case when $15::text <> '' then pg_notify($16::text, $15::text)::text || ` + forCommit + ` end from t, x`
 
 // workFresh is the writer of fresh puts.
 func (w *writer) workFresh() {

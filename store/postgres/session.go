@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,6 +71,31 @@ func one(res pgx.BatchResults, s *stmt) error {
 		*s.rows = rows.CommandTag().RowsAffected()
 	}
 	return rows.Err()
+}
+
+// A patient session reads, and asks again where a table is locked for longer than connections of the pool are told to wait, which is said for the sake of
+// those who write: it is being changed, or shortened by a vacuum.
+type patient struct{ session }
+
+const lockPatience = sendTimeout / 2
+
+func (p patient) do(ctx context.Context, stmts ...stmt) (err error) {
+	heard := false
+	asked := slices.Clone(stmts)
+	for i := range asked {
+		if row := stmts[i].row; row != nil {
+			asked[i].row = func(scan func(dst ...any) error) error {
+				heard = true
+				return row(scan)
+			}
+		}
+	}
+	for range lockPatience / lockTimeout {
+		if err = p.session.do(ctx, asked...); heard || code(err) != codeLockNotAvailable {
+			return err
+		}
+	}
+	return fmt.Errorf("a table has been locked for %v: %w", lockPatience, err)
 }
 
 // A sqlTx is a session in a transaction of database/sql, whatever its driver: arrays are handed over as text.

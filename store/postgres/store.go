@@ -244,8 +244,13 @@ func failure(op string, err error) error {
 	return &store.Error{Op: op, Err: fmt.Errorf("%w: %w", why, err)}
 }
 
-// view lets f read. A context that ends meanwhile is what the caller is told.
+// view lets f read, and has it wait for locks on tables.
 func (s *Store) view(ctx context.Context, op string, f func(q session) error) error {
+	return s.use(ctx, op, func(q session) error { return f(patient{q}) })
+}
+
+// use lets f have a connection. A context that ends meanwhile is what the caller is told.
+func (s *Store) use(ctx context.Context, op string, f func(q session) error) error {
 	if err := s.enter(ctx, op); err != nil {
 		return err
 	}

@@ -1,0 +1,101 @@
+package postgres_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dulyhq/duly/internal/pgtest"
+	"github.com/dulyhq/duly/store"
+)
+
+// Whoever reads waits for a table that is being changed, longer than one who writes waits for a row.
+func TestRead_WhatIsLocked(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	put(t, d.s, due("n", "", time.Hour))
+	ctx := context.WithoutCancel(t.Context())
+	reads := map[string]func() error{
+		"Get":     func() error { _, err := d.s.Get(ctx, []store.Key{{Name: "n"}}); return err },
+		"Due":     func() error { _, err := d.s.Due(ctx, store.DueQuery{Until: store.Never}); return err },
+		"List":    func() error { _, err := d.s.List(ctx, store.Query{Kind: "k"}); return err },
+		"History": func() error { _, err := d.s.History(ctx, store.HistoryQuery{}); return err },
+		"Stats":   func() error { _, err := d.s.Stats(ctx); return err },
+		"Note":    func() error { _, err := d.s.Note(ctx, "n"); return err },
+	}
+	exec(t, d.admin, "begin")
+	for _, table := range []string{"task", "history", "counter", "note"} {
+		exec(t, d.admin, "lock table "+d.schema+"."+table+" in access exclusive mode")
+	}
+	type answer struct {
+		to  string
+		err error
+	}
+	answers := make(chan answer, len(reads))
+	for name, read := range reads {
+		go func() { answers <- answer{name, read()} }()
+	}
+	exec(t, d.admin, "select pg_sleep(0.5)")
+	exec(t, d.admin, "commit")
+	for range reads {
+		if got := <-answers; got.err != nil {
+			t.Errorf("%s: %v", got.to, got.err)
+		}
+	}
+}
+
+// One who notifies commits at a time in a database, of whatever application. Who waits for that waits for no row, and is not made to try again in parts.
+func TestWrite_WaitsToNotify(t *testing.T) {
+	t.Parallel()
+	srv := pgtest.Start(t, pgtest.Options{})
+	o := quiet(t)
+	s := opened(t, srv.URL("postgres")+"&synchronous_commit=local", o)
+	put(t, s, due("old", "", -time.Minute))
+	if err := srv.Conf("synchronous_standby_names", "nobody"); err != nil {
+		t.Fatal(err)
+	}
+	slow, adm := admin(t, srv.URL("postgres")), admin(t, srv.URL("postgres"))
+	committed := make(chan error, 1)
+	go func() { // waits for a standby, and has the lock
+		_, err := slow.Exec(context.WithoutCancel(t.Context()), "begin; create table written (); notify other; commit")
+		committed <- err
+	}()
+	until := func(what string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for is := false; !is; {
+			if err := adm.QueryRow(ctx, "select exists (select from pg_stat_activity where "+what+"), pg_sleep(0.01)").Scan(&is, nil); err != nil {
+				t.Fatalf("waited in vain until %s: %v", what, err)
+			}
+		}
+	}
+	until("wait_event = 'SyncRep'")
+	done := make(chan error, 2)
+	write := func(p store.Put) {
+		res, err := s.Put(context.WithoutCancel(t.Context()), []store.Put{p})
+		if err == nil {
+			err = res[0].Err
+		}
+		done <- err
+	}
+	go write(due("new", "", 0))
+	go write(due("old", "", 0))
+	until("application_name = 'duly' and wait_event_type = 'Lock'")
+	exec(t, adm, "set synchronous_commit = local; select pg_sleep(0.5)")
+	if err := srv.Conf("synchronous_standby_names", ""); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Errorf("Put: %v", err)
+		}
+	}
+	if err := <-committed; err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(srv.Log(), "lock timeout"); n != 0 {
+		t.Errorf("%d transactions were given up, want none", n)
+	}
+}
