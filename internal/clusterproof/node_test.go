@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"reflect"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/clock"
@@ -97,7 +95,8 @@ func (w *worker) open(ctx context.Context) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if w.st, err = postgres.Open(ctx, w.o.URL, postgres.Options{Logger: log}); err != nil {
+	wall := func() time.Time { return time.Now().Add(w.o.Ahead) }
+	if w.st, err = postgres.Open(ctx, w.o.URL, postgres.Options{Logger: log, Wall: wall}); err != nil {
 		return err
 	}
 	o := duly.Options{
@@ -105,7 +104,6 @@ func (w *worker) open(ctx context.Context) (err error) {
 	}
 	if w.o.Ahead != 0 {
 		o.Clock = ahead{clock.System(), int64(w.o.Ahead)}
-		setWall(w.st, func() time.Time { return time.Now().Add(w.o.Ahead) })
 	}
 	s, err := duly.New(o)
 	if err != nil {
@@ -215,11 +213,4 @@ func (a aheadAlarm) Set(boot, wall int64) {
 		wall -= a.by
 	}
 	a.Alarm.Set(boot, wall)
-}
-
-// setWall has a store see a wall clock that is wrong. In a real process it is the same clock that everything else there sees, which is why
-// the store has no option for it.
-func setWall(st *postgres.Store, wall func() time.Time) {
-	f := reflect.ValueOf(st).Elem().FieldByName("nodes").FieldByName("wall")
-	reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem().Set(reflect.ValueOf(wall))
 }

@@ -11,3 +11,6 @@ func (s *Store) Kill() {
 }
 
 func (s *Store) EntriesClass() int32 { return s.entriesClass() }
+
+// ShareOut is shareOut.
+func ShareOut(conns int) (readers, alone int) { return shareOut(conns) }

@@ -25,6 +25,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock is the store's time in place of the server's, for tests whose time is moved by hand. Nil is the server's.
 	Clock clock.Clock
+	// Wall is this machine's wall clock, which a node compares with the server's (Health.Offset), for tests of one that is wrong. Nil is the
+	// system's.
+	Wall func() time.Time
 }
 
 const (

@@ -33,9 +33,11 @@ type nodes struct {
 	health Health
 }
 
-func (x *nodes) init() {
+func (x *nodes) init(wall func() time.Time) {
 	c := clock.System()
-	x.clk, x.wall = c, func() time.Time { return time.Unix(0, c.Read().Wall) }
+	if x.clk, x.wall = c, wall; wall == nil {
+		x.wall = func() time.Time { return time.Unix(0, c.Read().Wall) }
+	}
 }
 
 // A grant is what this process owns, until an instant of boot time. It is replaced whole.

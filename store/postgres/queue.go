@@ -53,9 +53,9 @@ type queue struct {
 	alone  chan struct{} // holds one for each call that waits alone
 }
 
-func (q *queue) init(least int) {
+func (q *queue) init(least, alone int) {
 	q.least = least
-	q.wake, q.ended, q.alone = make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, mostAlone)
+	q.wake, q.ended, q.alone = make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, alone)
 }
 
 // A batch is bounded, so that its transaction is short. A call that is larger is one by itself.

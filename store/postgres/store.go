@@ -71,16 +71,18 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, failure("open", err)
 	}
-	s := &Store{o: o, cfg: cfg.ConnConfig, pool: pool, sender: rand.Int64(), unused: make(chan struct{}), readers: make(chan struct{}, mostReaders)}
+	s := &Store{o: o, cfg: cfg.ConnConfig, pool: pool, sender: rand.Int64(), unused: make(chan struct{})}
+	readers, alone := shareOut(int(cfg.MaxConns))
+	s.readers = make(chan struct{}, readers)
 	if err := s.prepare(ctx); err != nil {
 		pool.Close()
 		return nil, err
 	}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
-	s.queue.init(batchLeast)
-	s.fresh.init(freshLeast)
+	s.queue.init(batchLeast, alone)
+	s.fresh.init(freshLeast, 0)
 	s.held.rows = map[store.Key]heldRow{}
-	s.nodes.init()
+	s.nodes.init(o.Wall)
 	first := rand.IntN(counters)
 	for i := range o.Writers {
 		w, f := &writer{s: s, counter: int32((first + 2*i) % counters)}, &writer{s: s, counter: int32((first + 2*i + 1) % counters)}
@@ -135,6 +137,12 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 		cfg.MaxConns = int32(2*o.Writers + mostReaders + mostAlone)
 	}
 	return cfg, nil
+}
+
+// shareOut says how many connections of a pool may read at a time, and how many may wait for rows: of one that is smaller than usual not all,
+// so that there is one for the others.
+func shareOut(conns int) (readers, alone int) {
+	return min(max(conns/3, 1), mostReaders), min(max(conns/3, 1), mostAlone)
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
