@@ -340,6 +340,36 @@ func TestCluster_NobodyHandlesIt(t *testing.T) {
 	})
 }
 
+// Who handles a kind is being started anew. What is long overdue of it is not dead by that, in the shards of one that does not.
+//
+// contract: C5
+func TestCluster_TheOnlyHandlerIsStartedAnew(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b, d := c.join("a", 0, 0, quick), c.idle("b", 0, 0), c.idle("d", 0, 0)
+		b.handles("x", takes(time.Hour), duly.Limit(1))
+		d.handles("x", quick)
+		c.work(a, b)
+		c.evenly(a)
+		names := a.names("x", 20)
+		a.declares("x", names, schedule.At(time.Now().Add(-20*24*time.Hour)))
+		time.Sleep(time.Minute)
+		begun := c.runs()
+		b.leave()
+		time.Sleep(time.Minute)
+		if len(begun) != 1 || a.stats().Kinds["x"].Dead != 0 {
+			t.Errorf("%v had begun, and %d are dead, want one and none", begun, a.stats().Kinds["x"].Dead)
+		}
+		c.work(d)
+		c.beat()
+		time.Sleep(time.Minute)
+		for _, name := range names {
+			if rs := c.of(name); len(rs) == 0 || rs[len(rs)-1].on != "d" || rs[len(rs)-1].err != nil {
+				t.Errorf("attempts at %s: %+v, want the last on d", name, rs)
+			}
+		}
+	})
+}
+
 // A store that does not know yet, or knows already, of what is handled refuses what we take for ours: it is tried again, and is whose the store says
 // as soon as we are told.
 //

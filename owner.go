@@ -149,6 +149,7 @@ func (r *run) ownLocked(own *store.Share) {
 		r.window.pull(store.Over)
 		r.crash = crash{divided: true, fresh: r.crash.fresh && (left || !r.crash.surveyed)}
 		r.gains++
+		r.gained = r.c.eng.Elapsed()
 		clear(r.doubts)
 	}
 	r.poke()

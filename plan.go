@@ -64,7 +64,8 @@ type planner struct {
 	lease  time.Duration
 	owner  string
 	crash  crash
-	giveUp bool // nobody here handles the kind: what is long overdue is dead
+	giveUp bool          // nobody here handles the kind: what is long overdue is dead
+	grace  time.Duration // but not yet
 }
 
 // plan returns the next step.
@@ -153,6 +154,14 @@ func (x *planner) onGrid() bool {
 // unresolved is for how long a task waits for somebody who handles its kind.
 const unresolved = 14 * 24 * time.Hour
 
+// comeback is for how long at least nobody has been seen to handle what is dead by that, where others may, and are being started anew perhaps.
+const comeback = 10 * time.Minute
+
+// hopeless is when something is dead that is due and that nobody handles.
+func (x *planner) hopeless(due store.Instant) store.Instant {
+	return max(due.Add(unresolved), x.now.Add(x.grace))
+}
+
 func (x *planner) id(at store.Instant) store.RunID {
 	return store.RunID{Key: x.t.Key, Generation: x.t.Generation, For: at}
 }
@@ -205,8 +214,8 @@ func (x *planner) doubtful(r *store.Run) bool {
 // again tries a run again.
 func (x *planner) again(st step, r *store.Run) step {
 	if x.giveUp {
-		if x.now.Sub(r.Due) < unresolved {
-			st.kind, st.at = stepWait, r.Due.Add(unresolved)
+		if at := x.hopeless(r.Due); x.now < at {
+			st.kind, st.at = stepWait, at
 			return st
 		}
 		st.kind, st.edit = stepEdit, x.bury(r.ID(x.t.Key))
@@ -318,8 +327,8 @@ func (x *planner) abandon(st step) step {
 		c := choice{planner: x, rule: x.rule(), at: x.m.over.Time()}
 		return c.pass(st, c.count(), time.Time{}, "nobody handles the kind "+x.t.Kind)
 	}
-	if x.now.Sub(next.Due) < unresolved {
-		st.kind, st.at = stepWait, next.Due.Add(unresolved)
+	if at := x.hopeless(next.Due); x.now < at {
+		st.kind, st.at = stepWait, at
 		return st
 	}
 	x.m.buried, x.m.over = next.For, x.now

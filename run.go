@@ -22,6 +22,7 @@ type run struct {
 	suspects gate
 	crash    crash
 	gains    int                       // how often we have gained shards
+	gained   time.Duration             // and when last, by eng.Elapsed
 	doubts   map[store.RunID]store.Run // that would be dead, if nothing else had run in their process
 	widening bool                      // it is looked for that
 	behind   map[*gate]struct{}        // those that have to be read again

@@ -267,6 +267,9 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		t: t, p: p, now: now, mono: c.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,
 	}
+	if x.giveUp && r.own != nil {
+		x.grace = max(comeback-(c.eng.Elapsed()-r.gained), 0)
+	}
 	if t.Recurring {
 		if x.s, err = c.schedules.of(t.Schedule); err != nil {
 			c.log.Error("a task's schedule is not readable, it does not run", "task", t.String(), "schedule", t.Schedule, "error", err)
