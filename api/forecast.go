@@ -84,8 +84,7 @@ func (c *call) preview() error {
 	if !c.has("schedule") {
 		return wrong("schedule", "not given", "the text form of one, as every 15m")
 	}
-	s, err := schedule.Parse(c.q.Get("schedule"))
-	zone := c.q.Get("zone")
+	s, zone, err := read(c.q.Get("schedule"), c.q.Get("zone"), l.from)
 	if err == nil && zone != "" && s.Zone() != "" {
 		s = s.In(zone)
 	}
@@ -99,7 +98,7 @@ func (c *call) preview() error {
 		return err
 	}
 	l.once = s.Kind() == schedule.KindAfter
-	if zone == "" {
+	if zone = c.q.Get("zone"); zone == "" {
 		zone = s.Zone()
 	}
 	if l.zone, err = place(zone); err != nil {

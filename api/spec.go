@@ -11,6 +11,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/schedule/when"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -30,7 +31,7 @@ func (h *Handler) understand(s *Spec, given []string) (*declared, error) {
 	if d.kind, d.payload, err = h.what(s); err != nil {
 		return nil, err
 	}
-	if d.when, err = s.when(given); err != nil {
+	if d.when, err = s.when(given, h.now()); err != nil {
 		return nil, err
 	}
 	if h.o.Defaults != nil {
@@ -140,7 +141,7 @@ func (h *Handler) callback(c *target.Callback) ([]byte, error) {
 }
 
 // when returns the schedule that a Spec asks for.
-func (s *Spec) when(given []string) (schedule.Schedule, error) {
+func (s *Spec) when(given []string, now time.Time) (schedule.Schedule, error) {
 	var by []string
 	for _, name := range [...]string{"schedule", "in", "at", "every", "cron", "calendar"} {
 		if slices.Contains(given, name) {
@@ -157,9 +158,10 @@ func (s *Spec) when(given []string) (schedule.Schedule, error) {
 	}
 	var sc schedule.Schedule
 	var err error
+	zone := s.Zone
 	switch by[0] {
 	case "schedule":
-		sc, err = schedule.Parse(s.Schedule)
+		sc, zone, err = read(s.Schedule, zone, now)
 	case "in":
 		sc = schedule.After(time.Duration(*s.In))
 	case "at":
@@ -171,11 +173,11 @@ func (s *Spec) when(given []string) (schedule.Schedule, error) {
 	case "calendar":
 		sc = schedule.Calendar(s.Calendar)
 	}
-	if err == nil && s.Zone != "" {
+	if err == nil && zone != "" {
 		if by[0] != "schedule" && by[0] != "cron" && by[0] != "calendar" {
 			return sc, wrong("zone", quote(s.Zone), "it beside schedule, cron or calendar only")
 		}
-		sc = sc.In(s.Zone)
+		sc = sc.In(zone)
 	}
 	if err == nil {
 		err = sc.Err()
@@ -184,6 +186,32 @@ func (s *Spec) when(given []string) (schedule.Schedule, error) {
 		return sc, scheduled(by[0], err)
 	}
 	return sc, notNegative(by[0], sc)
+}
+
+// read reads the text form of a schedule, in which an instant may be as people write it, as seen from now: at tomorrow 17:00. Such an
+// instant is read in the zone, which is then used up.
+func read(text, zone string, now time.Time) (schedule.Schedule, string, error) {
+	s, err := schedule.Parse(text)
+	if err == nil || !strings.HasPrefix(strings.TrimSpace(text), "at ") {
+		return s, zone, err
+	}
+	loc := time.UTC
+	if zone != "" {
+		if err := schedule.Cron("@daily").In(zone).Err(); err != nil {
+			return s, zone, err
+		}
+		if loc, err = place(zone); err != nil {
+			return s, zone, err
+		}
+	}
+	at, wrong := when.Schedule(text, now, loc)
+	if e, ok := errors.AsType[*when.Error](wrong); ok {
+		if len(e.Readings) == 0 && strings.IndexAny(e.Text+"0", "0123456789") == 0 {
+			return s, zone, err // which tells the place
+		}
+		return s, zone, &schedule.Error{Field: "at", Value: e.Text, Want: e.Want()}
+	}
+	return at, "", wrong
 }
 
 // scheduled names the field in which a schedule is wrong.

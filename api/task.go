@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
@@ -268,7 +269,7 @@ func (c *call) patch() error {
 		return err
 	}
 	change := duly.Change{IfGeneration: g}
-	if change.To, err = ch.to(given); err != nil {
+	if change.To, err = ch.to(given, c.now()); err != nil {
 		return err
 	}
 	if change.Kind, change.Payload, err = c.other(&ch); err != nil {
@@ -298,13 +299,13 @@ func (c *call) patch() error {
 }
 
 // to returns the instant that a Change asks for, the zero Schedule if it asks for none.
-func (ch *Change) to(given []string) (schedule.Schedule, error) {
+func (ch *Change) to(given []string, now time.Time) (schedule.Schedule, error) {
 	by := slices.DeleteFunc(slices.Clone(given), func(name string) bool { return name != "schedule" && name != "in" && name != "at" })
 	if len(by) == 0 {
 		return schedule.Schedule{}, nil
 	}
 	s := Spec{Schedule: ch.Schedule, In: ch.In, At: ch.At}
-	sc, err := s.when(by)
+	sc, err := s.when(by, now)
 	if err == nil && sc.Recurring() {
 		err = wrong("schedule", quote(ch.Schedule), "one that fires once; to change a recurring schedule put the task again")
 	}

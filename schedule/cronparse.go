@@ -61,7 +61,7 @@ func readCronFrom(expr string, start int) (Schedule, *Error) {
 		return s, err
 	}
 	if extra := p.word(); extra != "" {
-		return s, p.fail("cron", extra, 0, "nothing after the duration, which is one word such as 1h30m")
+		return s, p.fail("cron", extra, 0, "nothing after the duration")
 	}
 	return s, nil
 }

@@ -45,7 +45,10 @@
 //	rrule FREQ=MONTHLY;BYDAY=-1FR          RRule
 //	(every 1h) or (cron 30 12 * * sat)     Union, of any number of schedules in parentheses
 //
-// followed by any of these, printed in this order and only where they are not the default:
+// Three forms more are read and printed as one of these: "every weekday at 9" and "on the 1st at 6:30" are the cron expressions that they
+// mean, and R5/2026-01-31T00:00:00Z/P1M, a repeating interval of ISO 8601, is an "every" or an "rrule".
+//
+// A form is followed by any of these, printed in this order and only where they are not the default:
 //
 //	in ZONE   gap after|skip|shift   fold first|second|both                        cron, calendar, rrule
 //	days or|and                                                                    cron
@@ -70,8 +73,9 @@
 // with clauses of their own; without a zone they go by that of the rest.
 // A schedule nests at most four deep.
 //
-// D is what time.Duration prints, exactly, with zeros left out (1h, not 1h0m0s) and fractions allowed (1.5h); days and
-// weeks are words of calendars and refused. T is RFC 3339 (seconds may be left out), with a zone in brackets behind it
+// D is a length as [ParseSpan] reads it: 1h30m, 2h 30min, PT1H30M. It is printed as time.Duration prints it, with zeros left
+// out (1h, not 1h0m0s). In "in" a day is 24 hours; elsewhere days and weeks are words of calendars and refused, and months, which
+// differ in length, always. T is RFC 3339 (seconds may be left out), with a zone in brackets behind it
 // or in place of the offset, or a date alone for its midnight in UTC:
 //
 //	2026-12-24T17:00:00Z   2026-12-24T18:00+01:00   2026-12-24T18:00[Europe/Berlin]   2027-01-01

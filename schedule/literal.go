@@ -3,6 +3,7 @@ package schedule
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,14 +15,60 @@ type miss struct {
 	off  int
 }
 
-// duration reads the next word as a duration that follows the given word.
+// duration reads a length of time that follows the given word: one word, or several such as 2h 30min.
 func (p *parser) duration(field string) (time.Duration, *Error) {
+	p.skipSpace()
+	p.at = p.next
+	ahead := *p
+	text := ahead.lengths()
 	w := p.word()
 	d, m := parseDuration(w)
-	if m.want != "" {
-		return 0, p.fail(field, w, m.off, m.want)
+	if more := strings.TrimLeft(text[min(len(w), len(text)):], " \t"); m.want == "" && (more == "" || !isDigit(more[0])) {
+		return d, nil
 	}
-	return d, nil
+	span, wrong := parseSpan(text)
+	if wrong.want == "" {
+		d, wrong.want = span.length(field)
+	}
+	switch {
+	case wrong.want == "":
+		p.next = ahead.next
+		return d, nil
+	case text == w && m.want != "" && !strings.HasPrefix(w, "P") && span.Months == 0:
+		wrong = m // which knows a word better
+	}
+	return 0, p.fail(field, text, wrong.off, wrong.want)
+}
+
+// lengths returns the text of a length, up to a clause or the end, and leaves the parser there. "days" is a clause, too, but not behind a
+// number.
+func (p *parser) lengths() string {
+	start, end, number := p.next, p.next, false
+	for w := p.token(); w != "" && w != "(" && w != ")"; w = p.token() {
+		if slices.Contains(clauses[:], strings.ToLower(w)) && (w != "days" || !number) {
+			break
+		}
+		end, number = p.next, strings.Trim(w, "0123456789.") == ""
+	}
+	p.next = end
+	return p.text[start:end]
+}
+
+// length returns how long a span is where the given word asks for a length, or what would be right. A delay counts 24 hours to a day; a
+// period does not, since what comes every day is meant to come at the same time of day.
+func (s Span) length(field string) (time.Duration, string) {
+	d, ok := s.Fixed()
+	switch {
+	case s.Months != 0 && field == "in":
+		return 0, `hours, since months differ in length; by the calendar it is "at now + ` + strconv.Itoa(s.Months) + ` months"`
+	case s.Months != 0:
+		return 0, "hours, since months differ in length; by the calendar it is R/START/" + s.String()
+	case !ok:
+		return 0, tooLongWant
+	case s.Days != 0 && field != "in":
+		return 0, "hours, since days and weeks belong to calendars: " + durationText(d)
+	}
+	return d, ""
 }
 
 // instant reads the next word as an instant that follows the given word.

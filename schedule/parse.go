@@ -138,7 +138,12 @@ func (p *parser) form() (Schedule, *Error) {
 			return s, err
 		}
 		s = At(t)
+	case "on":
+		return p.plain(word)
 	case "in", "every", "pace", "pace-from-start":
+		if word == "every" && p.words() {
+			return p.plain(word)
+		}
 		d, err := p.duration(word)
 		if err != nil {
 			return s, err
@@ -154,9 +159,32 @@ func (p *parser) form() (Schedule, *Error) {
 			s = PaceFromStart(d)
 		}
 	default:
+		if isRepeat(word) {
+			return p.repeat(word)
+		}
 		return s, p.fail("schedule", word, 0, p.formHint(word))
 	}
 	return p.accept(s)
+}
+
+// repeat reads a repeating interval, which is one word.
+func (p *parser) repeat(word string) (Schedule, *Error) {
+	s, m := repeat(word)
+	if m.want != "" {
+		return s, p.fail("R", word, m.off, m.want)
+	}
+	return p.accept(s)
+}
+
+// words says that a word follows and no length.
+func (p *parser) words() bool {
+	w := p.peek()
+	for _, end := range [...]string{"st", "nd", "rd", "th"} {
+		if len(w) > 2 && strings.HasSuffix(w, end) && strings.Trim(w[:len(w)-2], "0123456789") == "" {
+			return true
+		}
+	}
+	return w != "" && w[0] != 'P' && strings.IndexByte("0123456789.+-(", w[0]) < 0 && !slices.Contains(clauses[:], w) && w[0] < 0x80
 }
 
 // union reads (S) or (S), of which the first parenthesis has been read.

@@ -11,6 +11,7 @@ var Table = []Room{
 	{Path: "internal/verdict", Floor: 0, Tests: true, For: "what a scheduler really did, judged by a log that is kept outside it"},
 	{Path: "internal/pgtest", Floor: 0, Tests: true, For: "PostgreSQL servers for tests, shared or to be broken"},
 	{Path: "schedule", Floor: 1, For: "when: pure rules from one instant to the next"},
+	{Path: "schedule/when", Floor: 2, For: "instants as people write them: tomorrow 9:30, now + 3 days"},
 	{Path: "timer", Floor: 2, Waits: true, For: "the in-process engine"},
 	{Path: "internal/park", Floor: 3, Waits: true, For: "how a call blocks: the list of waiters; in a bubble it waits by the runtime's timer"},
 	{Path: "wait", Floor: 4, For: "blocking with a time limit: sleeps, locks, events, conditions, futures, pools"},

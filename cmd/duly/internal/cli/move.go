@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,7 +8,6 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/wording"
-	"github.com/dulyhq/duly/target"
 )
 
 const moveExample = "duly move tea 5m, or duly move tea 17:00"
@@ -77,15 +75,7 @@ func (s *session) change(name string, words []string, zone string) (api.Change, 
 	return api.Change{At: at}, err
 }
 
-// looksLong says whether a text is a length of time, right or wrong: it begins with a number that a unit follows, but for the halves of
-// a day and the days of a month.
+// looksLong says whether a text is a length of time.
 func looksLong(text string) bool {
-	text = shortUnits(strings.TrimPrefix(text, "in "))
-	if _, err := target.ParseDuration(strings.ReplaceAll(text, " ", "")); err == nil {
-		return true
-	}
-	number := text[:len(text)-len(strings.TrimLeft(text, "0123456789."))]
-	_, err := strconv.ParseFloat(number, 64)
-	rest := text[len(number):]
-	return err == nil && (rest == "s" || rest == "m" || rest == "h" || rest == "d" || rest == "w" || rest == "ms")
+	return isLength(strings.TrimPrefix(text, "in "))
 }

@@ -206,7 +206,7 @@ func TestCLI_Move(t *testing.T) {
 		{"move n 5m --if-generation 99", exitConflict, "condition"},
 		{"move n", exitUsage, "hint: duly move tea 5m"},
 		{"move n 5:00", exitUsage, "duly move n 'tomorrow 05:00'"},
-		{"move n 5d", exitUsage, "120h"},
+		{"move n 5 months", exitUsage, "months differ in length"},
 		{"run gone", exitNotFound, "gone"},
 	} {
 		_, stderr, status := s.run(strings.Fields(step.args)...)

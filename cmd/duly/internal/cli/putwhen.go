@@ -12,9 +12,9 @@ import (
 
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
-	"github.com/dulyhq/duly/cmd/duly/internal/when"
 	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/schedule/when"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -64,8 +64,8 @@ func newIn(s *session) *cobra.Command {
 	cmd, f := putCommand(s, cobra.Command{
 		Use:   "in DURATION [flags] -- CMD ARG...",
 		Short: "Run something once, after a while",
-		Long: `Run something once, after a while: 90s, 5m, 1h30m, "2 hours". It counts on while the machine sleeps, and daylight saving does not touch it.
-0s is at once.`,
+		Long: `Run something once, after a while: 90s, 5m, 1h30m, "2 hours", PT10M, "3 days" of 24 hours each. It counts on while the machine
+sleeps, and daylight saving does not touch it. 0s is at once.`,
 		Example: `  duly in 5m -- notify-send tea
   duly in 2h --name report --retry 3 -- ./report --all
   duly in 30s --post https://example.com/hook --header 'Content-Type: application/json' --body '{"n":1}'
@@ -82,10 +82,7 @@ func newIn(s *session) *cobra.Command {
 
 // readDelay reads how long, which may be several words.
 func readDelay(words []string) (target.Duration, error) {
-	text := shortUnits(strings.Join(words, " "))
-	if d, err := target.ParseDuration(strings.ReplaceAll(text, " ", "")); err == nil && d >= 0 {
-		return d, nil
-	}
+	text := strings.Join(words, " ")
 	sched, err := read(text, "in")
 	if err != nil {
 		no, ok := errors.AsType[*refusal](err)
@@ -93,7 +90,7 @@ func readDelay(words []string) (target.Duration, error) {
 		case !ok || no.hint != "":
 		case strings.Contains(words[0], ":"):
 			no.hint = "for an instant: duly at " + wording.Quote(text)
-		case len(words) > 1:
+		case len(words) > 1 && isLength(words[0]):
 			no.hint = "what is to run comes behind --: duly in " + wording.Quote(words[0]) + " -- " + quoteArgs(words[1:])
 		}
 		return 0, err
@@ -108,34 +105,10 @@ func readDelay(words []string) (target.Duration, error) {
 	return target.Duration(d), nil
 }
 
-// units are the words that people write for those of a duration. A day is not among them: it may be 24 hours or until the same
-// time of day.
-var units = map[string]string{
-	"second": "s", "seconds": "s", "sec": "s", "secs": "s", "minute": "m", "minutes": "m", "min": "m", "mins": "m",
-	"hour": "h", "hours": "h", "hr": "h", "hrs": "h",
-}
-
-// shortUnits writes "2 hours 30 minutes" as "2h30m"; all else it leaves as it is.
-func shortUnits(text string) string {
-	words := strings.Fields(text)
-	var short strings.Builder
-	for i := 0; i < len(words); i++ {
-		number, unit := words[i], ""
-		if end := strings.TrimLeft(number, "0123456789."); end != "" && end != number {
-			number, unit = strings.TrimSuffix(number, end), end
-		} else if end == "" && i+1 < len(words) {
-			i++
-			unit = words[i]
-		}
-		if long, ok := units[strings.ToLower(unit)]; ok {
-			unit = long
-		}
-		if unit != "s" && unit != "m" && unit != "h" {
-			return text
-		}
-		short.WriteString(number + unit)
-	}
-	return short.String()
+// isLength says whether a word is a length of time.
+func isLength(word string) bool {
+	_, err := schedule.ParseSpan(word)
+	return err == nil
 }
 
 func newAt(s *session) *cobra.Command {
@@ -144,9 +117,10 @@ func newAt(s *session) *cobra.Command {
 		Short: "Run something once, at an instant",
 		Long: `Run something once, at an instant of this machine's zone, or that of --zone:
 
-  17:00   5pm   noon                    the next one
+  17:00   1700   5pm   noon   teatime   the next one
   'tomorrow 17:00'   'friday 9:00'      a day, before the time or behind it
   'next monday 9:00'                    that of the next week
+  'now + 3 days'   '4pm + 1 week'       by the calendar, at the same time of day; also +3h30min
   '24 dec 18:00'   '24.12. 18:00'   '2026-12-24 18:00'
   2026-12-24T18:00:00+01:00   '2026-12-24T18:00[Europe/Berlin]'
 
@@ -222,27 +196,34 @@ func (m *misread) explain() string {
 
 func newEvery(s *session) *cobra.Command {
 	cmd, f := putCommand(s, cobra.Command{
-		Use:   "every DURATION [flags] -- CMD ARG...",
+		Use:   "every DURATION|DAYS [flags] -- CMD ARG...",
 		Short: "Run something again and again",
-		Long: `Run something again and again: every 30s, 15m, 1h30m, "2 hours", counted from now. One that takes longer than that does not overlap itself
-unless --overlap says so. Behind the duration may stand what else a schedule has: jitter 30s, until 2027-01-01, times 10.`,
+		Long: `Run something again and again: every 30s, 15m, 1h30m, "2 hours", PT10M, counted from now. One that takes longer than that does not overlap
+itself unless --overlap says so. Behind the duration may stand what else a schedule has: jitter 30s, until 2027-01-01, times 10.
+
+Or at times of day, which are those of this machine's zone or that of --zone: every weekday at 9, every day at noon, every mon, wed and fri
+at 9:00 and 17:00, every month on the 1st and the last at 6:30. It is put as the cron expression that it means.`,
 		Example: `  duly every 1h -- ./sync
   duly every 15m jitter 30s --name poll --timeout 5m -- ./poll
+  duly every weekday at 9 --name standup -- notify-send standup
   duly every 24h --post https://example.com/daily --retry 5`,
-	}, "duly every 1h -- ./sync", func(_ *putFlags, words []string, spec *api.Spec) error {
+	}, "duly every 1h -- ./sync", func(f *putFlags, words []string, spec *api.Spec) error {
 		text := strings.Join(words, " ")
-		if short := shortUnits(text); short != text {
-			text = short
-		}
 		sched, err := read("every "+text, "")
 		if err != nil {
 			return asCommand(err)
+		}
+		if sched.Zone() != "" || f.zone != "" {
+			if sched, err = f.inZone(sched, text, true); err != nil {
+				return err
+			}
 		}
 		spec.Schedule = sched.String()
 		return nil
 	})
 	f.add(cmd, false)
 	f.recurring(cmd)
+	zoneFlag(cmd, &f.zone, "read times of day in the IANA zone `Z` (default: what is said, else this machine's)")
 	return cmd
 }
 
@@ -385,12 +366,14 @@ func (f *putFlags) runPut(ctx context.Context, text string) error {
 	if err := f.checkRecurring(); err != nil {
 		return err
 	}
-	sched, err := read(text, "")
+	sched, said, err := readNow(text, "", f.zone, f.s.Now())
 	if err != nil {
 		return err
 	}
-	if sched, err = f.inZone(sched, text, false); err != nil {
-		return err
+	if !said {
+		if sched, err = f.inZone(sched, text, false); err != nil {
+			return err
+		}
 	}
 	spec, err := f.spec()
 	if err != nil {

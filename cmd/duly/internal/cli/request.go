@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/schedule/when"
 )
 
 // A request is one question: when does this fire? The zero values of all but n stand for what the expression says itself, or
@@ -25,12 +28,14 @@ const maxExcluded = 100
 
 // answer answers. An error is a *refusal: what is wrong with the request.
 func (r *request) answer(now func() time.Time) (*answer, error) {
-	s, err := read(r.expr, r.kind)
+	s, said, err := readNow(r.expr, r.kind, r.zone, r.seen(now()))
 	if err != nil {
 		return nil, err
 	}
-	if s, err = r.apply(s); err != nil {
-		return nil, err
+	if !said {
+		if s, err = r.apply(s); err != nil {
+			return nil, err
+		}
 	}
 	a := &answer{Expression: r.expr, Kind: s.Kind().String(), Occurrences: []occurrence{}}
 	if a.Zone, a.loc, err = r.showIn(s); err != nil {
@@ -63,7 +68,7 @@ var forms = []string{"cron", "calendar", "rrule", "every", "in", "at", "pace", "
 var clauses = []string{"in", "gap", "fold", "days", "except", "from", "until", "times", "jitter", "align"}
 
 // isForm says whether the word begins a schedule's text, in whichever case: the parser says which is right.
-func isForm(word string) bool { return slices.Contains(forms, strings.ToLower(word)) }
+func isForm(word string) bool { return word == "on" || slices.Contains(forms, strings.ToLower(word)) }
 
 // read reads an expression that says its kind, or one of the kind given. Positions of mistakes are those in expr.
 func read(expr, kind string) (schedule.Schedule, error) {
@@ -107,6 +112,46 @@ func recurs(expr string) bool {
 	return slices.ContainsFunc([]string{"FREQ=", "RRULE", "DTSTART", "RDATE", "EXRULE", "EXDATE"}, func(start string) bool {
 		return strings.HasPrefix(upper, start)
 	}) && strings.ContainsAny(upper, "=:")
+}
+
+// readNow is read, and reads instants as people write them: at tomorrow 17:00, as seen from an instant and, if it names none, in the zone.
+// Said tells that it was one, whose zone has had its say.
+func readNow(expr, kind, zone string, now time.Time) (s schedule.Schedule, said bool, err error) {
+	s, err = read(expr, kind)
+	word, rest, _ := strings.Cut(strings.TrimSpace(expr), " ")
+	if kind == "at" && word != "at" {
+		rest = strings.TrimSpace(expr)
+	}
+	if err == nil || word != "at" && kind != "at" {
+		return s, false, err
+	}
+	loc := time.UTC
+	if zone != "" {
+		var wrong error
+		if loc, wrong = loadZone(zone); wrong != nil {
+			return s, false, refuseFlag("zone", zone, wrong)
+		}
+	}
+	at, wrong := when.Schedule("at "+rest, now, loc)
+	e, unclear := errors.AsType[*when.Error](wrong)
+	switch {
+	case wrong == nil:
+		return at, true, nil
+	case unclear && (len(e.Readings) > 0 || rest != "" && !strings.Contains("0123456789", rest[:1])):
+		return s, false, &refusal{field: "at", value: e.Text, want: e.Want(), pos: -1}
+	}
+	return s, false, err
+}
+
+// seen returns the instant that others are told from: that of --from, if there is one, or now.
+func (r *request) seen(now time.Time) time.Time {
+	if r.from == "" {
+		return now
+	}
+	if t, err := instant("from", r.from, cmp.Or(r.zone, "UTC")); err == nil {
+		return t
+	}
+	return now // what is wrong with --from is told when it is needed
 }
 
 // cronLike says whether a text without a kind is meant to be a cron expression: a macro, a zone's prefix, or several words

@@ -55,7 +55,9 @@ func TestRead(t *testing.T) {
 		{"", "today 5:00", "it has passed: today 17:00 | tomorrow 05:00"},
 
 		// A number alone.
-		{"", "1700", "a number alone says neither a time of day nor a date: today 17:00"},
+		{"", "1700", "2026-12-02T17:00:00+01:00"},
+		{"", "0900", "2026-12-03T09:00:00+01:00"},
+		{"", "2360", "2360 is no time of day; want 00:00 to 23:59"},
 		{"", "17", "a number alone says neither a time of day nor a date: today 17:00"},
 		{"", "5", "a number alone says neither a time of day nor a date: today 17:00 | tomorrow 05:00"},
 		{"", "25", `"25" is neither a day nor a time of day; want ` + Examples},
@@ -85,7 +87,15 @@ func TestRead(t *testing.T) {
 		{"", "wednesday 17:00", "today is a wednesday: today 17:00 | 2026-12-09 17:00"},
 		{"", "wednesday 14:00", "today is a wednesday: 2026-12-09 14:00"},
 		{"", "friday", "the time of day is missing: 2026-12-04 00:00 | 2026-12-04 15:04"},
-		{"", "next week", `next is for days of the week, as in "next monday 9:00"`},
+		{"", "next week", "the time of day is missing: 2026-12-09 00:00 | 2026-12-09 15:04"},
+		{"", "noon next week", "2026-12-09T12:00:00+01:00"},
+		{"", "teatime next month", "2027-01-02T16:00:00+01:00"},
+		{"2027-01-31T09:00:00+01:00", "noon next month", "2027-02-28T12:00:00+01:00"},
+		{"", "noon next year", "2027-12-02T12:00:00+01:00"},
+		{"", "next time", `next is for a weekday, a week, a month or a year, as in "next monday 9:00"`},
+		{"", "Thu 2026-12-24 18:00", "2026-12-24T18:00:00+01:00"},
+		{"", "18:00 thu 24 dec", "2026-12-24T18:00:00+01:00"},
+		{"", "Fri 2026-12-24 18:00", "2026-12-24 is a thursday"},
 
 		// Dates.
 		{"", "2026-12-24 18:00", "2026-12-24T18:00:00+01:00"},
@@ -144,9 +154,36 @@ func TestRead(t *testing.T) {
 		{"", "17pm", "17pm is no time of day; want 00:00 to 23:59"},
 		{"", "17:00 18:00", "it has two times of day, 17:00 and 18:00"},
 		{"", "today tomorrow 17:00", "it has two days"},
-		{"", "17:00 utc", `"utc" is no zone here; --zone takes one of the IANA database, and 2026-12-24T18:00:00+01:00 has an offset`},
-		{"", "yesterday 17:00", "that has passed"},
-		{"", "teatime", `"teatime" is neither a day nor a time of day; want ` + Examples},
+		{"", "17:00 utc", "2026-12-02T18:00:00+01:00"},
+		{"", "17:00 America/New_York", "2026-12-02T23:00:00+01:00"},
+		{"", "17:00 -0600", "2026-12-03T00:00:00+01:00"},
+		{"", "2026-12-24 18:00:30.25 +05:45", "2026-12-24T13:15:30.25+01:00"},
+		{"", "17:00 Mars/Base", `"Mars/Base" is no zone of the IANA database, such as Europe/Berlin`},
+		{"", "17:00 est", `"est" is no zone here; --zone takes one of the IANA database, and 2026-12-24T18:00:00+01:00 has an offset`},
+		{"", "12242026 9:00", "2026-12-24T09:00:00+01:00"},
+		{"", "04032027 9:00", "its digits make more than one date: 2027-03-04 09:00 | 2027-04-03 09:00"},
+		{"", "9:00 122426", "want a year of four digits"},
+		{"", "@1796220246", "2026-12-02T15:04:06+01:00"},
+		{"", "@1", "it has passed"},
+		{"", "@x", "want the seconds since 1970 behind @, as in @1767225600"},
+
+		// And a length.
+		{"", "now + 3 days", "2026-12-05T15:04:05+01:00"},
+		{"", "now +1h", "2026-12-02T16:04:05+01:00"},
+		{"", "+3h30min", "2026-12-02T18:34:05+01:00"},
+		{"", "4pm + 3 days", "2026-12-05T16:00:00+01:00"},
+		{"", "noon tomorrow - 1 hour", "2026-12-03T11:00:00+01:00"},
+		{"", "noon + 1 day + 1 hour", "2026-12-04T13:00:00+01:00"},
+		{"2027-01-31T09:00:00+01:00", "now + 1 month", "2027-02-28T09:00:00+01:00"},
+		{"2027-03-27T12:00:00+01:00", "now + 1 day", "2027-03-28T12:00:00+02:00"},
+		{"2027-03-27T12:00:00+01:00", "now + 24h", "2027-03-28T13:00:00+02:00"},
+		{"2027-03-27T02:30:00+01:00", "now + 1 day", "2027-03-28T03:00:00+02:00"},
+		{"", "tomorrow + 1 week", "the time of day is missing: tomorrow 00:00 + P7D | tomorrow 15:04 + P7D"},
+		{"", "5 min ago", "it has passed"},
+		{"", "-5s", "it has passed"},
+		{"", "now + 9999 years", "it is beyond the years 1 to 9999"},
+		{"", "yesterday 17:00", "it has passed: tomorrow 17:00"},
+		{"", "teatime", "2026-12-02T16:00:00+01:00"},
 		{"", "tomorow 17:00", `"tomorow" is neither a day nor a time of day; want ` + Examples},
 		{"", "at", `"at" is neither a day nor a time of day; want ` + Examples},
 		{"", "\xff", "it is not UTF-8"},
@@ -241,4 +278,53 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestReadAny: what has passed may be named, where the text says which instant it is.
+func TestReadAny(t *testing.T) {
+	berlin := load(t, "Europe/Berlin")
+	now, err := time.Parse(time.RFC3339, wednesday)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"11 min ago":             "2026-12-02T14:53:05+01:00",
+		"-5s":                    "2026-12-02T15:04:00+01:00",
+		"yesterday 17:00":        "2026-12-01T17:00:00+01:00",
+		"today 14:00":            "2026-12-02T14:00:00+01:00",
+		"2020-12-24 18:00":       "2020-12-24T18:00:00+01:00",
+		"2020-12-24T18:00:00Z":   "2020-12-24T19:00:00+01:00",
+		"Thu 70-1-1 0:00:01 UTC": "1970-01-01T01:00:01+01:00",
+		"@1":                     "1970-01-01T01:00:01+01:00",
+		"14:00":                  "2026-12-03T14:00:00+01:00",
+	} {
+		got, err := ReadAny(text, now, berlin)
+		if err != nil || got.In(berlin).Format(time.RFC3339) != want {
+			t.Errorf("%q: got %v, %v; want %s", text, got.In(berlin), err, want)
+		}
+	}
+}
+
+// TestSchedule: an instant as people write it is stored as the instant that it is.
+func TestSchedule(t *testing.T) {
+	berlin := load(t, "Europe/Berlin")
+	now, err := time.Parse(time.RFC3339, wednesday)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"at tomorrow 17:00":               "at 2026-12-03T16:00:00Z",
+		"at now + 3 days jitter 1m":       "at 2026-12-05T14:04:05Z jitter 1m",
+		"at 2026-12-24T18:00[Asia/Tokyo]": "at 2026-12-24T09:00:00Z",
+		"every weekday at 9":              "cron 0 9 * * mon-fri",
+		"at tomorrow":                     `"tomorrow": the time of day is missing; want "tomorrow 00:00" or "tomorrow 15:04"`,
+		"at noon jitter 0s":               `schedule: at byte 32: jitter "0s": want longer than 0`,
+		"evry 5m":                         "",
+	} {
+		got, err := Schedule(text, now, berlin)
+		switch {
+		case want == "" && err == nil, err != nil && want != "" && err.Error() != want, err == nil && got.String() != want:
+			t.Errorf("%q: got %v, %v; want %s", text, got, err, want)
+		}
+	}
 }

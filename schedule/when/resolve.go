@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dulyhq/duly/schedule"
 )
 
 // instants are all instants at which the clocks of a zone show a time: one as a rule, none where they are put forward over it, two where
@@ -40,13 +42,23 @@ func (d date) String() string { return fmt.Sprintf("%04d-%02d-%02d", d.year, d.m
 
 // at are the instants at the text's time of day, and so many hours later, on a date.
 func (r *reader) at(d date, hours int) []time.Time {
-	return instants(d.year, int(d.month), d.day, r.clock.hour+hours, r.clock.min, r.clock.sec, r.loc)
+	at := instants(d.year, int(d.month), d.day, r.clock.hour+hours, r.clock.min, r.clock.sec, r.loc)
+	for i := range at {
+		at[i] = at[i].Add(time.Duration(r.clock.nsec))
+	}
+	return at
 }
 
-// ahead are those of at that are after now.
+// ahead are those of at that are after now, or all if the past may be named.
 func (r *reader) ahead(d date, hours int) []time.Time {
+	if r.past && r.saysDate() {
+		return r.at(d, hours)
+	}
 	return slices.DeleteFunc(r.at(d, hours), func(t time.Time) bool { return !t.After(r.now) })
 }
+
+// saysDate says whether the text names one date, whenever it is read or as seen from today.
+func (r *reader) saysDate() bool { return r.day.form == dated || r.day.form == relative }
 
 // resolve returns the instant that was read.
 func (r *reader) resolve() (time.Time, error) {
@@ -100,6 +112,12 @@ func (r *reader) dates() (all []date, why string) {
 			return []date{r.date(days), r.date(days + 7)}, "next may be that of this week or that of the next"
 		}
 		return []date{r.date(days)}, ""
+	case monthsOn:
+		y, m, day := r.now.In(r.loc).Date()
+		y, m, day = schedule.Span{Months: d.month}.From(time.Date(y, m, day, 12, 0, 0, 0, time.UTC)).Date()
+		return []date{{y, m, day}}, ""
+	case severalDates:
+		return d.dates, "its digits make more than one date"
 	case dated:
 		return []date{{d.year, time.Month(d.month), d.date}}, ""
 	case yearly:
@@ -210,7 +228,7 @@ func (r *reader) shifted(d date) []time.Time {
 	_, before := shown.Add(-24 * time.Hour).In(r.loc).Zone()
 	late := shown.Add(-time.Duration(before) * time.Second).In(r.loc)
 	change, _ := late.ZoneBounds()
-	if change.IsZero() || !change.After(r.now) {
+	if change.IsZero() || !change.After(r.now) && !r.past {
 		return nil
 	}
 	return []time.Time{change, late}

@@ -2,9 +2,12 @@ package when
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dulyhq/duly/schedule"
 )
 
 var weekdays = map[string]time.Weekday{
@@ -22,11 +25,12 @@ var months = map[string]int{
 
 // parse reads the text into what it says of the day and of the time of day.
 func (r *reader) parse() error {
-	if err := r.check(); err != nil {
+	text, err := r.cutZone(strings.TrimSpace(r.text))
+	if err != nil {
 		return err
 	}
-	text := strings.TrimSpace(r.text)
-	if full, ok := saysZone(text); ok {
+	text = r.cutWeekday(text)
+	if full, ok := saysZone(text); ok && !r.foreign {
 		local, err := r.absolute(full)
 		if err != nil || local == "" {
 			return err
@@ -46,8 +50,8 @@ func (r *reader) parse() error {
 			words = []string{date, clock}
 		}
 	}
-	if delay(words) {
-		return r.fail("that is how long, not when; for once after it: duly in " + words[len(words)-1])
+	if length, ok := delay(text); ok {
+		return r.fail("that is how long, not when; for once after it: duly in " + length)
 	}
 	for len(words) > 0 {
 		n, err := r.take(words)
@@ -57,6 +61,65 @@ func (r *reader) parse() error {
 		words = words[n:]
 	}
 	return nil
+}
+
+// cutZone takes a zone off the end of a text: UTC, Europe/Berlin, +02:00, -0600 or -06, each a word of its own.
+func (r *reader) cutZone(text string) (string, error) {
+	i := strings.LastIndexAny(text, " \t")
+	if i < 0 {
+		return text, nil
+	}
+	word, rest := text[i+1:], strings.TrimSpace(text[:i])
+	switch {
+	case strings.EqualFold(word, "utc"):
+		r.loc = time.UTC
+	case strings.Contains(word, "/") && (word[0] >= 'A' && word[0] <= 'Z' || word[0] >= 'a' && word[0] <= 'z'):
+		loc, err := time.LoadLocation(word)
+		if err != nil {
+			return "", r.fail(fmt.Sprintf("%q is no zone of the IANA database, such as Europe/Berlin", shorten(word)))
+		}
+		r.loc = loc
+	default:
+		offset, ok := readOffset(word)
+		if !ok {
+			return text, nil
+		}
+		r.loc = time.FixedZone("", offset)
+	}
+	r.foreign = true
+	return rest, nil
+}
+
+// readOffset reads +02:00, +0200 or +02, in seconds.
+func readOffset(word string) (seconds int, ok bool) {
+	if word[0] != '+' && word[0] != '-' {
+		return 0, false
+	}
+	number := strings.Replace(word[1:], ":", "", 1)
+	if len(word) == len("+02:00") != (number != word[1:]) || !digits(number, 2, 4) || len(number) == 3 {
+		return 0, false
+	}
+	number += "00"
+	hours, _ := strconv.Atoi(number[:2])
+	minutes, _ := strconv.Atoi(number[2:4])
+	if seconds = hours*3600 + minutes*60; word[0] == '-' {
+		seconds = -seconds
+	}
+	return seconds, hours < 24 && minutes < 60
+}
+
+// cutWeekday takes a day of the week off the beginning of a text that goes on with a date, and keeps it to be compared.
+func (r *reader) cutWeekday(text string) string {
+	word, rest, _ := strings.Cut(text, " ")
+	day, ok := weekdays[strings.ToLower(strings.TrimRight(word, ".,"))]
+	rest = strings.TrimSpace(rest)
+	first, _, _ := strings.Cut(strings.ToLower(rest), " ")
+	first, _, _ = strings.Cut(first, "t")
+	if n, _ := numeric(first); !ok || n == 0 {
+		return text
+	}
+	r.weekday, r.onWeekday = day, true
+	return rest
 }
 
 // saysZone says whether a text begins with a date and says where its clock stands, and returns it with a T between them.
@@ -72,13 +135,19 @@ func saysZone(text string) (string, bool) {
 	return text[:date] + "T" + clock, true
 }
 
-// delay says whether the words are a length of time.
-func delay(words []string) bool {
-	if len(words) == 2 && words[0] == "in" {
-		words = words[1:]
+// delay says whether a text is a length of time, and returns it as it would be typed.
+func delay(text string) (string, bool) {
+	length := strings.TrimSpace(text)
+	if rest, ok := strings.CutPrefix(strings.ToLower(length), "in "); ok {
+		length = strings.TrimSpace(length[len(length)-len(rest):])
 	}
-	_, err := time.ParseDuration(strings.TrimPrefix(words[0], "+"))
-	return len(words) == 1 && err == nil && words[0] != "0" && words[0] != "+0"
+	if _, err := schedule.ParseSpan(length); err != nil {
+		return "", false
+	}
+	if strings.ContainsAny(length, " \t") {
+		return strconv.Quote(length), true
+	}
+	return length, true
 }
 
 // take reads a part of the text from the first words, and returns how many they are.
@@ -106,6 +175,8 @@ func (r *reader) take(words []string) (int, error) {
 		return 0, err
 	case n == 0:
 		return 0, r.bare(words)
+	case r.day.form == weekday && !r.onWeekday && (d.form == dated || d.form == yearly):
+		r.weekday, r.onWeekday = r.day.weekday, true
 	case r.day.form != noDay:
 		return 0, r.fail("it has two days")
 	}
@@ -125,8 +196,6 @@ func (r *reader) bare(words []string) error {
 		at = append(at, r.next(hour, minute)...)
 	}
 	switch {
-	case len(word) == 4 && n/100 < 24 && n%100 < 60:
-		add(n/100, n%100)
 	case len(word) <= 2 && n >= 1 && n <= 12:
 		add(n%12, 0)
 		add(n%12+12, 0)
@@ -152,9 +221,9 @@ func (r *reader) next(hour, minute int) []time.Time {
 
 func (r *reader) unknown(word string) error {
 	switch strings.TrimRight(word, ".") {
-	case "utc", "gmt", "cet", "cest", "est", "edt", "pst", "pdt", "z":
+	case "gmt", "bst", "wet", "west", "cet", "cest", "eet", "eest", "msk", "est", "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt", "ist", "jst", "kst", "z":
 		return r.fail(fmt.Sprintf("%q is no zone here; --zone takes one of the IANA database, and 2026-12-24T18:00:00+01:00 has an offset", word))
-	case "yesterday", "ago", "last":
+	case "ago", "last", "past":
 		return r.fail("that has passed")
 	case "every", "each", "daily", "hourly", "weekly":
 		return r.fail("that is more than once: duly every 1h, or duly cron '0 9 * * mon-fri'")
@@ -170,11 +239,18 @@ func readClock(words []string) (n int, c clock, ok bool) {
 	case "noon":
 		c.hour = 12
 		return 1, c, true
+	case "teatime":
+		c.hour = 16
+		return 1, c, true
 	case "midnight":
 		c.midnight = true
 		return 1, c, true
 	}
 	n = 1
+	if digits(word, 4, 4) { // as at(1) takes it: hours and minutes
+		c.hour, c.min = int(word[0]-'0')*10+int(word[1]-'0'), int(word[2]-'0')*10+int(word[3]-'0')
+		return 1, c, true
+	}
 	half, rest := cutHalf(word)
 	if half == "" && len(words) > 1 {
 		if h, left := cutHalf(words[1]); h != "" && left == "" {
@@ -182,7 +258,12 @@ func readClock(words []string) (n int, c clock, ok bool) {
 			c.written += " " + words[1]
 		}
 	}
+	rest, frac, pointed := strings.Cut(rest, ".")
 	parts := strings.Split(rest, ":")
+	if pointed && (len(parts) != 3 || !digits(frac, 1, 9)) {
+		return 0, c, false
+	}
+	c.nsec, _ = strconv.Atoi((frac + "000000000")[:9])
 	if len(parts) > 3 || len(parts) == 1 && half == "" || !digits(parts[0], 1, 2) {
 		return 0, c, false
 	}
@@ -229,13 +310,23 @@ func (r *reader) readDay(words []string) (n int, d day, err error) {
 		return 1, day{form: relative}, nil
 	case "tomorrow":
 		return 1, day{form: relative, days: 1}, nil
+	case "yesterday":
+		return 1, day{form: relative, days: -1}, nil
 	case "next":
 		if len(words) > 1 {
 			if w, ok := weekdays[words[1]]; ok {
 				return 2, day{form: nextWeekday, weekday: w}, nil
 			}
+			switch words[1] {
+			case "week":
+				return 2, day{form: relative, days: 7}, nil
+			case "month":
+				return 2, day{form: monthsOn, month: 1}, nil
+			case "year":
+				return 2, day{form: monthsOn, month: 12}, nil
+			}
 		}
-		return 0, d, r.fail("next is for days of the week, as in \"next monday 9:00\"")
+		return 0, d, r.fail("next is for a weekday, a week, a month or a year, as in \"next monday 9:00\"")
 	}
 	if w, ok := weekdays[strings.TrimSuffix(word, ".")]; ok {
 		return 1, day{form: weekday, weekday: w}, nil
@@ -246,9 +337,39 @@ func (r *reader) readDay(words []string) (n int, d day, err error) {
 		}
 	}
 	if n == 0 {
-		return 0, d, nil
+		return r.digitDate(word)
 	}
 	return n, d, r.checkDate(d)
+}
+
+// digitDate reads a date of eight digits, in whichever order of year, month and day makes one.
+func (r *reader) digitDate(word string) (n int, d day, err error) {
+	if digits(word, 6, 6) && r.clock.said {
+		return 0, d, r.fail("want a year of four digits")
+	}
+	if !digits(word, 8, 8) {
+		return 0, d, nil
+	}
+	num := func(from, to int) int { x, _ := strconv.Atoi(word[from:to]); return x }
+	d = day{form: severalDates}
+	for _, x := range []date{
+		{num(0, 4), time.Month(num(4, 6)), num(6, 8)},
+		{num(4, 8), time.Month(num(0, 2)), num(2, 4)},
+		{num(4, 8), time.Month(num(2, 4)), num(0, 2)},
+	} {
+		y, m, dd := time.Date(x.year, x.month, x.day, 12, 0, 0, 0, time.UTC).Date()
+		if x.year >= 1000 && (date{y, m, dd}) == x && !slices.Contains(d.dates, x) {
+			d.dates = append(d.dates, x)
+		}
+	}
+	switch len(d.dates) {
+	case 0:
+		return 0, d, r.fail(word + " is no date in any order of year, month and day")
+	case 1:
+		x := d.dates[0]
+		return 1, day{form: dated, year: x.year, month: int(x.month), date: x.day}, nil
+	}
+	return 1, d, nil
 }
 
 // checkDate refuses dates that are in no calendar.
@@ -292,11 +413,15 @@ func dayFirst(words []string) (int, day) {
 	if !ok || len(words) < 2 {
 		return 0, day{}
 	}
-	month, ok := months[strings.TrimSuffix(words[1], ".")]
+	n := 2
+	if words[1] == "of" && len(words) > 2 {
+		n = 3
+	}
+	month, ok := months[strings.TrimSuffix(words[n-1], ".")]
 	if !ok {
 		return 0, day{}
 	}
-	return withYear(words, 2, day{form: yearly, month: month, date: date})
+	return withYear(words, n, day{form: yearly, month: month, date: date})
 }
 
 // withYear adds the year, if the next word is one.
@@ -332,6 +457,12 @@ func numeric(word string) (int, day) {
 		switch {
 		case len(parts) == 3 && sep == "-" && digits(parts[0], 4, 4) && digits(parts[1], 1, 2) && digits(parts[2], 1, 2):
 			parts[0], parts[2] = parts[2], parts[0]
+		case len(parts) == 3 && sep == "-" && digits(parts[0], 2, 2) && digits(parts[1], 1, 2) && digits(parts[2], 1, 2):
+			century := "20" // as systemd and at(1) take it
+			if parts[0] >= "69" {
+				century = "19"
+			}
+			parts[0], parts[2] = parts[2], century+parts[0]
 		case len(parts) == 3 && sep != "-" && digits(parts[0], 1, 2) && digits(parts[1], 1, 2) && digits(parts[2], 1, 4):
 		case len(parts) == 2 && sep != "-" && digits(parts[0], 1, 2) && digits(parts[1], 1, 2):
 		default:

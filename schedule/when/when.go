@@ -1,7 +1,7 @@
 // Package when reads the texts by which people name an instant: "17:00", "tomorrow 9:30", "next monday 9:00", "24 dec 18:00".
 //
-// It is not for schedules, whose text form belongs to package schedule. It is pure: the same text, instant and zone give the same
-// answer. Its central function is [Read], which never guesses: a text that can mean two instants is an error that offers them.
+// It is not for what recurs, and for what a schedule's text says by itself: that is package schedule. It is pure: the same text, instant and
+// zone give the same answer. Its central function is [Read], which never guesses: a text that can mean two instants is an error that offers them.
 package when
 
 import (
@@ -31,18 +31,34 @@ type Reading struct {
 
 // Error returns the message: one line.
 func (e *Error) Error() string {
+	s := strconv.Quote(shorten(e.Text)) + ": " + e.Why
+	if offers := e.offers(); offers != "" {
+		s += "; want " + offers
+	}
+	return s
+}
+
+// Want says what would be right, for a message that names the text itself.
+func (e *Error) Want() string {
+	if offers := e.offers(); offers != "" {
+		return offers + ": " + e.Why
+	}
+	return "an instant such as " + Examples + ": " + e.Why
+}
+
+// offers lists the texts of the readings.
+func (e *Error) offers() string {
 	offers := make([]string, len(e.Readings))
 	for i, r := range e.Readings {
 		offers[i] = strconv.Quote(r.Text)
 	}
-	s := strconv.Quote(shorten(e.Text)) + ": " + e.Why
 	switch last := len(offers) - 1; last {
 	case -1:
-		return s
+		return ""
 	case 0:
-		return s + "; want " + offers[0]
+		return offers[0]
 	default:
-		return s + "; want " + strings.Join(offers[:last], ", ") + " or " + offers[last]
+		return strings.Join(offers[:last], ", ") + " or " + offers[last]
 	}
 }
 
@@ -55,23 +71,52 @@ const maxText = 100
 // Read returns the instant that the text names, which is after now. What has neither offset nor zone is read in loc. The error is an
 // *[Error].
 //
-//   - A time of day alone is the next one: 17:00, 5pm, 5:30 pm, noon, midnight. Without am or pm and without a leading zero 5:00 is taken
-//     for the morning if that is still ahead.
-//   - A day goes before or after it: today, tomorrow, monday, next monday, 2026-12-24, 24 dec, dec 24 2026, 24.12., 24.12.2026, 12/24.
-//     Without a year it is the next such day. Next monday is that of the next week; where the one before it is still to come, the text
-//     has two readings.
-//   - RFC 3339, also with a zone in brackets: 2026-12-24T18:00:00+01:00, 2026-12-24T18:00[Europe/Berlin].
-//   - now.
+//   - A time of day alone is the next one: 17:00, 1700, 5pm, 5:30 pm, noon, teatime (16:00), midnight. Without am or pm and without a
+//     leading zero 5:00 is taken for the morning if that is still ahead.
+//   - A day goes before or after it: today, tomorrow, monday, next monday, next week, next month, 2026-12-24, 24 dec, dec 24 2026, 24.12.,
+//     24.12.2026, 12/24, 12242026. Without a year it is the next such day. Next monday is that of the next week; where the one before it is
+//     still to come, the text has two readings. A day of the week before a date must be that of the date.
+//   - RFC 3339, also with a zone in brackets: 2026-12-24T18:00:00+01:00, 2026-12-24T18:00[Europe/Berlin]. A zone or an offset may also stand
+//     behind all forms: 2026-12-24 18:00 Europe/Berlin, 17:00 UTC, 17:00 -0600.
+//   - now, and @1767225600, the seconds since 1970.
+//   - Any of these and a length as [schedule.ParseSpan] reads it: now + 3 days, 4pm + 1 week, noon tomorrow - 1 hour. Days, weeks and
+//     months are counted by the calendar of loc, at the same time of day. A length after a sign counts from now: +3h30min.
 func Read(text string, now time.Time, loc *time.Location) (time.Time, error) {
 	r := &reader{text: text, now: now, loc: loc}
-	if err := r.parse(); err != nil {
+	t, err := r.read()
+	switch {
+	case err != nil:
 		return time.Time{}, err
-	}
-	t, err := r.resolve()
-	if err != nil {
-		return time.Time{}, err
+	case !t.After(now) && !r.isNow:
+		return time.Time{}, r.fail("it has passed")
 	}
 	return t, nil
+}
+
+// ReadAny is [Read] for instants that may have passed: what names a date or an instant means just that, and so do yesterday 17:00,
+// 5 min ago and -5s. A time of day alone is still the next one.
+func ReadAny(text string, now time.Time, loc *time.Location) (time.Time, error) {
+	r := &reader{text: text, now: now, loc: loc, past: true}
+	return r.read()
+}
+
+// Schedule is [schedule.Parse], and reads more: what follows "at" may be any text that [Read] reads. It becomes an instant here and now.
+// The error is an *[Error] or a *[schedule.Error].
+func Schedule(text string, now time.Time, loc *time.Location) (schedule.Schedule, error) {
+	s, err := schedule.Parse(text)
+	word, rest, _ := strings.Cut(strings.TrimLeft(text, " \t"), " ")
+	if err == nil || word != "at" {
+		return s, err
+	}
+	instant, clause := rest, ""
+	if i := strings.Index(rest, " jitter "); i >= 0 {
+		instant, clause = rest[:i], rest[i:]
+	}
+	t, wrong := Read(instant, now, loc)
+	if wrong != nil {
+		return s, wrong
+	}
+	return schedule.Parse("at " + t.UTC().Format(time.RFC3339Nano) + clause)
 }
 
 // A reader reads one text.
@@ -81,6 +126,12 @@ type reader struct {
 	loc  *time.Location
 	// foreign: loc is the text's own, so that readings must say it.
 	foreign bool
+	past    bool           // an instant that has passed may be named
+	isNow   bool           // the text is now
+	offset  *time.Location // of an instant that says its own; nil for loc
+
+	weekday   time.Weekday // that the date must be, if
+	onWeekday bool
 
 	exact time.Time // the text says all; nothing of the following is set
 	day   day
@@ -95,9 +146,11 @@ const (
 	relative         // so many days from today
 	weekday
 	nextWeekday
-	dated    // with a year
-	yearly   // without one
-	twoDates // month and day in either order
+	dated        // with a year
+	yearly       // without one
+	twoDates     // month and day in either order
+	severalDates // eight digits that make more than one
+	monthsOn     // so many months from today
 )
 
 // A day is what a text says of one.
@@ -106,13 +159,15 @@ type day struct {
 	days        int // relative
 	weekday     time.Weekday
 	year        int // 0: the next that fits
-	month, date int // of twoDates: the two numbers, of which neither is above 12
+	month, date int // of twoDates: the two numbers, of which neither is above 12; of monthsOn how many months
+	dates       []date
 }
 
 // A clock is what a text says of a time of day.
 type clock struct {
 	said           bool
-	hour, min, sec int    // hour 24 is the end of the day
+	hour, min, sec int // hour 24 is the end of the day
+	nsec           int
 	halved         bool   // it is from 1 to 12 o'clock, and the text does not say of which half of the day
 	midnight       bool   // the word: the beginning of a day, or its end
 	written        string // as it was
@@ -122,7 +177,7 @@ type clock struct {
 func (r *reader) fail(why string, at ...time.Time) *Error {
 	e := &Error{Text: r.text, Why: why}
 	for _, t := range at {
-		if !t.After(r.now) {
+		if !t.After(r.now) && !r.past {
 			continue
 		}
 		e.insert(Reading{Text: r.write(t), At: t})
@@ -197,8 +252,11 @@ func (r *reader) absolute(text string) (local string, err error) {
 			return shown, nil
 		}
 	}
-	if !t.After(r.now) {
+	if !t.After(r.now) && !r.past {
 		return "", r.fail("it has passed")
+	}
+	if own, err := time.Parse(time.RFC3339, text); err == nil {
+		r.offset = own.Location()
 	}
 	r.exact = t
 	return "", nil

@@ -1,0 +1,199 @@
+package schedule_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dulyhq/duly/schedule"
+)
+
+func TestParseSpan(t *testing.T) {
+	const h, m, s = time.Hour, time.Minute, time.Second
+	tests := []struct {
+		text string
+		want schedule.Span
+		iso  string
+	}{
+		{"1h30m", schedule.Span{Time: h + 30*m}, "PT1H30M"},
+		{"2h 30min", schedule.Span{Time: 2*h + 30*m}, "PT2H30M"},
+		{"1y 12month", schedule.Span{Months: 24}, "P2Y"},
+		{"55s500ms", schedule.Span{Time: 55*s + 500*time.Millisecond}, "PT55.5S"},
+		{"300ms20s 5day", schedule.Span{Days: 5, Time: 20*s + 300*time.Millisecond}, "P5DT20.3S"},
+		{"23 usec", schedule.Span{Time: 23 * time.Microsecond}, "PT0.000023S"},
+		{" 5.5s  ", schedule.Span{Time: 5*s + 500*time.Millisecond}, "PT5.5S"},
+		{".5 h", schedule.Span{Time: 30 * m}, "PT30M"},
+		{"+3.1s", schedule.Span{Time: 3*s + 100*time.Millisecond}, "PT3.1S"},
+		{"1M", schedule.Span{Months: 1}, "P1M"},
+		{"1m", schedule.Span{Time: m}, "PT1M"},
+		{"1 year and 2 months", schedule.Span{Months: 14}, "P1Y2M"},
+		{"3 days, 2 hours and 1 minute", schedule.Span{Days: 3, Time: 2*h + m}, "P3DT2H1M"},
+		{"2 Weeks", schedule.Span{Days: 14}, "P14D"},
+		{"0.5y", schedule.Span{Months: 6}, "P6M"},
+		{"1.5 days", schedule.Span{Days: 1, Time: 12 * h}, "P1DT12H"},
+		{"1.5w", schedule.Span{Days: 10, Time: 12 * h}, "P10DT12H"},
+		{"9223372036854775807ns", schedule.Span{Time: math.MaxInt64}, "PT2562047H47M16.854775807S"},
+		{"0s", schedule.Span{}, "PT0S"},
+
+		{"P1Y2M3DT4H5M6.7S", schedule.Span{Months: 14, Days: 3, Time: 4*h + 5*m + 6*s + 700*time.Millisecond}, "P1Y2M3DT4H5M6.7S"},
+		{"P2W", schedule.Span{Days: 14}, "P14D"},
+		{"P1Y1W", schedule.Span{Months: 12, Days: 7}, "P1Y7D"},
+		{"PT1,5H", schedule.Span{Time: h + 30*m}, "PT1H30M"},
+		{"P1M", schedule.Span{Months: 1}, "P1M"},
+		{"PT1M", schedule.Span{Time: m}, "PT1M"},
+		{"-P1DT2H", schedule.Span{Days: -1, Time: -2 * h}, "-P1DT2H"},
+		{"+PT0S", schedule.Span{}, "PT0S"},
+		{"P0.5D", schedule.Span{Time: 12 * h}, "PT12H"},
+		{"P10000Y", schedule.Span{Months: 120_000}, "P10000Y"},
+	}
+	for _, tt := range tests {
+		got, err := schedule.ParseSpan(tt.text)
+		if err != nil || got != tt.want || got.String() != tt.iso {
+			t.Errorf("%q: got %+v, %s, %v; want %+v, %s", tt.text, got, got, err, tt.want, tt.iso)
+		}
+	}
+	mixed := schedule.Span{Months: -1, Days: 2, Time: -90*s - 1}
+	if got, want := mixed.String(), "P-1M2DT-1M-30.000000001S"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := (schedule.Span{Time: math.MinInt64}).String(), "-PT2562047H47M16.854775808S"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestParseSpanRefused(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"", `schedule: at byte 1: span: want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
+		{"7", `schedule: at byte 1: span "7": want a unit behind 7: 7s are seconds`},
+		{"3.1s.2", `schedule: at byte 5: span "3.1s.2": want a unit behind .2: .2s are seconds`},
+		{"5.", `schedule: at byte 3: span "5.": want digits after the point`},
+		{"3.+1s", `schedule: at byte 3: span "3.+1s": want digits after the point`},
+		{"-5s", `schedule: at byte 1: span "-5s": want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
+		{"1y-2M", `schedule: at byte 3: span "1y-2M": want one sign, in front of the whole of an ISO 8601 duration, as in -P1DT2H`},
+		{"1h,", `schedule: at byte 4: span "1h,": want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
+		{"2 fortnights", `schedule: at byte 3: span "2 fortnights": want a unit: years, months, weeks, days, hours, minutes, seconds, ms, us or ns`},
+		{"0.1ns", `schedule: at byte 3: span "0.1ns": want whole nanoseconds`},
+		{"0.3 months", `schedule: at byte 3: span "0.3 months": want whole months: a part of a month has no length`},
+		{"2562048h", `schedule: at byte 1: span "2562048h": want at most 2562047h47m16.854775807s`},
+		{"99999999999999999999y", `schedule: at byte 1: span "99999999999999999999y": want at most 10000 years`},
+		{"10001 years", `schedule: at byte 1: span "10001 years": want at most 10000 years`},
+		{"P", `schedule: at byte 2: span "P": want an ISO 8601 duration such as P1Y2M3DT4H5M6.7S, PT5M or P2W`},
+		{"P1DT", `schedule: at byte 5: span "P1DT": want an ISO 8601 duration such as P1Y2M3DT4H5M6.7S, PT5M or P2W`},
+		{"P1", `schedule: at byte 2: span "P1": want an ISO 8601 duration such as P1Y2M3DT4H5M6.7S, PT5M or P2W`},
+		{"P1H", `schedule: at byte 3: span "P1H": want Y, M, W and D, and behind a T H, M and S, each once and in this order`},
+		{"P1D1Y", `schedule: at byte 5: span "P1D1Y": want Y, M, W and D, and behind a T H, M and S, each once and in this order`},
+		{"PT1D", `schedule: at byte 4: span "PT1D": want Y, M, W and D, and behind a T H, M and S, each once and in this order`},
+		{"P-1D", `schedule: at byte 2: span "P-1D": want one sign for the whole, before the P, as in -P1DT2H`},
+		{"P1.5DT1H", `schedule: at byte 7: span "P1.5DT1H": want a fraction in the last part only`},
+		{"--PT1S", `schedule: at byte 1: span "--PT1S": want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
+	}
+	for _, tt := range tests {
+		got, err := schedule.ParseSpan(tt.text)
+		if err == nil {
+			t.Errorf("%q: accepted as %v", tt.text, got)
+		} else if err.Error() != tt.want {
+			t.Errorf("%q: got  %v\nwant %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+// Months are counted from the start and clamped to its month, days keep the time of day, hours really pass.
+//
+// contract: I2, I3.
+func TestSpanFrom(t *testing.T) {
+	tests := []struct{ start, zone, span, want string }{
+		{"2026-01-31T12:00:00Z", "UTC", "P1M", "2026-02-28T12:00:00Z"},
+		{"2026-01-31T12:00:00Z", "UTC", "P2M", "2026-03-31T12:00:00Z"},
+		{"2028-01-31T12:00:00Z", "UTC", "P1M", "2028-02-29T12:00:00Z"},
+		{"2028-02-29T12:00:00Z", "UTC", "P1Y", "2029-02-28T12:00:00Z"},
+		{"2026-03-31T12:00:00Z", "UTC", "-P1M", "2026-02-28T12:00:00Z"},
+		{"2026-01-31T12:00:00Z", "UTC", "P1M1D", "2026-03-01T12:00:00Z"},
+		{"2026-03-28T12:00:00+01:00", "Europe/Berlin", "P1D", "2026-03-29T12:00:00+02:00"},
+		{"2026-03-28T12:00:00+01:00", "Europe/Berlin", "PT24H", "2026-03-29T13:00:00+02:00"},
+		{"2026-03-28T02:30:00+01:00", "Europe/Berlin", "P1D", "2026-03-29T03:00:00+02:00"},    // the gap
+		{"2026-10-24T02:30:00+02:00", "Europe/Berlin", "P1D", "2026-10-25T02:30:00+02:00"},    // the fold: the first
+		{"2026-10-24T02:30:00+02:00", "Europe/Berlin", "P1DT1H", "2026-10-25T02:30:00+01:00"}, // and an hour on
+		{"2026-10-25T02:30:00+01:00", "Europe/Berlin", "PT1H", "2026-10-25T03:30:00+01:00"},   // within the second pass
+		{"2011-12-29T12:00:00-10:00", "Pacific/Apia", "P1D", "2011-12-31T00:00:00+14:00"},     // a day that was lost
+		{"2026-01-31T12:00:00.5Z", "UTC", "P1MT0.5S", "2026-02-28T12:00:01Z"},
+		{"9999-12-31T12:00:00Z", "UTC", "P1D", ""},
+		{"9999-12-31T12:00:00Z", "UTC", "PT2000000H", ""},
+		{"0001-01-02T12:00:00Z", "UTC", "-P1M", ""},
+		{"9999-12-31T12:00:00Z", "UTC", "P10000Y", ""},
+	}
+	for _, tt := range tests {
+		span, err := schedule.ParseSpan(tt.span)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loc, err := time.LoadLocation(tt.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := span.From(mustTime(t, tt.start).In(loc))
+		if tt.want == "" {
+			if !got.IsZero() {
+				t.Errorf("%s %s: got %v, want none", tt.start, tt.span, got)
+			}
+		} else if want := mustTime(t, tt.want); !got.Equal(want) {
+			t.Errorf("%s %s: got %v, want %v", tt.start, tt.span, got, want)
+		}
+	}
+}
+
+// What is printed reads as the same span, and a span goes on in the direction of its sign.
+func TestSpanRoundTrip(t *testing.T) {
+	zones := []string{"UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Santiago", "Pacific/Apia"}
+	rapid.Check(t, func(t *rapid.T) {
+		s := schedule.Span{
+			Months: rapid.IntRange(0, 12*400).Draw(t, "months"),
+			Days:   rapid.IntRange(0, 40_000).Draw(t, "days"),
+			Time:   time.Duration(rapid.Int64Min(0).Draw(t, "time")),
+		}
+		if rapid.Bool().Draw(t, "negative") {
+			s = schedule.Span{Months: -s.Months, Days: -s.Days, Time: -s.Time}
+		}
+		again, err := schedule.ParseSpan(s.String())
+		if err != nil || again != s {
+			t.Fatalf("%+v prints as %s, which reads as %+v: %v", s, s, again, err)
+		}
+		loc, err := time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "second"), 0).In(loc)
+		end := s.From(start)
+		forward := s.Months > 0 || s.Days > 0 || s.Time > 0
+		if end.IsZero() {
+			return
+		}
+		if forward && end.Before(start) || !forward && s != (schedule.Span{}) && s.Months+s.Days < -1 && end.After(start) {
+			t.Fatalf("%v %v: got %v", start, s, end)
+		}
+		if d, ok := s.Fixed(); ok && s.Days == 0 && end.Sub(start) != d && d.Hours() < 2e6 && d.Hours() > -2e6 {
+			t.Fatalf("%v %v: got %v, want %v later", start, s, end, d)
+		}
+	})
+}
+
+func FuzzSpan(f *testing.F) {
+	for _, text := range []string{"1h30m", "2h 30min", "1y 12month", "P1Y2M3DT4H5M6.7S", "-P1W", "3 days and 2 hours", "7", "P0.5M", "\xff", "1µs", ".5s", "P99999999999999999999Y"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := schedule.ParseSpan(text)
+		if err != nil {
+			e, ok := err.(*schedule.Error) //nolint:errorlint // it is never wrapped
+			if !ok || e.Pos < 1 || e.Pos > len(text)+1 || e.Want == "" || len(err.Error()) > 500 || s != (schedule.Span{}) {
+				t.Errorf("%q: %#v, %v", text, err, s)
+			}
+			return
+		}
+		again, err := schedule.ParseSpan(s.String())
+		if err != nil || again != s {
+			t.Errorf("%q is %+v, prints as %s, which reads as %+v: %v", text, s, s, again, err)
+		}
+	})
+}
