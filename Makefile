@@ -112,6 +112,10 @@ diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too
 diff-calendar: ## put DIFF_CASES (100000) random calendar lines to systemd-analyze, too; needs the package systemd
 	go test -tags diff -count=1 -timeout 30m -v -run TestDiffCalendar ./schedule
 
+.PHONY: diff-rrule
+diff-rrule: ## put DIFF_CASES (100000) random recurrences to dateutil, too; needs the package python3-dateutil
+	go test -tags diff -count=1 -timeout 30m -v -run TestDiffRRule ./schedule
+
 .PHONY: bench
 bench: ## measure the engine beside its peers, into docs/bench/engine.md
 	@mkdir -p docs/bench

@@ -231,6 +231,7 @@ func TestSpec_When(t *testing.T) {
 			{`"calendar": "Mon..Fri 09:00"`, "calendar Mon..Fri *-*-* 09:00:00", (2*24 + 9) * time.Hour},
 			{`"calendar": "09:00", "zone": "Europe/Berlin"`, "calendar *-*-* 09:00:00 in Europe/Berlin", 8 * time.Hour},
 			{`"schedule": "every 1h from 2000-01-01T12:00Z times 3"`, "every 1h from 2000-01-01T12:00:00Z times 3", 12 * time.Hour},
+			{`"schedule": "rrule FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0", "zone": "Asia/Tokyo"`, "rrule FREQ=DAILY;BYHOUR=9;BYMINUTE=0;BYSECOND=0 in Asia/Tokyo", 24 * time.Hour},
 			{`"schedule": "cron 0 9 * * *", "zone": "Asia/Tokyo"`, "cron 0 9 * * * in Asia/Tokyo", 24 * time.Hour},
 		} {
 			name := url.PathEscape(c.when)

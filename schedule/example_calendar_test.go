@@ -32,6 +32,16 @@ func ExampleCalendar() {
 	// 2026-05-25 06:00:00 +0000 UTC
 }
 
+// The last Friday of every month, but for one.
+func ExampleRRule() {
+	s := schedule.RRule("DTSTART;TZID=Europe/Berlin:20260130T090000\nRRULE:FREQ=MONTHLY;BYDAY=-1FR\nEXDATE;TZID=Europe/Berlin:20260227T090000")
+	fmt.Println(s)
+	fmt.Println(s.Bind("", time.Time{}).Next(time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)))
+	// Output:
+	// rrule FREQ=MONTHLY;BYDAY=-1FR DTSTART:20260130T090000 EXDATE:20260227T090000 in Europe/Berlin
+	// 2026-03-27 08:00:00 +0000 UTC
+}
+
 // Half past two does not exist on the last Sunday of March, and comes twice on that of October.
 func ExampleSchedule_DST() {
 	berlin, _ := time.LoadLocation("Europe/Berlin")

@@ -16,17 +16,18 @@ import (
 
 // A naiveRule is a rule as the oracle reads it.
 type naiveRule struct {
-	freq                       string
-	interval, limit            int
-	until                      int64 // reading of the clock; 0: none
-	utcUntil                   bool
-	start                      int64
-	parts                      map[string][]int // but for BYDAY
-	days                       []naiveDay       // BYDAY
-	wkst                       time.Weekday
-	pinned                     bool
-	hours, minutes, seconds    []int
-	weekFromStart, ownWeekOnly bool // liberties of others, see recurLiberties
+	freq                    string
+	interval, limit         int
+	until                   int64 // reading of the clock; 0: none
+	utcUntil                bool
+	start                   int64
+	parts                   map[string][]int // but for BYDAY
+	days                    []naiveDay       // BYDAY
+	wkst                    time.Weekday
+	pinned                  bool
+	hours, minutes, seconds []int
+
+	weekFromStart, ownWeekOnly, daysTogether bool // liberties of others, see recurLiberties
 }
 
 type naiveDay struct {
@@ -156,6 +157,12 @@ func (n *naiveRule) matchesDay(d time.Time) bool {
 	if n.days == nil {
 		return true
 	}
+	if n.daysTogether {
+		all, each := n.only(func(d naiveDay) bool { return d.n == 0 }), n.only(func(d naiveDay) bool { return d.n != 0 })
+		if all.days != nil && each.days != nil {
+			return all.matchesDay(d) && each.matchesDay(d)
+		}
+	}
 	return slices.ContainsFunc(n.days, func(want naiveDay) bool {
 		if want.day != d.Weekday() {
 			return false
@@ -178,6 +185,18 @@ func (n *naiveRule) matchesDay(d time.Time) bool {
 		}
 		return at == max(want.n, -want.n)
 	})
+}
+
+// only is the rule with some of its BYDAY.
+func (n *naiveRule) only(some func(naiveDay) bool) *naiveRule {
+	m := *n
+	m.days, m.daysTogether = nil, false
+	for _, d := range n.days {
+		if some(d) {
+			m.days = append(m.days, d)
+		}
+	}
+	return &m
 }
 
 // week gives the year that a day's week belongs to, that in which most of its days are, its number, and how many that year has.
