@@ -366,11 +366,12 @@ func TestProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Signal(syscall.SIGINT); err != nil {
+		// Not SIGINT, which a shell has its background commands ignore, of which these tests may be one.
+		if err := p.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
 		_, err = p.Wait(t.Context())
-		if e, ok := errors.AsType[*proc.ExitError](err); !ok || e.Signal != syscall.SIGINT {
+		if e, ok := errors.AsType[*proc.ExitError](err); !ok || e.Signal != syscall.SIGTERM {
 			t.Error(err)
 		}
 	})
