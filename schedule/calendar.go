@@ -249,6 +249,9 @@ func (s Schedule) affordable(field, value string) Schedule {
 			return s.fail(field, value, "it to leave an occurrence now and then")
 		}
 	}
+	if r := s.Bind("", time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); r.set != nil && r.set.stalls(r.first) {
+		return s.fail(field, value, "it to leave out no more than a few thousand occurrences in a row")
+	}
 	return s
 }
 

@@ -65,7 +65,10 @@ func (k *recurrence) bind(start stamp, included bool) *recur {
 
 // dropMonths leaves out the months that BYYEARDAY never chooses a day of, so that they are not looked at.
 func (r *recur) dropMonths() {
-	if r.easter != nil || r.yearDay.empty() && r.yearDayEnd.empty() {
+	if r.easter != nil {
+		r.dropMonthsOfEaster()
+		return
+	} else if r.yearDay.empty() && r.yearDayEnd.empty() {
 		return
 	}
 	for m := 1; m <= 12; m++ {
@@ -78,6 +81,22 @@ func (r *recur) dropMonths() {
 			r.month &^= 1 << m
 		}
 	}
+}
+
+// dropMonthsOfEaster is dropMonths for BYEASTER. Easter Sunday is from 22 March to 25 April.
+func (r *recur) dropMonthsOfEaster() {
+	const earliest, latest = 31 + 28 + 22, 31 + 29 + 31 + 25 // days of the year
+	var months uint64
+	for _, after := range r.easter {
+		for day := earliest + after; day <= latest+after; day++ {
+			for _, year := range [...]int{2000, 2001} {
+				if d := dateOf(dayOf(date{year, 1, 1}) + int64(day) - 1); d.year == year {
+					months |= 1 << d.month
+				}
+			}
+		}
+	}
+	r.month &= months
 }
 
 func (r *recur) pinsHour() bool { return r.pinned }
@@ -457,6 +476,9 @@ func (r *recur) nthMatch(n int64) civil {
 	end, _ := lastReading.split()
 	if r.clock.same < 0 {
 		end = min(end, first+146097)
+	}
+	if size := int64(r.clock.same); size > 0 && n > (end-first+1)*size {
+		return lastReading // more than could be if every day matched
 	}
 	before, day := r.countDays(first, end+1, n)
 	if day > end {

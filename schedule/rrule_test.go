@@ -235,6 +235,8 @@ func TestRRule_Refuses(t *testing.T) {
 		{"daily", `at byte 1: rrule "daily": want a rule such as`},
 		{"RRULE:FREQ=DAILY\nDTSTART:2026 0101", `at byte 30: rrule " 0101": want no blanks within a line`},
 		{"FREQ=DAILY EXRULE:FREQ=DAILY", `EXRULE "FREQ=DAILY": want it to leave an occurrence now and then`},
+		{"FREQ=SECONDLY EXRULE:FREQ=SECONDLY;BYHOUR=3", `EXRULE "FREQ=SECONDLY;BYHOUR=3": want it to leave out no more than a few thousand occurrences in a row`},
+		{"FREQ=MINUTELY EXRULE:FREQ=MINUTELY;BYMONTH=7;BYDAY=SA,SU", `want it to leave out no more than a few thousand occurrences in a row`},
 		{"RRULE:FREQ=DAILY;\r\n BYHOUR=25", `at byte 28: BYHOUR "25"`},
 		{"FREQ=DAILY;BYYEARDAY=" + strings.Repeat("1,", 3000) + "1", `want at most 4096 bytes`},
 	} {
@@ -265,6 +267,40 @@ func TestRRule_Refuses(t *testing.T) {
 }
 
 // What has no occurrence in all time is told, and accepted by nothing.
+// However many dates in a row are left out, what is behind them is found, whatever else is left out, too.
+//
+// contract: I6.
+func TestRRule_ManyDatesLeftOut(t *testing.T) {
+	text := "FREQ=DAILY DTSTART:20260101T090000 " + strings.Repeat("EXRULE:FREQ=YEARLY;BYMONTH=12 ", 13) + "EXDATE:"
+	day := time.Date(2026, 1, 2, 9, 0, 0, 0, time.UTC)
+	for i := range 190 {
+		if i > 0 {
+			text += ","
+		}
+		text += day.Format("20060102T150405")
+		day = day.AddDate(0, 0, 1)
+	}
+	got := occurrencesOf(t, schedule.RRule(text), "2026-01-01T00:00:00Z", 2)
+	if diff := cmp.Diff([]string{"2026-01-01 09:00:00 +00", "2026-07-11 09:00:00 +00"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// Easter Sunday is in March or April, and what is so many days from it in months that follow from that: the first and last days that there are.
+func TestRRule_MonthsOfEaster(t *testing.T) {
+	for text, want := range map[string]string{
+		"FREQ=YEARLY;BYEASTER=-81;BYMONTHDAY=1;BYMONTH=1":   "2600-01-01 12:00:00 +00",
+		"FREQ=YEARLY;BYEASTER=250;BYMONTHDAY=31;BYMONTH=12": "2038-12-31 12:00:00 +00",
+		"FREQ=YEARLY;BYEASTER=0;BYMONTHDAY=22;BYMONTH=3":    "2285-03-22 12:00:00 +00",
+		"FREQ=YEARLY;BYEASTER=0;BYMONTHDAY=25;BYMONTH=4":    "2038-04-25 12:00:00 +00",
+	} {
+		got := occurrencesOf(t, schedule.RRule(text+" DTSTART:20260101T120000"), "2026-01-02T00:00:00Z", 1)
+		if diff := cmp.Diff([]string{want}, got); diff != "" {
+			t.Errorf("%s, -want +got:\n%s", text, diff)
+		}
+	}
+}
+
 func TestRRule_Never(t *testing.T) {
 	for _, text := range []string{
 		"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=29", "DTSTART:20260301T090000 RRULE:FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29",

@@ -36,7 +36,34 @@ func (b *set) patience() int {
 	if b.recurs {
 		most /= 5 // since they cost more
 	}
-	return most / len(b.except)
+	n, dates := 0, 0
+	for i := range b.except {
+		if e := b.except[i].rule.set; e != nil && e.dates != nil {
+			dates += len(e.dates) // that many may be left out in a row, and each is found at once
+		} else {
+			n++
+		}
+	}
+	return most/max(n, 1) + dates
+}
+
+// stalls says whether a search gives up that begins where an exception does. It asks each of the last ones ever farther from an
+// instant, since what a rule leaves out it leaves out again and again.
+func (b *set) stalls(from time.Time) bool {
+	const most, farthest = 8, 400 * 24 * time.Hour
+	for i := range b.except[max(len(b.except)-most, 0):] {
+		e := &b.except[len(b.except)-1-i]
+		at := from
+		for step := time.Second; step < farthest; step *= 4 {
+			if at = e.rule.Next(at.Add(step)); at.IsZero() {
+				break
+			}
+			if _, gaveUp := b.search(at.Add(-1)); gaveUp {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // maxCounted bounds how many occurrences are counted one by one.
