@@ -288,6 +288,8 @@ func TestStronglyTyped(t *testing.T) {
 		"timer.Options.MaxPending int":        "tasks",
 		"timer.Options.Workers int":           "goroutines",
 		"schedule.Error.Pos int":              "bytes",
+		"schedule.Span.Months int":            "months, which no duration is",
+		"schedule.Span.Days int":              "days, which no duration is",
 		"timer.Attempt.Number int64":          "starts",
 		"timer.Attempt.Attempt int":           "attempts",
 		"timer.Attempt.Missed int64":          "occurrences",
