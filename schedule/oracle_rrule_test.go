@@ -127,7 +127,7 @@ func (n *naiveRule) has(name string, value, fromEnd int) bool {
 	return !there || slices.Contains(list, value) || slices.Contains(list, fromEnd)
 }
 
-const noEnd = -1 << 40 // where values do not count from the end
+const noEnd = -1 << 30 // where values do not count from the end
 
 // matchesDay limits a day by each part.
 func (n *naiveRule) matchesDay(d time.Time) bool {

@@ -250,18 +250,21 @@ func parseStamp(text string) (s stamp, ok bool) {
 	return s, true
 }
 
-// number reads digits; it is -1 if there is anything else.
-func number(text string) (n int) {
-	if text == "" || len(text) > 10 {
-		return -1
-	}
+// number reads digits; it is -1 if there is anything else, or too many for 31 bits.
+func number(text string) int {
+	n := int64(0)
 	for i := range len(text) {
 		if !isDigit(text[i]) {
 			return -1
 		}
-		n = n*10 + int(text[i]-'0')
+		if n = n*10 + int64(text[i]-'0'); n > maxInterval {
+			return -1
+		}
 	}
-	return n
+	if text == "" {
+		return -1
+	}
+	return int(n)
 }
 
 // finish checks what lines have to do with each other.

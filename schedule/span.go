@@ -350,7 +350,7 @@ func (s Span) String() string {
 // a [time.Duration] can be.
 func (s Span) Fixed() (time.Duration, bool) {
 	const day = 24 * time.Hour
-	if s.Months != 0 || s.Days > math.MaxInt64/int(day) || s.Days < math.MinInt64/int(day) {
+	if days := int64(s.Days); s.Months != 0 || days > math.MaxInt64/int64(day) || days < math.MinInt64/int64(day) {
 		return 0, false
 	}
 	d := time.Duration(s.Days) * day
