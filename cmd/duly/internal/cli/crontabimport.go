@@ -120,6 +120,9 @@ func (m *importing) checkFlags() error {
 	default:
 		m.table = crontab.Plain(filepath.Base(m.file), most, "crontab")
 	}
+	if m.name == "" && m.system && m.table == "crontab" {
+		m.table = "system-crontab" // /etc/crontab is not what crontab -l prints, which --prune would cancel
+	}
 	return nil
 }
 
@@ -207,7 +210,9 @@ func (m *importing) there(ctx context.Context, c *client.Client) (map[string]str
 		if err != nil {
 			return nil, err
 		}
-		if !t.Ended && t.Recurring {
+		// Anybody may give a task the tag. What an import has made has a command, both tags and such a name as well.
+		made := t.Command != nil && slices.Contains(t.Tags, "crontab") && strings.HasPrefix(t.Name, m.table+"-")
+		if made && !t.Ended && t.Recurring {
 			all[t.Name] = t.Schedule
 		}
 	}
