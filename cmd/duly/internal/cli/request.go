@@ -137,7 +137,7 @@ func readNow(expr, kind, zone string, now time.Time) (s schedule.Schedule, said 
 	switch {
 	case wrong == nil:
 		return at, true, nil
-	case unclear && (len(e.Readings) > 0 || rest != "" && !strings.Contains("0123456789", rest[:1])):
+	case unclear && (len(e.Readings) > 0 || rest != "" && (rest[0] < '0' || rest[0] > '9')):
 		return s, false, &refusal{field: "at", value: e.Text, want: e.Want(), pos: -1}
 	}
 	return s, false, err
