@@ -141,11 +141,13 @@ func (n *naiveRule) matchesDay(d time.Time) bool {
 	if n.parts["BYWEEKNO"] != nil {
 		year, week, last := n.week(d)
 		end := week - last - 1
-		if n.ownWeekOnly && year > d.Year() {
+		if of := n.yearOfPeriod(d); n.ownWeekOnly && year > of {
 			end = noEnd
-		}
-		if n.ownWeekOnly && year < d.Year() {
-			end = -1
+		} else if n.ownWeekOnly && year < of {
+			week, end = n.miscounted(of), -1
+			if slices.Contains(n.parts["BYWEEKNO"], -1) {
+				week = end
+			}
 		}
 		if !n.has("BYWEEKNO", week, end) {
 			return false
@@ -215,6 +217,35 @@ func (n *naiveRule) week(d time.Time) (year, week, last int) {
 		}
 	}
 	return year, week, last
+}
+
+// yearOfPeriod is the year by which dateutil numbers the week of a day: for WEEKLY that in which the week begins.
+func (n *naiveRule) yearOfPeriod(d time.Time) int {
+	if n.freq != "WEEKLY" {
+		return d.Year()
+	}
+	first := d
+	for first.Weekday() != n.wkst {
+		first = first.AddDate(0, 0, -1)
+	}
+	if s := time.Unix(n.start, 0).UTC(); n.weekFromStart && first.Before(s) && s.Year() == d.Year() {
+		return d.Year()
+	}
+	return first.Year()
+}
+
+// miscounted is how many weeks dateutil takes the year before one to have. Where fewer than four days of that year come before its
+// first whole week, it goes by the length of the wrong year.
+func (n *naiveRule) miscounted(year int) int {
+	before := func(year int) int { // the days before the first that begins a week
+		return (int(n.wkst-time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).Weekday()) + 7) % 7
+	}
+	if before(year-1) >= 4 {
+		_, _, last := n.week(time.Date(year-1, 6, 1, 0, 0, 0, 0, time.UTC))
+		return last
+	}
+	days := time.Date(year, 12, 31, 0, 0, 0, 0, time.UTC).YearDay()
+	return 52 + (days-before(year))%7/4
 }
 
 // easterOf is Easter Sunday by the rule of Gauss, with its exceptions.
