@@ -9,6 +9,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/cmd/duly/internal/crontab"
 )
 
 // madeUp makes up a name: what is to run and three characters, short enough to be typed and without any that look like another.
@@ -35,22 +36,7 @@ func stem(spec *api.Spec) string {
 	case len(spec.Command.Args) > 0:
 		word = spec.Command.Args[0]
 	}
-	word = path.Base(strings.ReplaceAll(word, `\`, "/"))
-	word = strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + ('a' - 'A')
-		}
-		return -1
-	}, word)
-	const most = 20
-	word = strings.Trim(word[:min(len(word), most)], "-_.")
-	if word == "" {
-		return "task"
-	}
-	return word
+	return crontab.Plain(path.Base(strings.ReplaceAll(word, `\`, "/")), 20, "task")
 }
 
 func isTaken(err error) bool { return errors.Is(err, duly.ErrExists) }
