@@ -188,16 +188,15 @@ func (d *Delay[T]) due() (v T, ok bool) {
 // now is a reading of both timelines.
 type now struct{ boot, wall int64 }
 
-// read reads the time of the engine in use, as far as anything depends on it. For the engine the wall clock begins with 1970.
+// read reads the time of the engine in use, both timelines at one moment, if anything depends on it. For the engine the wall clock begins with 1970.
 func (d *Delay[T]) read() now {
-	n := now{boot: undue, wall: undue}
-	if len(d.delays.heap) > 0 {
-		if boot := int64(d.line.Elapsed()); boot >= 0 { // negative across a bubble's edge
-			n.boot = boot
-		}
+	if d.size() == 0 {
+		return now{boot: undue, wall: undue}
 	}
-	if len(d.instants.heap) > 0 {
-		n.wall = max(d.line.Now().UnixNano(), 0)
+	elapsed, wall := d.line.Read()
+	n := now{boot: int64(elapsed), wall: max(wall.UnixNano(), 0)}
+	if elapsed < 0 { // across a bubble's edge
+		n.boot = undue
 	}
 	return n
 }
@@ -309,14 +308,14 @@ func (b *bell[T]) Expire(err error) {
 	if b.s.bell == b {
 		b.s.bell = nil
 	}
-	n := now{boot: undue, wall: undue}
+	n := d.read() // a late driver may come to this one before it comes to an earlier one of the other timeline
 	switch {
 	case err != nil:
 		release(&d.getters, func(w *park.Waiter) { slotOf[T](w).err = err })
 	case b.s == &d.instants:
-		n.wall = b.at
+		n.wall = max(n.wall, b.at)
 	default:
-		n.boot = b.at
+		n.boot = max(n.boot, b.at)
 	}
 	d.hand(n)
 }

@@ -185,6 +185,29 @@ func TestDelay_WallClockIsSet(t *testing.T) {
 	})
 }
 
+// Whoever waits gets what was due first, also if the engine comes late and finds a delay and an instant both due.
+func TestDelay_BothTimelinesPassAtOnce(t *testing.T) {
+	parktest.ByHand(t, func(t *testing.T, v parktest.Venue) {
+		d := &queue.Delay[string]{Engine: v.Engine}
+		for i := range 100 {
+			sooner, later := 5*time.Second, 6*time.Second
+			want := "delay"
+			if i%2 == 0 {
+				sooner, later, want = later, sooner, "instant"
+			}
+			put(t, d, "delay", sooner)
+			must[queue.Delayed[string]](t)(d.PutAt("instant", v.Now().Add(later)))
+			c := call(func() (string, error) { return d.Get(t.Context()) })
+			synctest.Wait()
+			v.Hand.Suspend(10 * time.Second)
+			if r := <-c; r.v != want || r.err != nil {
+				t.Errorf("round %d: %q, %v; want the %s", i, r.v, r.err, want)
+			}
+			must[string](t)(d.GetFor(time.Minute))
+		}
+	})
+}
+
 func TestDelay_Close(t *testing.T) {
 	parktest.Venues(t, func(t *testing.T, v parktest.Venue) {
 		d := &queue.Delay[int]{Engine: v.Engine}

@@ -3,8 +3,8 @@ package timer
 import "time"
 
 // An Expirer is told that a deadline of [Engine.Expire] has come. It is called once, on the engine's driver and under a lock:
-// it must only take note and unblock somebody, and must not block, take long, panic or use the engine. The error is nil
-// when the time is up; it is the engine's reason when that was closed, or broke, before.
+// it must only take note and unblock somebody, and must not block, take long, panic or use the engine, but to read the time. The
+// error is nil when the time is up; it is the engine's reason when that was closed, or broke, before.
 type Expirer interface{ Expire(err error) }
 
 // Expiry is the handle of a pending deadline. It is a value; the zero Expiry is one that is over.
@@ -31,6 +31,16 @@ func (e *Engine) Now() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, e.clk.Read().Wall).UTC()
+}
+
+// Read returns [Engine.Elapsed] and [Engine.Now] as of one moment. Read apart, they may differ by however long the machine did
+// something else between them.
+func (e *Engine) Read() (elapsed time.Duration, now time.Time) {
+	if e.clk == nil {
+		return 0, time.Time{}
+	}
+	r := e.clk.Read()
+	return time.Duration(r.Boot - e.epoch), time.Unix(0, r.Wall).UTC()
 }
 
 // Expire tells x when [Engine.Elapsed] reaches at. It is what timeouts are made of: unlike the function of a timer, which

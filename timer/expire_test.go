@@ -137,6 +137,9 @@ func TestExpire_ClockAndBubble(t *testing.T) {
 	if e.Elapsed() != time.Hour {
 		t.Errorf("elapsed %v", e.Elapsed())
 	}
+	if elapsed, now := e.Read(); elapsed != time.Hour || !now.Equal(ctStart.Add(-47*time.Hour)) {
+		t.Errorf("read %v and %v", elapsed, now)
+	}
 	closed(t, e)
 	outside := timer.New()
 	defer closed(t, outside)

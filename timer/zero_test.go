@@ -28,6 +28,9 @@ func TestEngine_zeroValueIsRefused(t *testing.T) {
 	if got := e.Now(); !got.IsZero() {
 		t.Errorf("Now: %v, want the zero time", got)
 	}
+	if elapsed, now := e.Read(); elapsed != 0 || !now.IsZero() {
+		t.Errorf("Read: %v, %v, want 0 and the zero time", elapsed, now)
+	}
 	if _, err := e.Put("tea", schedule.After(time.Second), nil); !errors.Is(err, timer.ErrInvalid) {
 		t.Errorf("Put: %v, want ErrInvalid", err)
 	}
