@@ -308,13 +308,18 @@ func (b *bell[T]) Expire(err error) {
 	if b.s.bell == b {
 		b.s.bell = nil
 	}
-	n := d.read() // a late driver may come to this one before it comes to an earlier one of the other timeline
-	switch {
-	case err != nil:
+	if err != nil {
 		release(&d.getters, func(w *park.Waiter) { slotOf[T](w).err = err })
-	case b.s == &d.instants:
+		d.end()
+		return
+	}
+	n := now{boot: undue, wall: undue}
+	if len(d.delays.heap) > 0 && len(d.instants.heap) > 0 {
+		n = d.read() // a late driver may tell of this one before it tells of an earlier one of the other timeline
+	}
+	if b.s == &d.instants {
 		n.wall = max(n.wall, b.at)
-	default:
+	} else {
 		n.boot = max(n.boot, b.at)
 	}
 	d.hand(n)
