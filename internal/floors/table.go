@@ -8,6 +8,7 @@ const Module = "github.com/dulyhq/duly"
 var Table = []Room{
 	{Path: "clock", Floor: 0, Waits: true, For: "reading time and waiting for it"},
 	{Path: "internal/zonedb", Floor: 0, For: "where time zones are read from, so that a test can change their rules"},
+	{Path: "internal/spelling", Floor: 0, For: "words as people type them: the one that was meant"},
 	{Path: "internal/verdict", Floor: 0, Tests: true, For: "what a scheduler really did, judged by a log that is kept outside it"},
 	{Path: "internal/pgtest", Floor: 0, Tests: true, For: "PostgreSQL servers for tests, shared or to be broken"},
 	{Path: "schedule", Floor: 1, For: "when: pure rules from one instant to the next"},
