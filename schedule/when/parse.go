@@ -25,7 +25,11 @@ var months = map[string]int{
 
 // parse reads the text into what it says of the day and of the time of day.
 func (r *reader) parse() error {
-	text, err := r.cutZone(strings.TrimSpace(r.text))
+	text := trim(r.text)
+	if start, end, ok := cutInterval(text); ok {
+		return r.interval(start, end)
+	}
+	text, err := r.cutZone(text)
 	if err != nil {
 		return err
 	}
@@ -41,8 +45,8 @@ func (r *reader) parse() error {
 	if len(words) == 0 {
 		return r.unknown(text)
 	}
-	if len(words) == 1 && words[0] == "now" {
-		r.exact = r.now
+	if words[len(words)-1] == "now" && (len(words) == 1 || len(words) == 2 && words[0] == "at") {
+		r.exact, r.isNow = r.now, true
 		return nil
 	}
 	if len(words) == 1 {
@@ -60,7 +64,25 @@ func (r *reader) parse() error {
 		}
 		words = words[n:]
 	}
-	return nil
+	return r.yearOrTime()
+}
+
+// yearOrTime refuses four digits beside a date without a year that are as good a year as a time of day: 24.12. 2027.
+func (r *reader) yearOrTime() error {
+	if !digits(r.clock.written, 4, 4) || r.day.form != yearly && (r.day.form != twoDates || r.day.year != 0) {
+		return nil
+	}
+	year, _ := strconv.Atoi(r.clock.written) // four digits
+	if first := r.now.In(r.loc).Year(); year < first && !r.past || year < first-10 || year >= 2100 {
+		return nil
+	}
+	dates, _ := r.dates()
+	var at []time.Time
+	for _, d := range dates {
+		at = append(at, r.at(d, 0)...)
+		at = append(at, instants(year, int(d.month), d.day, 0, 0, 0, r.loc)...)
+	}
+	return r.fail(fmt.Sprintf("%s may be the year, or %02d:%02d", r.clock.written, r.clock.hour, r.clock.min), at...)
 }
 
 // cutZone takes a zone off the end of a text: UTC, Europe/Berlin, +02:00, -0600 or -06, each a word of its own.
@@ -69,13 +91,13 @@ func (r *reader) cutZone(text string) (string, error) {
 	if i < 0 {
 		return text, nil
 	}
-	word, rest := text[i+1:], strings.TrimSpace(text[:i])
+	word, rest := text[i+1:], trim(text[:i])
 	switch {
 	case strings.EqualFold(word, "utc"):
 		r.loc = time.UTC
 	case strings.Contains(word, "/") && (word[0] >= 'A' && word[0] <= 'Z' || word[0] >= 'a' && word[0] <= 'z'):
-		loc, err := time.LoadLocation(word)
-		if err != nil {
+		loc, ok := loadZone(word)
+		if !ok {
 			return "", r.fail(fmt.Sprintf("%q is no zone of the IANA database, such as Europe/Berlin", shorten(word)))
 		}
 		r.loc = loc
@@ -110,9 +132,11 @@ func readOffset(word string) (seconds int, ok bool) {
 
 // cutWeekday takes a day of the week off the beginning of a text that goes on with a date, and keeps it to be compared.
 func (r *reader) cutWeekday(text string) string {
-	word, rest, _ := strings.Cut(text, " ")
+	word, rest := text, ""
+	if i := strings.IndexAny(text, " \t"); i >= 0 {
+		word, rest = text[:i], trim(text[i:])
+	}
 	day, ok := weekdays[strings.ToLower(strings.TrimRight(word, ".,"))]
-	rest = strings.TrimSpace(rest)
 	first, _, _ := strings.Cut(strings.ToLower(rest), " ")
 	first, _, _ = strings.Cut(first, "t")
 	if n, _ := numeric(first); !ok || n == 0 {
@@ -137,9 +161,9 @@ func saysZone(text string) (string, bool) {
 
 // delay says whether a text is a length of time, and returns it as it would be typed.
 func delay(text string) (string, bool) {
-	length := strings.TrimSpace(text)
-	if rest, ok := strings.CutPrefix(strings.ToLower(length), "in "); ok {
-		length = strings.TrimSpace(length[len(length)-len(rest):])
+	length := text
+	if len(length) > 3 && strings.EqualFold(length[:3], "in ") {
+		length = trim(length[3:])
 	}
 	if _, err := schedule.ParseSpan(length); err != nil {
 		return "", false
@@ -182,53 +206,6 @@ func (r *reader) take(words []string) (int, error) {
 	}
 	r.day = d
 	return n, nil
-}
-
-// bare is the error for a word that is nothing. A number that looks as if it were a time of day is shown as one.
-func (r *reader) bare(words []string) error {
-	word := words[0]
-	n, err := strconv.Atoi(word)
-	if len(words) > 1 || r.day.form != noDay || r.clock.said || err != nil || n < 0 || word[0] == '+' {
-		return r.unknown(word)
-	}
-	var at []time.Time
-	add := func(hour, minute int) {
-		at = append(at, r.next(hour, minute)...)
-	}
-	switch {
-	case len(word) <= 2 && n >= 1 && n <= 12:
-		add(n%12, 0)
-		add(n%12+12, 0)
-	case len(word) <= 2 && n < 24:
-		add(n, 0)
-	default:
-		return r.unknown(word)
-	}
-	return r.fail("a number alone says neither a time of day nor a date", at...)
-}
-
-// next are the next instants at a time of day, today's or tomorrow's.
-func (r *reader) next(hour, minute int) []time.Time {
-	for days := range 2 {
-		y, m, d := addDays(r.now.In(r.loc), days)
-		at := instants(y, int(m), d, hour, minute, 0, r.loc)
-		if len(at) > 0 && at[len(at)-1].After(r.now) {
-			return at
-		}
-	}
-	return nil
-}
-
-func (r *reader) unknown(word string) error {
-	switch strings.TrimRight(word, ".") {
-	case "gmt", "bst", "wet", "west", "cet", "cest", "eet", "eest", "msk", "est", "edt", "cst", "cdt", "mst", "mdt", "pst", "pdt", "ist", "jst", "kst", "z":
-		return r.fail(fmt.Sprintf("%q is no zone here; --zone takes one of the IANA database, and 2026-12-24T18:00:00+01:00 has an offset", word))
-	case "ago", "last", "past":
-		return r.fail("that has passed")
-	case "every", "each", "daily", "hourly", "weekly":
-		return r.fail("that is more than once: duly every 1h, or duly cron '0 9 * * mon-fri'")
-	}
-	return r.fail(fmt.Sprintf("%q is neither a day nor a time of day; want %s", shorten(word), Examples))
 }
 
 // readClock reads a time of day: 17:00, 17:00:30, 5pm, 5:30 pm, noon, midnight.
@@ -326,6 +303,11 @@ func (r *reader) readDay(words []string) (n int, d day, err error) {
 				return 2, day{form: monthsOn, month: 12}, nil
 			}
 		}
+		if len(words) > 1 {
+			if e := r.misspelt(words[1], "next is not for "+strconv.Quote(words[1]), "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "week", "month", "year"); e != nil {
+				return 0, d, e
+			}
+		}
 		return 0, d, r.fail("next is for a weekday, a week, a month or a year, as in \"next monday 9:00\"")
 	}
 	if w, ok := weekdays[strings.TrimSuffix(word, ".")]; ok {
@@ -333,13 +315,32 @@ func (r *reader) readDay(words []string) (n int, d day, err error) {
 	}
 	if n, d = monthFirst(words); n == 0 {
 		if n, d = dayFirst(words); n == 0 {
-			n, d = numeric(word)
+			if n, d = numeric(word); n > 0 {
+				d = r.eitherYear(word, d)
+			}
 		}
 	}
 	if n == 0 {
 		return r.digitDate(word)
 	}
 	return n, d, r.checkDate(d)
+}
+
+// eitherYear makes several dates of 27-12-28, which is 2027-12-28 for systemd, where the other way round it is ahead, too.
+func (r *reader) eitherYear(word string, d day) day {
+	if len(word) > len("27-12-28") || strings.Count(word, "-") != 2 || r.past || r.checkDate(d) != nil {
+		return d
+	}
+	last := word[strings.LastIndexByte(word, '-')+1:]
+	if len(last) != 2 {
+		return d
+	}
+	dates := []date{{d.year, time.Month(d.month), d.date}, {2000 + d.date, time.Month(d.month), d.year % 100}}
+	y, m, dd := time.Date(dates[1].year, dates[1].month, dates[1].day, 12, 0, 0, 0, time.UTC).Date()
+	if (date{y, m, dd}) != dates[1] || dates[0] == dates[1] || !time.Date(y, m, dd+1, 0, 0, 0, 0, r.loc).After(r.now) {
+		return d
+	}
+	return day{form: severalDates, dates: dates}
 }
 
 // digitDate reads a date of eight digits, in whichever order of year, month and day makes one.
@@ -374,6 +375,9 @@ func (r *reader) digitDate(word string) (n int, d day, err error) {
 
 // checkDate refuses dates that are in no calendar.
 func (r *reader) checkDate(d day) error {
+	if d.form == severalDates {
+		return nil // each of which is one
+	}
 	if d.form == dated && d.year < 1000 {
 		return r.fail("want a year of four digits")
 	}
@@ -427,7 +431,7 @@ func dayFirst(words []string) (int, day) {
 // withYear adds the year, if the next word is one.
 func withYear(words []string, n int, d day) (int, day) {
 	if len(words) > n && digits(words[n], 4, 4) {
-		d.form = dated
+		d.form, d.loose = dated, true
 		d.year, _ = strconv.Atoi(words[n]) // four digits
 		n++
 	}
@@ -436,14 +440,14 @@ func withYear(words []string, n int, d day) (int, day) {
 
 // ordinal reads a day of the month: 24, 24., 24th.
 func ordinal(word string) (int, bool) {
-	for _, end := range []string{"st", "nd", "rd", "th", "."} {
-		if rest, ok := strings.CutSuffix(word, end); ok {
-			word = rest
-			break
-		}
+	number := strings.TrimRight(word, "stndrh.")
+	n, _ := strconv.Atoi(number) // digits are checked below
+	end := "th"
+	if n/10 != 1 && n%10 >= 1 && n%10 <= 3 {
+		end = [...]string{"st", "nd", "rd"}[n%10-1]
 	}
-	n, _ := strconv.Atoi(word) // digits are checked below
-	return n, digits(word, 1, 2)
+	rest := word[len(number):]
+	return n, digits(number, 1, 2) && (rest == "" || rest == "." || rest == end)
 }
 
 // numeric reads 2026-12-24, 24.12.2026, 24.12., 12/24 and 12/24/2026. With slashes either may come first.

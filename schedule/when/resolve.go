@@ -78,7 +78,7 @@ func (r *reader) resolve() (time.Time, error) {
 	if why != "" {
 		var at []time.Time
 		for _, d := range dates {
-			at = append(at, r.at(d, 0)...)
+			at = append(at, r.near(d, 0)...)
 		}
 		if e := r.fail(why, at...); len(e.Readings) > 0 {
 			return time.Time{}, e
@@ -141,10 +141,23 @@ func (r *reader) comes(month, day int) date {
 		if _, m, _ := time.Date(year, d.month, day, 12, 0, 0, 0, time.UTC).Date(); m != d.month {
 			continue
 		}
-		if d != r.date(0) && time.Date(year, d.month, day, 12, 0, 0, 0, r.loc).After(now) || d == r.date(0) && (!r.clock.said || r.clock.midnight || len(r.ahead(d, 0)) > 0) {
+		if d != r.date(0) && time.Date(year, d.month, day, 12, 0, 0, 0, r.loc).After(now) || d == r.date(0) && (!r.clock.said || r.clock.midnight || r.comesYet(d)) {
 			return d
 		}
 	}
+}
+
+// comesYet says whether the text's time of day is still ahead on a date, or is in a gap that is.
+func (r *reader) comesYet(d date) bool {
+	return len(r.ahead(d, 0)) > 0 || len(r.at(d, 0)) == 0 && len(r.shifted(d, 0)) > 0
+}
+
+// near are the instants of at, or what comes near them where the clocks skip the time.
+func (r *reader) near(d date, hours int) []time.Time {
+	if at := r.at(d, hours); len(at) > 0 {
+		return at
+	}
+	return r.shifted(d, hours)
 }
 
 // timeless is the error for a day without a time of day.
@@ -155,6 +168,10 @@ func (r *reader) timeless(dates []date) error {
 		at = append(at, r.at(d, 0)...) // its beginning
 		at = append(at, instants(d.year, int(d.month), d.day, now.Hour(), now.Minute(), 0, r.loc)...)
 	}
+	if hour, minute := r.day.year/100, r.day.year%100; r.day.loose && hour < 24 && minute < 60 {
+		r.clock = clock{said: true, hour: hour, min: minute} // dec 24 1800, which is as good a time as a year
+		at = append(at, r.at(r.comes(r.day.month, r.day.date), 0)...)
+	}
 	return r.fail("the time of day is missing", at...)
 }
 
@@ -162,11 +179,11 @@ func (r *reader) timeless(dates []date) error {
 func (r *reader) midnight(dates []date, why string) (time.Time, error) {
 	var at []time.Time
 	for _, d := range dates {
-		at = append(at, r.at(d, 0)...)
-		at = append(at, r.at(d, 24)...)
-	}
-	if r.day.form == noDay {
-		return r.single(r.date(1), slices.DeleteFunc(at, func(t time.Time) bool { return !t.After(r.now) }))
+		if r.day.form == noDay {
+			at = append(append(at, r.at(d, 0)...), r.at(d, 24)...)
+			return r.single(r.date(1), slices.DeleteFunc(at, func(t time.Time) bool { return !t.After(r.now) }))
+		}
+		at = append(append(at, r.near(d, 0)...), r.near(d, 24)...)
 	}
 	if why == "" {
 		why = r.clock.written + " may be the beginning or the end of the day"
@@ -176,7 +193,11 @@ func (r *reader) midnight(dates []date, why string) (time.Time, error) {
 	case 0:
 		return time.Time{}, r.fail("it has passed")
 	case 1:
-		return e.Readings[0].At, nil
+		at := e.Readings[0].At
+		if h, m, s := at.In(r.loc).Clock(); h == 0 && m == 0 && s == 0 {
+			return at, nil
+		}
+		return time.Time{}, r.fail("the clocks skip that midnight", at)
 	}
 	return time.Time{}, e
 }
@@ -184,7 +205,7 @@ func (r *reader) midnight(dates []date, why string) (time.Time, error) {
 // nextClock resolves a time of day alone.
 func (r *reader) nextClock() (time.Time, error) {
 	today, tomorrow := r.date(0), r.date(1)
-	if at := r.at(today, 0); len(at) == 0 && len(r.shifted(today)) > 0 || len(r.ahead(today, 0)) > 0 {
+	if r.comesYet(today) {
 		return r.single(today, r.ahead(today, 0))
 	}
 	if !r.clock.halved {
@@ -204,7 +225,7 @@ func (r *reader) nextClock() (time.Time, error) {
 // on resolves the time of day on one date.
 func (r *reader) on(d date) (time.Time, error) {
 	at := r.at(d, 0)
-	if len(at) > 0 && len(r.ahead(d, 0)) == 0 || len(at) == 0 && len(r.shifted(d)) == 0 {
+	if len(at) > 0 && len(r.ahead(d, 0)) == 0 || len(at) == 0 && len(r.shifted(d, 0)) == 0 {
 		var later []time.Time
 		switch r.day.form {
 		case relative:
@@ -223,8 +244,8 @@ func (r *reader) on(d date) (time.Time, error) {
 
 // shifted are, for a time that the clocks skip, the instant at which they do and the one that is as much later as the time is; none if
 // that has passed.
-func (r *reader) shifted(d date) []time.Time {
-	shown := time.Date(d.year, d.month, d.day, r.clock.hour, r.clock.min, r.clock.sec, 0, time.UTC)
+func (r *reader) shifted(d date, hours int) []time.Time {
+	shown := time.Date(d.year, d.month, d.day, r.clock.hour+hours, r.clock.min, r.clock.sec, 0, time.UTC)
 	_, before := shown.Add(-24 * time.Hour).In(r.loc).Zone()
 	late := shown.Add(-time.Duration(before) * time.Second).In(r.loc)
 	change, _ := late.ZoneBounds()
@@ -240,7 +261,7 @@ func (r *reader) single(d date, at []time.Time) (time.Time, error) {
 	case 1:
 		return at[0], nil
 	case 0:
-		shifted := r.shifted(d)
+		shifted := r.shifted(d, 0)
 		if len(shifted) == 0 {
 			return time.Time{}, r.fail("it has passed")
 		}

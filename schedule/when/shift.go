@@ -14,7 +14,7 @@ func (r *reader) read() (time.Time, error) {
 	if err := r.check(); err != nil {
 		return time.Time{}, err
 	}
-	text := strings.TrimSpace(r.text)
+	text := trim(r.text)
 	base, sign, span, shifted := cutShift(text)
 	switch {
 	case shifted && base == "":
@@ -36,12 +36,20 @@ func (r *reader) read() (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if at := r.shown(t); r.onWeekday && at.Weekday() != r.weekday {
+	if !inRange(t) {
+		return time.Time{}, r.fail(yearsWhy)
+	}
+	at := r.shown(t)
+	if r.clock.hour == 24 {
+		at = at.Add(-1) // the day whose end it is
+	}
+	if r.onWeekday && at.Weekday() != r.weekday {
 		return time.Time{}, r.fail(at.Format("2006-01-02") + " is a " + strings.ToLower(at.Weekday().String()))
 	}
-	r.isNow = strings.EqualFold(strings.Trim(text, ", \t"), "now")
 	return t, nil
 }
+
+const yearsWhy = "it is beyond the years 1 to 9999"
 
 // shown is an instant by the clocks that the text goes by.
 func (r *reader) shown(t time.Time) time.Time {
@@ -54,24 +62,33 @@ func (r *reader) shown(t time.Time) time.Time {
 // cutShift splits a text into an instant and a length that is added or subtracted: "now + 3 days", "+3h", "5 min ago". The instant is empty
 // for now.
 func cutShift(text string) (base string, sign byte, span schedule.Span, ok bool) {
-	if length, found := strings.CutSuffix(strings.ToLower(text), " ago"); found {
-		span, err := schedule.ParseSpan(text[:len(length)])
-		return "", '-', span, err == nil
+	if end := len(text) - len(" ago"); end > 0 && strings.EqualFold(text[end:], " ago") {
+		span, ok := unsigned(text[:end])
+		return "", '-', span, ok
 	}
 	for i := len(text) - 1; i >= 0; i-- {
-		if text[i] != '+' && text[i] != '-' || i > 0 && text[i-1] != ' ' {
+		if text[i] != '+' && text[i] != '-' || i > 0 && text[i-1] != ' ' && text[i-1] != '\t' {
 			continue
 		}
-		base, length := strings.TrimSpace(text[:i]), text[i+1:]
+		base, length := trim(text[:i]), text[i+1:]
 		alone := strings.TrimLeft(length, " \t") != length
 		if base == "" && alone {
 			return "", 0, span, false
 		}
-		if span, err := schedule.ParseSpan(length); err == nil {
+		if span, ok := unsigned(length); ok {
 			return base, text[i], span, true
 		}
 	}
 	return "", 0, span, false
+}
+
+// unsigned reads a length that has no sign of its own: what two of them mean is for nobody to work out.
+func unsigned(length string) (schedule.Span, bool) {
+	if length = trim(length); length == "" || length[0] == '+' || length[0] == '-' {
+		return schedule.Span{}, false
+	}
+	span, err := schedule.ParseSpan(length)
+	return span, err == nil
 }
 
 // move returns the instant that is the span after t, or before it.
@@ -81,7 +98,7 @@ func (r *reader) move(t time.Time, span schedule.Span, sign byte) (time.Time, er
 	}
 	end := span.From(t)
 	if end.IsZero() {
-		return end, r.fail("it is beyond the years 1 to 9999")
+		return end, r.fail(yearsWhy)
 	}
 	return end, nil
 }
@@ -115,8 +132,8 @@ func (r *reader) epoch(text string) (time.Time, error) {
 		ns = -ns
 	}
 	t := time.Unix(seconds, int64(ns)).UTC()
-	if y := t.Year(); seconds > 253402300799 || y < 1 || y > 9999 {
-		return time.Time{}, r.fail("it is beyond the years 1 to 9999")
+	if !inRange(t) {
+		return time.Time{}, r.fail(yearsWhy)
 	}
 	return t, nil
 }

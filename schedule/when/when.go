@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/dulyhq/duly/internal/zonedb"
 	"github.com/dulyhq/duly/schedule"
 )
 
@@ -105,6 +106,10 @@ func ReadAny(text string, now time.Time, loc *time.Location) (time.Time, error) 
 func Schedule(text string, now time.Time, loc *time.Location) (schedule.Schedule, error) {
 	s, err := schedule.Parse(text)
 	word, rest, _ := strings.Cut(strings.TrimLeft(text, " \t"), " ")
+	word, blank, tabbed := strings.Cut(word, "\t")
+	if tabbed {
+		rest = blank + " " + rest
+	}
 	if err == nil || word != "at" {
 		return s, err
 	}
@@ -138,6 +143,14 @@ type reader struct {
 	clock clock
 }
 
+// The instants that a schedule can name, in seconds since 1970: they end with the year 9999.
+const (
+	firstSecond = -62135596800 + 1
+	lastSecond  = 253402300799
+)
+
+func inRange(t time.Time) bool { return t.Unix() >= firstSecond && t.Unix() <= lastSecond }
+
 // Which form a day has.
 type dayForm int
 
@@ -161,6 +174,7 @@ type day struct {
 	year        int // 0: the next that fits
 	month, date int // of twoDates: the two numbers, of which neither is above 12; of monthsOn how many months
 	dates       []date
+	loose       bool // the year is a word of its own, which may be a time of day
 }
 
 // A clock is what a text says of a time of day.
@@ -177,7 +191,7 @@ type clock struct {
 func (r *reader) fail(why string, at ...time.Time) *Error {
 	e := &Error{Text: r.text, Why: why}
 	for _, t := range at {
-		if !t.After(r.now) && !r.past {
+		if !t.After(r.now) && !r.past || !inRange(t) {
 			continue
 		}
 		e.insert(Reading{Text: r.write(t), At: t})
@@ -200,7 +214,13 @@ func (e *Error) insert(x Reading) {
 func (r *reader) write(t time.Time) string {
 	t = t.In(r.loc)
 	y, m, d := t.Date()
-	if r.foreign || t.Nanosecond() != 0 || len(instants(y, int(m), d, t.Hour(), t.Minute(), t.Second(), r.loc)) != 1 || y > 9999 {
+	if y < 1 || y > 9999 {
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	if _, offset := t.Zone(); offset%60 != 0 { // which RFC 3339 can't say
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	if r.foreign || t.Nanosecond() != 0 || len(instants(y, int(m), d, t.Hour(), t.Minute(), t.Second(), r.loc)) != 1 {
 		return t.Format(time.RFC3339Nano)
 	}
 	layout := "15:04"
@@ -245,22 +265,36 @@ func (r *reader) absolute(text string) (local string, err error) {
 	if !ok {
 		return "", r.fail("want an instant alone")
 	}
-	if shown, zone, ok := strings.Cut(text, "["); ok && !strings.ContainsAny(shown[len("2026-12-24T"):], "Zz+-") {
-		loc, err := time.LoadLocation(strings.TrimSuffix(zone, "]"))
-		if err == nil {
-			r.loc, r.foreign = loc, true
+	shown, zone, ok := strings.Cut(text, "[")
+	if ok {
+		if r.offset, ok = loadZone(strings.TrimSuffix(zone, "]")); ok && !strings.ContainsAny(shown[len("2026-12-24T"):], "Zz+-") {
+			r.loc, r.foreign = r.offset, true
 			return shown, nil
 		}
 	}
 	if !t.After(r.now) && !r.past {
 		return "", r.fail("it has passed")
 	}
-	if own, err := time.Parse(time.RFC3339, text); err == nil {
-		r.offset = own.Location()
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04Z07:00"} {
+		if own, err := time.Parse(layout, shown); err == nil && r.offset == nil {
+			r.offset = own.Location()
+		}
 	}
 	r.exact = t
 	return "", nil
 }
+
+// loadZone finds a zone by a name that a schedule takes, too.
+func loadZone(name string) (*time.Location, bool) {
+	if schedule.Cron("@daily").In(name).Err() != nil {
+		return nil, false
+	}
+	loc, err := zonedb.Current().Load(name)
+	return loc, err == nil
+}
+
+// trim takes off the blanks around a text, and the end of a line.
+func trim(text string) string { return strings.Trim(text, " \t\r\n") }
 
 func (r *reader) check() error {
 	switch {
@@ -268,8 +302,15 @@ func (r *reader) check() error {
 		return r.fail(fmt.Sprintf("it has %d bytes, want at most %d", len(r.text), maxText))
 	case !utf8.ValidString(r.text):
 		return r.fail("it is not UTF-8")
-	case strings.TrimSpace(r.text) == "":
+	}
+	text := trim(r.text)
+	if text == "" {
 		return r.fail("it is empty; want " + Examples)
+	}
+	for i, c := range text {
+		if (c < ' ' || c > '~') && c != '\t' && c != '\u00b5' && c != '\u03bc' { // microseconds, by either sign
+			return r.fail(fmt.Sprintf("it has U+%04X at byte %d; want letters, digits and signs of ASCII, and blanks between words", c, strings.Index(r.text, text)+i+1))
+		}
 	}
 	return nil
 }
