@@ -224,7 +224,7 @@ func (w writer) instant(changes []int64) time.Time {
 // contract: I1, I2, I3, I4, I5.
 func TestRandomRulesAgainstOracle(t *testing.T) {
 	t.Parallel()
-	cases := 1500
+	cases := sampled(900)
 	if everyZone {
 		cases = 60_000
 	}

@@ -14,7 +14,7 @@ import (
 // contract: I1, I6.
 func TestRandomRecurrencesAgainstOracle(t *testing.T) {
 	t.Parallel()
-	cases := 2000
+	cases := sampled(1200)
 	if everyZone {
 		cases = 100_000
 	}
@@ -84,7 +84,7 @@ func TestRandomRecurrencesAgainstOracle(t *testing.T) {
 func TestRecurrencesInZonesAgainstOracle(t *testing.T) {
 	t.Parallel()
 	w := ruleWriter{rand.New(rand.NewPCG(10, 5545)), false}
-	each := 12
+	each := sampled(8)
 	if everyZone {
 		each = 100
 	}

@@ -19,11 +19,20 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts types what a user types and looks at what a user sees. The command "daemon" of the scripts is described in script_test.go.
+//
+// Under the race detector, with which each command takes a second to start, it is those that a daemon answers and that run tasks.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	p := testscript.Params{
 		Dir: filepath.Join("testdata", "script"), RequireUniqueNames: true,
 		Setup: quietHome, Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": daemonCommand},
-	})
+	}
+	if raceEnabled {
+		for _, name := range []string{"demo", "serve", "steer", "transfer"} {
+			p.Files = append(p.Files, filepath.Join(p.Dir, name+".txtar"))
+		}
+		p.Dir = ""
+	}
+	testscript.Run(t, p)
 }
 
 // TestREADME_Table holds the README's picture of the table to what the command above it prints. The version of the zone data

@@ -316,10 +316,13 @@ func (e *env) takes(ds ...time.Duration) func(ctx context.Context, a *duly.Attem
 
 var errOops = errors.New("oops")
 
-// many is n, or as many as do on a store whose calls take longer.
+// many is n, or as many as do on a store whose calls take longer, or under the race detector, with which everything does.
 func (e *env) many(n int) int {
-	if e.o.Shared {
+	switch {
+	case e.o.Shared:
 		return n / 10
+	case UnderRace:
+		return n / 5
 	}
 	return n
 }

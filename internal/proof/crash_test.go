@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/internal/contract"
 	"github.com/dulyhq/duly/internal/verdict"
 	"github.com/dulyhq/duly/store/pebble"
 	"github.com/dulyhq/duly/wait"
@@ -86,8 +87,11 @@ func (j *journal) cut() {
 // contract: E1
 func TestPowerCuts(t *testing.T) {
 	clones := 60
-	if long() {
+	switch {
+	case long():
 		clones = 3000
+	case contract.UnderRace:
+		clones = 18
 	}
 	const each = 6
 	seed := uint64(time.Now().UnixNano())

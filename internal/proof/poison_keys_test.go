@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/internal/contract"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store/pebble"
 )
@@ -180,10 +181,13 @@ func TestHanging(t *testing.T) {
 // contract: J2
 // contract: C3
 func TestSaturatedKey(t *testing.T) {
-	const n, others = 100_000, 500
-	turns := 300
-	if long() {
+	n, turns := 100_000, 300
+	const others = 500
+	switch {
+	case long():
 		turns = n
+	case contract.UnderRace:
+		n, turns = 20_000, 100
 	}
 	synctest.Test(t, func(t *testing.T) {
 		j := newJam(t)

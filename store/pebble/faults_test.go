@@ -155,14 +155,14 @@ func TestFaults(t *testing.T) {
 }
 
 // chosen says whether call n of a scenario is failed in the ordinary test, in one of the modes: all of the first scenarios, and every
-// eighth of the rest, of which all begin alike.
+// twelfth of the rest, of which all begin alike.
 //
 // With the race detector it is every third of these: which calls are reached, the tests without it show.
 func chosen(scenario, n, mode, opening int64) bool {
 	if raceEnabled && n%3 != scenario%3 {
 		return false
 	}
-	if scenario > 3 && ((n/4+scenario)%8 != 0 || n <= opening && n%7 != scenario%7) {
+	if scenario > 3 && ((n/4+scenario)%12 != 0 || n <= opening && n%7 != scenario%7) {
 		return false
 	}
 	return mode == (n+scenario)%4
@@ -200,12 +200,12 @@ func runFault(t *testing.T, script string, inj *injector) *injector {
 func TestFaultsByKind(t *testing.T) {
 	defer pebble.Hurry(time.Millisecond)()
 	defer pebble.SmallTables(256 << 10)()
-	most := int64(8)
+	most := int64(4)
 	switch {
 	case long():
 		most = 200
 	case raceEnabled:
-		most = 3
+		most = 2
 	}
 	for _, kind := range reached {
 		for n := int64(1); n <= most; n++ {

@@ -109,7 +109,7 @@ func (c *crowd) forgiven(ctx context.Context, s store.Store, k store.Key, err er
 // TestPowerCuts cuts the power at random moments of a random workload.
 func TestPowerCuts(t *testing.T) {
 	defer pebble.SmallTables(1 << 20)()
-	clones := crashes(150, 500, 10_000)
+	clones := crashes(75, 500, 10_000)
 	if raceEnabled {
 		clones /= 3
 	}
