@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,14 +25,17 @@ crontab -l | duly crontab import -
   import   make a task of each line, and say what became of it: created, updated, unchanged, or ignored and why
 
 As with cron CRON_TZ, SHELL, HOME and all settings hold from their line on, % begins standard input, and RANDOM_DELAY delays; commands run
-in HOME, may overlap, and are not caught up. --system reads a user before each command; lines of other users than the daemon's run if
-the daemon is root and setpriv(1) is there, else they are ignored. @reboot, mail, and lines that never run are ignored.
+in HOME, may overlap, and are neither caught up nor started again. --system reads a user before each command; lines of other users than the daemon's run if
+the daemon is root and setpriv(1) is there, else they are ignored. @reboot, mail, and lines that never run are ignored. A SHELL or HOME
+that is not there is told.
 
 Importing again changes nothing but what was changed in FILE. A task's name is made of that of the crontab, the command's first word and a
 hash of the command, so that a line keeps its task when it is moved, or gets another schedule. A task whose line is gone runs on, which
-is said, until --prune cancels it. If anything in FILE is wrong, nothing is put.
+is said, until --prune cancels it. If anything in FILE is wrong, nothing is put. What is cut off is done by importing again. Files of the
+same name in two directories are told apart by --name.
 
-Exit status: 1 if lint finds an error, 0 with nothing but warnings; of import 2 if FILE is wrong, 4 if a name belongs to another task.`
+Exit status: 1 if lint finds an error, 0 with nothing but warnings; of import 1 if it was cut off, 2 if FILE is wrong, 4 if a name belongs to
+another task, or the crontab's to another file.`
 
 const crontabExample = `  duly crontab lint /var/spool/cron/crontabs/ann
   duly crontab import - < crontab.saved
@@ -49,12 +56,16 @@ type crontabbing struct {
 	name    string
 	overlap string
 	catchUp string
+	once    bool
 	prune   bool
 	output  string
+
+	looked  map[string]bool   // shells and directories that were looked at
+	missing []crontab.Finding // of those that are not there
 }
 
 // ofImport are the flags that say nothing to lint.
-var ofImport = []string{"name", "overlap", "catch-up", "prune"}
+var ofImport = []string{"name", "overlap", "catch-up", "at-most-once", "prune"}
 
 func newCrontab(s *session) *cobra.Command {
 	f := &crontabbing{s: s}
@@ -106,6 +117,7 @@ func newCrontab(s *session) *cobra.Command {
 	flags.StringVar(&f.name, "name", "", "of import: the crontab's `NAME`, with which the tasks' names begin (default: that of FILE; crontab for -)")
 	flags.StringVar(&f.overlap, "overlap", "allow", "of import: when one is still running: `HOW` is skip, buffer, buffer-many:N, cancel or allow")
 	flags.StringVar(&f.catchUp, "catch-up", "none", "of import: of those missed while the daemon was down: `WHICH` is latest, earliest, none or all:N")
+	flags.BoolVar(&f.once, "at-most-once", true, "of import: never start a line twice for one time, not even where the daemon has died while it ran")
 	flags.BoolVar(&f.prune, "prune", false, "of import: cancel the tasks of an earlier import whose lines are gone")
 	outputFlag(cmd, &f.output)
 	return cmd
@@ -132,10 +144,31 @@ func (f *crontabbing) read() (*crontab.Table, error) {
 		in = file
 	}
 	text, err := io.ReadAll(io.LimitReader(in, crontab.MaxFile+1))
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return nil, &usageError{what: err.Error(), hint: "one file is one crontab: give those in it, one by one"}
+	case err != nil:
 		return nil, &usageError{what: err.Error()}
 	}
-	return crontab.Read(string(text), crontab.Options{System: f.system, Zone: zone, Now: f.s.Now()}), nil
+	t := crontab.Read(string(text), crontab.Options{System: f.system, Zone: zone, Now: f.s.Now()})
+	if path := f.path(); f.system && filepath.Base(filepath.Dir(path)) == "cron.d" {
+		if why := crontab.PassedOver(filepath.Base(path)); why != "" {
+			t.Add(crontab.Finding{Line: 1, Column: 1, Severity: crontab.Warning, Text: why})
+		}
+	}
+	return t, nil
+}
+
+// path is where the crontab is, or - of standard input.
+func (f *crontabbing) path() string {
+	if f.file == "-" {
+		return "-"
+	}
+	path, err := filepath.Abs(f.file)
+	if err != nil {
+		return filepath.Clean(f.file) // this directory is gone
+	}
+	return path
 }
 
 // CrontabFinding is what duly crontab lint prints; docs/cli-json.md promises it.
@@ -159,7 +192,9 @@ func (f *crontabbing) lint() error {
 		return err
 	}
 	for i := range t.Entries {
-		f.accountOf(t, &t.Entries[i], host)
+		if as, ok := f.accountOf(t, &t.Entries[i], host); ok {
+			f.look(t, &t.Entries[i], as)
+		}
 	}
 	p := f.s.printer()
 	for i := range t.Findings {
@@ -249,6 +284,41 @@ func (f *crontabbing) accountOf(t *crontab.Table, e *crontab.Entry, host account
 		return account{}, false
 	}
 	return account{e.User, u.HomeDir, append(by, "--reuid="+u.Uid, "--regid="+u.Gid, "--init-groups", "--")}, true
+}
+
+// look warns of a shell and of a directory that a line runs with and that are not there, once for all lines that have them. What may not
+// be seen from here is not said to be missing.
+func (f *crontabbing) look(t *crontab.Table, e *crontab.Entry, as account) {
+	home := e.Home
+	if home == "" {
+		home = as.home
+	}
+	for _, x := range []struct {
+		name, path, want string
+		is               func(fs.FileInfo) bool
+	}{
+		{"SHELL", e.Shell, "program", func(i fs.FileInfo) bool { return i.Mode().IsRegular() && i.Mode()&0o111 != 0 }},
+		{"HOME", home, "directory", fs.FileInfo.IsDir},
+	} {
+		line, column := e.Place(x.name)
+		key := x.name + "=" + x.path
+		if line != e.Line {
+			key += "\x00" + strconv.Itoa(line) // of a setting each is told
+		}
+		if !filepath.IsAbs(x.path) || f.looked[key] {
+			continue
+		}
+		if f.looked == nil {
+			f.looked = map[string]bool{}
+		}
+		f.looked[key] = true
+		info, err := os.Stat(x.path)
+		if err == nil && !x.is(info) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			text := fmt.Sprintf("%s %q: there is no such %s here: commands fail that run with it", x.name, x.path, x.want)
+			f.missing = append(f.missing, crontab.Finding{Line: line, Column: column, Severity: crontab.Warning, Text: text})
+			t.Add(f.missing[len(f.missing)-1])
+		}
+	}
 }
 
 // setpriv finds the program that runs another as another user.

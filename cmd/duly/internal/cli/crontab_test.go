@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/api"
 )
 
 // TestCrontab_OtherUser: root's daemon runs the lines of others as these, and anybody else's says that it does not.
@@ -106,6 +108,9 @@ func TestCrontab_Environment(t *testing.T) {
 			task, err := c.Get(t.Context(), l.Name)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if want := (api.Policy{Attempts: 1, Overlap: "allow", CatchUp: "none", AtMostOnce: true}); task.Policy != want {
+				t.Errorf("%s: policy %+v, want %+v", tt.line, task.Policy, want)
 			}
 			if diff := cmp.Diff(tt.env, task.Command.Env); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tt.line, diff)

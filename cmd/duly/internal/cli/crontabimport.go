@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
@@ -36,6 +40,7 @@ type importing struct {
 	*crontabbing
 
 	table string // the crontab's name
+	from  string // the tag of where the crontab is
 	specs []api.Spec
 	lines []CrontabLine // of the specs
 	other []CrontabLine // what is ignored
@@ -79,17 +84,22 @@ func (f *crontabbing) runImport(ctx context.Context) error {
 			m.warns++
 		}
 	}
+	m.warns -= len(m.missing) // they are said anyway
 	c, err := f.s.connect()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	there, err := m.there(ctx, c)
+	there, from, err := m.there(ctx, c)
 	if err != nil {
+		return err
+	}
+	if err := m.same(from); err != nil {
 		return err
 	}
 	for i, name := range crontab.Names(m.table, entries, there) {
 		m.specs[i].Name, m.lines[i].Name = name, name
+		m.specs[i].Tags = []string{"crontab", m.tag(), m.from}
 		m.specs[i].Conflict = "fail" // what is there under this name is somebody else's
 		if _, ours := there[name]; ours {
 			m.specs[i].Conflict = "replace"
@@ -97,10 +107,26 @@ func (f *crontabbing) runImport(ctx context.Context) error {
 		}
 	}
 	if err := m.put(ctx, c); err != nil {
-		return err
+		return m.broken(err)
 	}
 	gone, err := m.gone(ctx, c, slices.Sorted(maps.Keys(there)))
 	return errors.Join(err, m.report(gone))
+}
+
+// broken says of an import that was cut off what of it was put, and that it can be done again.
+func (m *importing) broken(err error) error {
+	all := len(m.lines)
+	m.lines = slices.DeleteFunc(m.lines, func(l CrontabLine) bool { return l.Outcome == "" })
+	if len(m.lines) == 0 {
+		return err
+	}
+	rerr := m.report(nil)
+	if _, refused := errors.AsType[*failure](rerr); rerr != nil && !refused {
+		return errors.Join(err, rerr)
+	}
+	return &failure{
+		exitFailed, fmt.Sprintf("%d of %d lines are done: %v", len(m.lines), all, err), "import it again: that does the rest, and leaves alone what is done",
+	}
 }
 
 // checkFlags refuses words that the daemon would refuse, and finds the crontab's name.
@@ -176,6 +202,9 @@ func (m *importing) plan(t *crontab.Table, host account) ([]crontab.Entry, error
 			t.Refuse(e, fmt.Sprintf("the command and its settings make a task of %d bytes: want at most %d", len(b), maxSpec))
 			continue
 		}
+		if m.s.onThisMachine() {
+			m.look(t, e, as)
+		}
 		entries = append(entries, *e)
 		m.specs = append(m.specs, spec)
 		m.lines = append(m.lines, CrontabLine{File: m.file, Line: e.Line, Schedule: spec.Schedule, Text: e.Text})
@@ -199,45 +228,123 @@ func (m *importing) spec(e *crontab.Entry, as account) api.Spec {
 		c.Args = append(slices.Clone(as.by), shell, "-c", e.Command)
 	}
 	return api.Spec{
-		Command: c, Schedule: e.Schedule.String(), Policy: api.Policy{Overlap: m.overlap, CatchUp: m.catchUp}, Tags: []string{"crontab", m.tag()},
+		Command: c, Schedule: e.Schedule.String(), Policy: api.Policy{Overlap: m.overlap, CatchUp: m.catchUp, AtMostOnce: m.once},
 	}
 }
 
-// there finds the tasks of the crontab's last import, with their schedules.
-func (m *importing) there(ctx context.Context, c *client.Client) (map[string]string, error) {
-	all := map[string]string{}
+// there finds the tasks of the crontab's last import, with their schedules, and the tags of where it was.
+func (m *importing) there(ctx context.Context, c *client.Client) (all map[string]string, from []string, err error) {
+	all = map[string]string{}
 	for t, err := range c.List(ctx, client.Query{Tag: m.tag(), Limit: lsPage}) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		// Anybody may give a task the tag. What an import has made has a command, both tags and such a name as well.
 		made := t.Command != nil && slices.Contains(t.Tags, "crontab") && strings.HasPrefix(t.Name, m.table+"-")
-		if made && !t.Ended && t.Recurring {
-			all[t.Name] = t.Schedule
+		if !made || t.Ended || !t.Recurring {
+			continue
+		}
+		all[t.Name] = t.Schedule
+		for _, tag := range t.Tags {
+			if strings.HasPrefix(tag, fromTag) && !slices.Contains(from, tag) {
+				from = append(from, tag)
+			}
 		}
 	}
-	return all, nil
+	return all, from, nil
+}
+
+// fromTag begins the tag that says where a crontab is.
+const fromTag = "crontab-from:"
+
+// same finds the tag of where the crontab is, and refuses a crontab of the name of another one, unless --name says that it is the same: each
+// would take the other's tasks for lines that are gone.
+func (m *importing) same(from []string) error {
+	const most = 255 // of a tag
+	path := m.path()
+	if m.from = fromTag + path; len(m.from) > most || !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		sum := sha256.Sum256([]byte(path))
+		m.from = fromTag + "sha256:" + hex.EncodeToString(sum[:])
+	}
+	if m.name != "" {
+		if len(from) == 1 {
+			m.from = from[0]
+		}
+		return nil
+	}
+	for _, tag := range from {
+		if tag != m.from {
+			where := strings.TrimPrefix(tag, fromTag)
+			if where == "-" {
+				where = "standard input"
+			}
+			return &failure{
+				exitConflict, fmt.Sprintf("the tasks of the crontab %s were imported from %s: nothing was put", m.table, where),
+				"--name NAME tells two crontabs apart; --name " + m.table + " says that this is the same",
+			}
+		}
+	}
+	return nil
 }
 
 // outcomesOfImport are what becomes of a line, by what becomes of its put.
 var outcomesOfImport = map[string]string{"created": "created", "replaced": "updated", "unchanged": "unchanged"}
 
-// put puts the tasks, up to a thousand as one.
+// put puts the tasks, up to a thousand as one. What another import of the crontab has put meanwhile is put in its place, as if that one had
+// been the first of them.
 func (m *importing) put(ctx context.Context, c *client.Client) error {
-	i := 0
-	for entry, err := range c.PutMany(ctx, slices.Values(m.specs)) {
+	all := make([]int, len(m.specs))
+	for i := range all {
+		all[i] = i
+	}
+	taken, err := m.putThese(ctx, c, all)
+	if len(taken) > 0 && err == nil {
+		var there map[string]string
+		var from []string
+		if there, from, err = m.there(ctx, c); err != nil {
+			return err
+		}
+		var ours, others []int
+		for _, i := range taken {
+			if _, ok := there[m.specs[i].Name]; ok && slices.Equal(from, []string{m.from}) {
+				m.specs[i].Conflict = "replace"
+				ours = append(ours, i)
+			} else {
+				others = append(others, i)
+			}
+		}
+		taken, err = m.putThese(ctx, c, ours)
+		taken = append(taken, others...)
+	}
+	for _, i := range taken {
+		m.lines[i].Outcome, m.lines[i].Text = "refused", "its name has a task that is not of this crontab: cancel that, or say another --name"
+	}
+	return err
+}
+
+// putThese puts some of the tasks. It returns those whose names are taken, and the first of what else went wrong.
+func (m *importing) putThese(ctx context.Context, c *client.Client, these []int) (taken []int, err error) {
+	n := 0
+	for entry, perr := range c.PutMany(ctx, func(yield func(api.Spec) bool) {
+		for _, i := range these {
+			if !yield(m.specs[i]) {
+				return
+			}
+		}
+	}) {
+		i := these[n]
+		n++
 		l := &m.lines[i]
-		i++
 		switch {
-		case errors.Is(err, duly.ErrExists):
-			l.Outcome, l.Text = "refused", "its name has a task that is not of this crontab: cancel that, or say another --name"
-		case err != nil:
-			return fmt.Errorf("line %d of the crontab: %w", l.Line, err)
-		default:
+		case errors.Is(perr, duly.ErrExists), errors.Is(perr, duly.ErrKindMismatch):
+			taken = append(taken, i)
+		case perr == nil:
 			l.Outcome, l.DueAt = outcomesOfImport[entry.Outcome], entry.DueAt
+		case err == nil:
+			err = fmt.Errorf("line %d of the crontab: %w", l.Line, perr)
 		}
 	}
-	return nil
+	return taken, err
 }
 
 // gone deals with the tasks whose lines are not in the crontab any more.
@@ -255,8 +362,14 @@ func (m *importing) gone(ctx context.Context, c *client.Client, names []string) 
 	return lines, nil
 }
 
-// report prints what became of the lines, in their order.
+// report prints what became of the lines, in their order, and on standard error what they need and do not find.
 func (m *importing) report(gone []CrontabLine) error {
+	say := m.s.stderr()
+	for i := range m.missing {
+		if err := m.say(say, &m.missing[i]); err != nil {
+			return err
+		}
+	}
 	lines := slices.Concat(m.lines, m.other)
 	slices.SortStableFunc(lines, func(a, b CrontabLine) int { return a.Line - b.Line })
 	lines = append(lines, gone...)

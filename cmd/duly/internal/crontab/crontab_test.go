@@ -69,7 +69,7 @@ func TestRead(t *testing.T) {
 		{name: "a star restricts no days", text: "0 3 */2 * mon x\n", want: "1 cron 0 3 */2 * mon: \"x\"\n1:1 warning: day */2 is counted anew each month: the last interval depends on how long the month is\n"},
 		{name: "macros in any case", text: "@daily a\n@Midnight b\n@HOURLY c\n@weekly d\n@monthly e\n@yearly f\n@annually g\n", want: "" +
 			"1 cron 0 0 * * *: \"a\"\n2 cron 0 0 * * *: \"b\"\n3 cron 0 * * * *: \"c\"\n4 cron 0 0 * * sun: \"d\"\n5 cron 0 0 1 * *: \"e\"\n6 cron 0 0 1 1 *: \"f\"\n7 cron 0 0 1 1 *: \"g\"\n"},
-		{name: "reboot", text: "@reboot a\n", want: "1:1 warning: ignored: @reboot: nothing in duly happens at the start of the machine; let what starts the daemon run it, or a unit of systemd\n"},
+		{name: "reboot", text: "@reboot a\n", want: "1:1 warning: ignored: @reboot: no schedule is of the start of the machine; let a unit of systemd run it (Type=oneshot, After=duly.service) or put it (duly in 0s -- CMD): docs/migrating/crontab.md shows one\n"},
 		{name: "no such macro", text: "@dayly a\n@every_minute b\n", want: "" +
 			"1:1 error: \"@dayly\": want one of @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, @reboot; did you mean @daily?\n" +
 			"2:1 error: \"@every_minute\": want one of @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, @reboot; duly every runs something every so often\n"},
@@ -94,8 +94,13 @@ func TestRead(t *testing.T) {
 			"2:20 warning: the % ends the command, and what follows is its standard input: want \\% for a percent sign\n"},
 		{name: "settings hold from their line on", text: "0 1 * * * a\nA=1\n0 2 * * * b\nA=2\nB = 3\n0 3 * * * c\n", want: "" +
 			"1 cron 0 1 * * *: \"a\"\n3 cron 0 2 * * *: \"b\" A=\"1\"\n6 cron 0 3 * * *: \"c\" A=\"2\" B=\"3\"\n"},
-		{name: "values", text: "A=x y  \nB=\"  x y \"\t\nC = ' x\" '\nD=x \"y\"\nE=\nF = \n'G H'=1\n\"I\" = 2\nJ=a=b\nK=#x\n\tL=1\n0 1 * * * a\n", want: "12 cron 0 1 * * *: \"a\"" +
-			` A="x y" B="  x y " C=" x\" " D="x \"y\"" E="" F="" G H="1" I="2" J="a=b" K="#x" L="1"` + "\n"},
+		{name: "values", text: "A=x y  \nB=\"  x y \"\t\nC = ' x\" '\nD=x \"y\"\nE=\nF = \n'G H'=1\n\"I\" = 2\nJ=a=b\nK=#x\n\tL=1\nM='a # b'\n0 1 * * * a\n", want: "13 cron 0 1 * * *: \"a\"" +
+			` A="x y" B="  x y " C=" x\" " D="x \"y\"" E="" F="" G H="1" I="2" J="a=b" K="#x" L="1" M="a # b"` + "\n"},
+		{name: "no comments behind values", text: "A=1 # b\nB=\t#c\nC=a#b\nCRON_TZ=UTC # d\nCRON_TZ=UTC\nD='x' # e\n0 1 * * * a\n", want: "7 cron 0 1 * * *: \"a\" A=\"1 # b\" B=\"#c\" C=\"a#b\" CRON_TZ=\"UTC\"\n" +
+			"1:5 warning: A: a comment has a line of its own: what follows # is a part of the value, here as with cron\n" +
+			"2:4 warning: B: a comment has a line of its own: what follows # is a part of the value, here as with cron\n" +
+			"4:13 error: CRON_TZ \"UTC # d\": want the zone alone: a comment has a line of its own\n" +
+			"6:3 error: D: want the quote ' closed at the end of the value, and nothing behind it\n"},
 		{name: "quotes that are not closed", text: "A=\"x\nB='x' y\nC='\n\"D=1\n", want: "" +
 			"1:3 error: A: want the quote \" closed at the end of the value, and nothing behind it\n" +
 			"2:3 error: B: want the quote ' closed at the end of the value, and nothing behind it\n" +
@@ -133,8 +138,8 @@ func TestRead(t *testing.T) {
 			"2:9 error: CRON_TZ \"Asia/Tokyo 0 9 * * * x\": want the zone on a line of its own, before \"0 9 * * * x\"\n"},
 		{name: "random delay", text: "RANDOM_DELAY=45\n0 1 * * * a\nRANDOM_DELAY=1441\n0 1 * * * b\nRANDOM_DELAY=99999999999999999999\n", want: "" +
 			"2 cron 0 1 * * * jitter 45m: \"a\" RANDOM_DELAY=\"45\"\n4 cron 0 1 * * *: \"b\" RANDOM_DELAY=\"1441\"\n" +
-			"3:14 warning: ignored: RANDOM_DELAY \"1441\": want minutes, 0 to 1440; here as with cronie there is no delay\n" +
-			"5:14 warning: ignored: RANDOM_DELAY \"99999999999999999999\": want minutes, 0 to 1440; here as with cronie there is no delay\n"},
+			"3:14 warning: ignored: RANDOM_DELAY \"1441\": want minutes, 0 to 1440; here there is no delay\n" +
+			"5:14 warning: ignored: RANDOM_DELAY \"99999999999999999999\": want minutes, 0 to 1440; here there is no delay\n"},
 		{name: "random values", text: "~ 1~3 * * ~ a\n0 0 5~31 feb~mar * b\n0~ 0 9~3 * * c\n", want: "" +
 			"1 cron h h(1-3) * * h: \"a\"\n2 cron 0 0 h(5-28) h(2-3) *: \"b\"\n" +
 			"1:1 warning: minute \"~\": cronie picks a value whenever it reads the crontab; here it follows from the task's name, and stays\n" +
@@ -166,9 +171,17 @@ func TestRead(t *testing.T) {
 			"2:4 warning: on 2026-10-25 the clocks of Europe/Berlin repeat a time that is named: it runs the first time, at 02:30 +02:00, and not the second\n"},
 		{name: "options of cronie", text: "-0 1 * * * a\n0 2 * * * -n b\n", want: "1 cron 0 1 * * *: \"a\"\n2 cron 0 2 * * *: \"b\"\n" +
 			"1:1 warning: ignored: the - is passed over: it keeps cronie from logging the line, and duly keeps the history of everything\n" +
-			"2:11 warning: ignored: the -n is passed over: it asks cronie to mail only what has failed, and duly sends no mail\n"},
+			"2:11 warning: ignored: the -n is passed over: it asks for mail only of what has failed, and duly sends no mail\n"},
+		{name: "options of BSD", text: "0 1 * * * -q -s a -n\n0 2 * * * -x b\n0 3 * * * -n\n", want: "1 cron 0 1 * * *: \"a -n\"\n2 cron 0 2 * * *: \"-x b\"\n3 cron 0 3 * * *: \"-n\"\n" +
+			"1:11 warning: ignored: the -q is passed over: it keeps BSD's cron from logging the line, and duly keeps the history of everything\n" +
+			"1:14 warning: ignored: the -s is passed over: it keeps OpenBSD's cron from starting what still runs; --overlap skip does it here, for all lines\n" +
+			"2:11 warning: \"-x\": the command begins with -, and no program is called so; cronie refuses it as an option that it does not know\n" +
+			"3:11 warning: \"-n\": the command begins with -, and no program is called so; cronie refuses it as an option that it does not know\n"},
 		{name: "no line break at the end", text: "0 1 * * * a\n0 2 * * * b", want: "1 cron 0 1 * * *: \"a\"\n2 cron 0 2 * * *: \"b\"\n" +
 			"2:12 warning: the last line does not end with a line break: cron passes it over, or the whole crontab; here it is taken\n"},
+		{name: "a byte order mark", text: "\ufeff0 1 * * * a\n0 2 * * * b\n", want: "1 cron 0 1 * * *: \"a\"\n2 cron 0 2 * * *: \"b\"\n" +
+			"1:1 warning: the file begins with a byte order mark: here it is left out, but cron takes it for a part of the first line\n"},
+		{name: "a byte order mark alone", text: "\ufeff", want: "1:1 warning: the file begins with a byte order mark: here it is left out, but cron takes it for a part of the first line\n"},
 		{name: "lines as on Windows", text: "A=\"x\"\r\n\r\n# c\r\n0 1 * * * a\r\n", want: "4 cron 0 1 * * *: \"a\" A=\"x\"\n" +
 			"1:6 warning: lines end as on Windows; here that is left out, but cron makes the carriage return a part of the command\n"},
 		{name: "a system's crontab", system: true, text: "17 * * * *\troot    cd / && run-parts --report /etc/cron.hourly\n@daily ann x\n0 1 * * * ann\n0 2 * * *\n0 3 * * * /bin/true x\n@reboot root x\n", want: "" +
@@ -176,7 +189,7 @@ func TestRead(t *testing.T) {
 			"3:11 error: \"ann\" stands alone: want a user and a command, in a system's crontab\n" +
 			"4:10 error: the user is missing: want one before the command, in a system's crontab\n" +
 			"5:11 error: \"/bin/true\": want a user before the command; a user's own crontab has none, and is read without --system\n" +
-			"6:1 warning: ignored: @reboot: nothing in duly happens at the start of the machine; let what starts the daemon run it, or a unit of systemd\n"},
+			"6:1 warning: ignored: @reboot: no schedule is of the start of the machine; let a unit of systemd run it (Type=oneshot, After=duly.service) or put it (duly in 0s -- CMD): docs/migrating/crontab.md shows one\n"},
 		{name: "a user where none belongs", text: "0 1 * * * root x\n", want: "1 cron 0 1 * * *: \"root x\"\n" +
 			"1:11 warning: the command is called root: of a system's crontab, whose lines have a user, --system says so\n"},
 		{name: "bytes", text: "0 1 * * * a\x00b\n0 1 * * * a\xffb\n# \xff\x00\n0 1 * * * ä\n", want: "4 cron 0 1 * * *: \"ä\"\n" +

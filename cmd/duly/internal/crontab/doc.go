@@ -100,17 +100,29 @@ type Finding struct {
 	Text     string // what it is, and what would be right
 }
 
+// Place returns where the variable is set that an entry has: the line and column of the setting, or those of the entry's command where
+// nothing in the crontab sets it.
+func (e *Entry) Place(variable string) (line, column int) {
+	for s := e.last; s != nil; s = s.before {
+		if s.name == variable {
+			return s.line, s.valueAt + 1
+		}
+	}
+	return e.Line, e.commandAt
+}
+
 // Ignore adds that an entry does not run, for a reason that its user has.
 func (t *Table) Ignore(e *Entry, text string) {
-	t.insert(Finding{Line: e.Line, Column: e.userAt, Severity: Warning, Ignored: true, Text: text})
+	t.Add(Finding{Line: e.Line, Column: e.userAt, Severity: Warning, Ignored: true, Text: text})
 }
 
 // Refuse adds what is wrong with the command of an entry.
 func (t *Table) Refuse(e *Entry, text string) {
-	t.insert(Finding{Line: e.Line, Column: e.commandAt, Severity: Error, Text: text})
+	t.Add(Finding{Line: e.Line, Column: e.commandAt, Severity: Error, Text: text})
 }
 
-func (t *Table) insert(f Finding) {
+// Add adds a finding behind those of its line.
+func (t *Table) Add(f Finding) {
 	i := len(t.Findings)
 	for i > 0 && t.Findings[i-1].Line > f.Line {
 		i--

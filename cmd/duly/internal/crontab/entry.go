@@ -39,7 +39,8 @@ func (r *reader) entry(at int) {
 		return
 	}
 	if w.reboot {
-		r.ignore(w.at, "@reboot: nothing in duly happens at the start of the machine; let what starts the daemon run it, or a unit of systemd")
+		r.ignore(w.at, "@reboot: no schedule is of the start of the machine; let a unit of systemd run it (Type=oneshot, After=duly.service) "+
+			"or put it (duly in 0s -- CMD): docs/migrating/crontab.md shows one")
 		return
 	}
 	if r.schedule(&e, &w) {
@@ -124,10 +125,7 @@ func (r *reader) user(e *Entry, at int) (next int, ok bool) {
 
 // command reads the rest of the line.
 func (r *reader) command(e *Entry, at int) bool {
-	if word, next := r.word(at); word == "-n" && next < len(r.text) {
-		r.ignore(at, "the -n is passed over: it asks cronie to mail only what has failed, and duly sends no mail")
-		at = next
-	}
+	at = r.options(at)
 	e.commandAt, e.Text = at+1, r.text[at:]
 	var cut int
 	e.Command, e.Stdin, cut = split(e.Text)
@@ -149,6 +147,29 @@ func (r *reader) command(e *Entry, at int) bool {
 		r.warn(at+cut, `the %% ends the command, and what follows is its standard input: want \%% for a percent sign`)
 	}
 	return true
+}
+
+// options passes over what stands before a command for cron, and not for the shell.
+func (r *reader) options(at int) int {
+	for {
+		word, next := r.word(at)
+		why, ok := options[word]
+		if !ok || next == len(r.text) {
+			if strings.HasPrefix(word, "-") {
+				r.warn(at, "%s: the command begins with -, and no program is called so; cronie refuses it as an option that it does not know", quote(word))
+			}
+			return at
+		}
+		r.ignore(at, "the %s is passed over: %s", word, why)
+		at = next
+	}
+}
+
+// options are what cronie and the crons of BSD take before a command.
+var options = map[string]string{
+	"-n": "it asks for mail only of what has failed, and duly sends no mail",
+	"-q": "it keeps BSD's cron from logging the line, and duly keeps the history of everything",
+	"-s": "it keeps OpenBSD's cron from starting what still runs; --overlap skip does it here, for all lines",
 }
 
 // split takes a command from its standard input, which an unescaped % begins. \% is a percent sign, and each further % ends a line of the input,

@@ -43,6 +43,12 @@ func Read(text string, o Options) *Table {
 		r.fail(0, "the crontab is longer than %d bytes: it is probably another file", MaxFile)
 		return &r.t
 	}
+	text, marked := strings.CutPrefix(text, "\uFEFF")
+	if marked {
+		r.n = 1
+		r.warn(0, "the file begins with a byte order mark: here it is left out, but cron takes it for a part of the first line")
+		r.n = 0
+	}
 	for rest, more := text, text != ""; more; {
 		r.text, rest, more = strings.Cut(rest, "\n")
 		if !more && r.text == "" {

@@ -12,6 +12,8 @@ import (
 type setting struct {
 	name, value     string
 	nameAt, valueAt int      // bytes of the line
+	line            int      // that it stands in
+	remark          int      // the byte of the line where a # follows blanks, as a comment would; 0 for none
 	before          *setting // in the crontab
 }
 
@@ -36,6 +38,11 @@ func cutSetting(line string, at int) (s setting, ok bool) {
 	s.valueAt = len(line) - len(rest)
 	if rest == "" || rest[0] != '"' && rest[0] != '\'' {
 		s.value = strings.TrimRight(rest, spaces)
+		for i := s.valueAt; i < s.valueAt+len(s.value) && s.remark == 0; i++ {
+			if line[i] == '#' && strings.IndexByte(spaces, line[i-1]) >= 0 {
+				s.remark = i
+			}
+		}
 		return s, true
 	}
 	value, rest, closed := strings.Cut(rest[1:], rest[:1])
@@ -94,6 +101,10 @@ func (r *reader) set(s setting) {
 	if !r.obey(&s) {
 		return
 	}
+	if s.remark > 0 {
+		r.warn(s.remark, "%s: a comment has a line of its own: what follows # is a part of the value, here as with cron", s.name)
+	}
+	s.line = r.n
 	s.before, r.last = r.last, &s
 }
 
@@ -156,6 +167,10 @@ func (r *reader) inZone(s *setting) bool {
 		r.zone = zone
 		return true
 	}
+	if s.remark > 0 {
+		r.fail(s.remark, "CRON_TZ %s: want the zone alone: a comment has a line of its own", quote(zone))
+		return false
+	}
 	if first, rest, two := strings.Cut(zone, " "); two && schedule.Cron("* * * * *").In(first).Err() == nil {
 		r.fail(s.valueAt, "CRON_TZ %s: want the zone on a line of its own, before %s", quote(zone), quote(strings.TrimLeft(rest, blanks)))
 		return false
@@ -173,7 +188,7 @@ func (r *reader) random(s *setting) {
 	switch {
 	case s.value == "":
 	case err != nil || minutes < 0 || minutes > mostDelay:
-		r.ignore(s.valueAt, "RANDOM_DELAY %s: want minutes, 0 to %d; here as with cronie there is no delay", quote(s.value), mostDelay)
+		r.ignore(s.valueAt, "RANDOM_DELAY %s: want minutes, 0 to %d; here there is no delay", quote(s.value), mostDelay)
 	default:
 		r.delay = time.Duration(minutes) * time.Minute
 	}
