@@ -98,17 +98,26 @@ func (p patient) do(ctx context.Context, stmts ...stmt) (err error) {
 	return fmt.Errorf("a table has been locked for %v: %w", lockPatience, err)
 }
 
-// A sqlTx is a session in a transaction of database/sql, whatever its driver: arrays are handed over as text.
+// A sqlTx is a session in a transaction of database/sql, whatever its driver: arrays are handed over as text. Each statement costs a round
+// trip, but those that have no arguments, and of which nothing is asked, are sent as one: drivers hand over such a text as it is.
 type sqlTx struct{ tx *sql.Tx }
 
 func (x sqlTx) do(ctx context.Context, stmts ...stmt) error {
-	for i := range stmts {
-		if err := x.one(ctx, &stmts[i]); err != nil {
+	for i := 0; i < len(stmts); i++ {
+		s := stmts[i]
+		for s.plain() && i+1 < len(stmts) && stmts[i+1].plain() {
+			i++
+			s.sql += "; " + stmts[i].sql
+		}
+		if err := x.one(ctx, &s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// plain says that it is its text, and no more.
+func (s *stmt) plain() bool { return len(s.args) == 0 && s.row == nil && s.rows == nil }
 
 func (x sqlTx) one(ctx context.Context, s *stmt) error {
 	args := make([]any, len(s.args))

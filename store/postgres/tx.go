@@ -51,7 +51,7 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	}
 	its := q
 	q = bound{its, ctx}
-	if err := q.do(ctx, stmt{sql: "savepoint duly"}); err != nil {
+	if err := q.do(ctx, append([]stmt{{sql: "savepoint duly"}}, plansAnew...)...); err != nil {
 		return failure(op, err)
 	}
 	raised := false
@@ -59,7 +59,7 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 		if err = s.withinOnce(ctx, q, rows, raised); !errors.Is(err, errStale) && !errors.Is(err, errRaise) {
 			break
 		}
-		again := q.do(ctx, stmt{sql: "rollback to savepoint duly"})
+		again := q.do(ctx, append([]stmt{{sql: "rollback to savepoint duly"}}, plansAnew...)...)
 		if errors.Is(err, errRaise) && again == nil {
 			again, raised = s.raise(ctx), true
 		}
@@ -69,7 +69,7 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 		}
 	}
 	if err == nil {
-		err = q.do(ctx, stmt{sql: "release savepoint duly"})
+		err = q.do(ctx, stmt{sql: plansAsBefore}, stmt{sql: "release savepoint duly"})
 	}
 	if err == nil {
 		return nil
@@ -84,6 +84,16 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	}
 	return failure(op, err)
 }
+
+// A driver may prepare our statements on a connection of the application's, and the server keep a plan that it has made while a table was
+// small, which is to read all of it. So they are planned each time, by the size that tables have then. What the application has set comes
+// back with the end of the savepoint.
+var plansAnew = []stmt{
+	{sql: "select set_config('duly.plan_cache_mode', current_setting('plan_cache_mode'), true)"},
+	{sql: "select set_config('plan_cache_mode', 'force_custom_plan', true)"},
+}
+
+const plansAsBefore = "select set_config('plan_cache_mode', current_setting('duly.plan_cache_mode'), true)"
 
 // errStale says that a task was put by somebody else meanwhile.
 var errStale = errors.New("others put the same task again and again")
