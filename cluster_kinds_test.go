@@ -2,6 +2,7 @@ package duly_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -24,6 +25,25 @@ func (n *node) declares(kind string, names []string, s schedule.Schedule, opts .
 		if _, err := k.Put(n.c.Context(), name, "", s, opts...); err != nil {
 			n.c.Fatal(err)
 		}
+	}
+}
+
+// waited puts tasks as they are that were put long ago and were due at once.
+func (n *node) waited(kind string, names []string, since time.Time) {
+	n.c.Helper()
+	at, puts := store.At(since), make([]store.Put, 0, len(names))
+	for _, name := range names {
+		puts = append(puts, store.Put{
+			Key: store.Key{Name: name}, Spec: store.Spec{Kind: kind, Schedule: schedule.At(since).String(), Payload: []byte(`""`)},
+			When: store.On(store.Occurrence{For: at, Due: at}), AcceptedAt: at,
+		})
+	}
+	res, err := n.Put(n.c.Context(), puts)
+	for i := range res {
+		err = errors.Join(err, res[i].Err)
+	}
+	if err != nil {
+		n.c.Fatal(err)
 	}
 }
 
@@ -110,9 +130,9 @@ func TestCluster_WhyNotOfAnotherKind(t *testing.T) {
 		c.work(a, b)
 		c.evenly(a)
 		names := a.names("x", 3)
-		long := schedule.At(time.Now().Add(-20 * 24 * time.Hour))
-		a.declares("x", names, long)
-		a.declares("z", []string{"nobody's"}, long)
+		long := time.Now().Add(-20 * 24 * time.Hour)
+		a.waited("x", names, long)
+		a.waited("z", []string{"nobody's"}, long)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		codes := map[duly.WhyCode]int{}
@@ -309,7 +329,7 @@ func TestCluster_NobodyHandlesIt(t *testing.T) {
 		c.work(a, b)
 		c.evenly(a, b)
 		names := slices.Concat(a.names("z", 3), b.names("z", 3))
-		a.declares("z", names, schedule.At(time.Now().Add(-14*24*time.Hour+time.Hour)))
+		a.waited("z", names, time.Now().Add(-14*24*time.Hour+time.Hour))
 		time.Sleep(30 * time.Minute)
 		c.evenly(b, a)
 		time.Sleep(29 * time.Minute)
@@ -340,6 +360,39 @@ func TestCluster_NobodyHandlesIt(t *testing.T) {
 	})
 }
 
+// When what nobody handles is dead is said before: two weeks after it could have run, which is not before it was put, and not in the ten minutes
+// after a process has come or gone.
+//
+// contract: C5
+func TestCluster_WhyNotUntilItIsDead(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.evenly(a, b)
+		begun := time.Now()
+		soon, late := a.names("soon", 1)[0], a.names("late", 1)[0]
+		a.waited("z", []string{soon}, begun.Add(-20*24*time.Hour))
+		a.declares("z", []string{late}, schedule.At(begun.Add(-20*24*time.Hour)))
+		time.Sleep(5 * time.Minute)
+		c.evenly(a)
+		came := time.Now()
+		for name, want := range map[string]time.Time{soon: came.Add(10 * time.Minute), late: begun.Add(14 * 24 * time.Hour)} {
+			w, err := a.d.WhyNot(t.Context(), name)
+			if d := w.Until.Sub(want).Abs(); err != nil || w.Code != duly.WhyNoHandler || d > 20*time.Millisecond {
+				t.Errorf("of %s: %s until %v, error %v; want no_handler until %v", name, w.Code, w.Until, err, want)
+			}
+		}
+		time.Sleep(10*time.Minute - 50*time.Millisecond)
+		if w := a.why(soon); w != duly.WhyNoHandler {
+			t.Errorf("before that time: %s, want no_handler", w)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if x, y := a.why(soon), a.why(late); x != duly.WhyDead || y != duly.WhyNoHandler {
+			t.Errorf("after that time: %s and %s, want dead and no_handler", x, y)
+		}
+	})
+}
+
 // Who handles a kind is being started anew. What is long overdue of it is not dead by that, in the shards of one that does not.
 //
 // contract: C5
@@ -351,7 +404,7 @@ func TestCluster_TheOnlyHandlerIsStartedAnew(t *testing.T) {
 		c.work(a, b)
 		c.evenly(a)
 		names := a.names("x", 20)
-		a.declares("x", names, schedule.At(time.Now().Add(-20*24*time.Hour)))
+		a.waited("x", names, time.Now().Add(-20*24*time.Hour))
 		time.Sleep(time.Minute)
 		begun := c.runs()
 		b.leave()

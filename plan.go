@@ -157,9 +157,13 @@ const unresolved = 14 * 24 * time.Hour
 // comeback is for how long at least nobody has been seen to handle what is dead by that, where others may, and are being started anew perhaps.
 const comeback = 10 * time.Minute
 
-// hopeless is when something is dead that is due and that nobody handles.
+// hopeless is when something of a task is dead that is due and that nobody handles. What was put when it was long due has its time, too.
+func hopeless(t *store.Task, due store.Instant) store.Instant {
+	return max(due, t.AcceptedAt).Add(unresolved)
+}
+
 func (x *planner) hopeless(due store.Instant) store.Instant {
-	return max(due.Add(unresolved), x.now.Add(x.grace))
+	return max(hopeless(x.t, due), x.now.Add(x.grace))
 }
 
 func (x *planner) id(at store.Instant) store.RunID {

@@ -116,11 +116,7 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 		return Why{Code: WhyElsewhere, Text: fmt.Sprintf("%s, and its shard, %d, is not this process's: who runs it is decided elsewhere", since, t.Shard())}
 	}
 	if c.kinds[t.Kind] == nil {
-		here := "here "
-		if r != nil && r.own != nil {
-			here = "that is known "
-		}
-		return Why{Code: WhyNoHandler, Until: due.Add(unresolved).Time(), Text: since + ", and nobody " + here + "handles the kind " + t.Kind + "; after 14 days it is dead"}
+		return c.whyUnhandledLocked(t, due, since)
 	}
 	if r == nil {
 		return Why{Code: WhyNotAtWork, Text: since + ", and this scheduler does not run"}
@@ -152,6 +148,23 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 		return Why{Code: WhyWorkers, Text: fmt.Sprintf("%s, and all %d workers are taken", since, c.opts.Workers)}
 	}
 	return Why{Code: WhyStarting, Text: since + ", and is about to start"}
+}
+
+// whyUnhandledLocked tells of a task whose kind nobody handles, as far as is known. Where this scheduler does not run it is known when others
+// may find it dead, but not, once that has passed, whether they do.
+func (c *core) whyUnhandledLocked(t *store.Task, due store.Instant, since string) Why {
+	here, at, now := "here ", hopeless(t, due), c.now()
+	if r := c.running; r != nil {
+		at = max(at, now.Add(r.graceLocked()))
+		if r.own != nil {
+			here = "that is known "
+		}
+	}
+	w := Why{Code: WhyNoHandler, Text: since + ", and nobody " + here + "handles the kind " + t.Kind + "; after 14 days it is dead"}
+	if at >= now {
+		w.Until = at.Time()
+	}
+	return w
 }
 
 // whyEnded tells of a task that is not there any more.

@@ -248,6 +248,14 @@ func (r *run) takeOutLocked(e *entry) {
 	}
 }
 
+// graceLocked is for how long nothing is dead yet because nobody handles it.
+func (r *run) graceLocked() time.Duration {
+	if r.own == nil {
+		return 0
+	}
+	return max(comeback-(r.c.eng.Elapsed()-r.gained), 0)
+}
+
 // planLocked works out what is next for an entry.
 func (r *run) planLocked(e *entry, now store.Instant) step {
 	c := r.c
@@ -267,8 +275,8 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		t: t, p: p, now: now, mono: c.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,
 	}
-	if x.giveUp && r.own != nil {
-		x.grace = max(comeback-(c.eng.Elapsed()-r.gained), 0)
+	if x.giveUp {
+		x.grace = r.graceLocked()
 	}
 	if t.Recurring {
 		if x.s, err = c.schedules.of(t.Schedule); err != nil {

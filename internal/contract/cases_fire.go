@@ -259,8 +259,16 @@ var waitCases = []Case{
 			e.wantErr("Put", err, nil)
 			_, err = e.tryWith(k, "every", "", schedule.Every(24*time.Hour))
 			e.wantErr("Put", err, nil)
+			_, err = e.tryWith(k, "late", "", once(-20*24*time.Hour)) // it has its two weeks from now
+			e.wantErr("Put", err, nil)
 			e.work()
-			e.pass(14*24*time.Hour + time.Hour - time.Second)
+			e.pass(14*24*time.Hour - time.Second)
+			if w := e.wantWhy("late", duly.WhyNoHandler); !w.Until.Equal(at(14 * 24 * time.Hour)) {
+				e.Errorf("WhyNot: until %v, want two weeks after it was put", w.Until)
+			}
+			e.pass(time.Second)
+			e.wantWhy("late", duly.WhyDead)
+			e.pass(time.Hour - time.Second)
 			e.wantWhy("once", duly.WhyNoHandler)
 			e.pass(time.Second)
 			w := e.wantWhy("once", duly.WhyDead)
@@ -270,8 +278,8 @@ var waitCases = []Case{
 			e.wantWhy("every", duly.WhyNoHandler)
 			e.pass(40 * 24 * time.Hour)
 			e.wantWhy("every", duly.WhyNoHandler) // the schedule goes on
-			if len(e.deaths) < 3 {
-				e.Errorf("%d deaths, want one of each two weeks and that of the one-off", len(e.deaths))
+			if len(e.deaths) < 4 {
+				e.Errorf("%d deaths, want one of each two weeks and those of the one-offs", len(e.deaths))
 			}
 			e.handle("other", e.takes(0))
 			e.pass(24 * time.Hour)
