@@ -72,7 +72,7 @@ var words = []string{
 // misspelt is the error for a word that is nearly one of those given, with what the text then means; nil if it is not.
 func (r *reader) misspelt(word, why string, words ...string) *Error {
 	meant, ok := spelling.Closest(word, words)
-	if !ok || len(word) < 4 {
+	if !ok || meant == word || len(word) < 4 { // a month without a day is a word, too
 		return nil
 	}
 	fields := strings.Fields(r.text)

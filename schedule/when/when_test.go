@@ -190,6 +190,8 @@ func TestRead(t *testing.T) {
 		{"", "tomorow at teatme", `"tomorow" is neither a day nor a time of day, but "tomorrow" is`},
 		{"", "next mondy 9:00", `next is not for "mondy", but "monday" is: 2026-12-07 09:00`},
 		{"", "tomorow", `"tomorow" is neither a day nor a time of day, but "tomorrow" is`},
+		{"", "june", `"june" is neither a day nor a time of day; want ` + Examples},
+		{"", "9:00 march", `"march" is neither a day nor a time of day; want ` + Examples},
 		{"", "zzzzzzz", `"zzzzzzz" is neither a day nor a time of day; want ` + Examples},
 
 		// What is read with care: texts that were read wrong, or not at all.
