@@ -114,7 +114,7 @@ diff-calendar: ## put DIFF_CASES (100000) random calendar lines to systemd-analy
 
 .PHONY: diff-rrule
 diff-rrule: ## put DIFF_CASES (100000) random recurrences to dateutil, too; needs the package python3-dateutil
-	go test -tags diff -count=1 -timeout 30m -v -run TestDiffRRule ./schedule
+	go test -tags diff -count=1 -timeout 90m -v -run TestDiffRRule ./schedule
 
 .PHONY: bench
 bench: ## measure the engine beside its peers, into docs/bench/engine.md
