@@ -27,6 +27,7 @@ type naiveRule struct {
 	pinned                  bool
 	hours, minutes, seconds []int
 
+	early                                    bool // begin more than a day before the start, see instants
 	weekFromStart, ownWeekOnly, daysTogether bool // liberties of others, see recurLiberties
 }
 
@@ -269,7 +270,7 @@ func (n *naiveRule) readings(end int64, yield func(c int64) bool) {
 		if c > end || n.until != 0 && !n.utcUntil && c > n.until {
 			return false
 		}
-		if c < n.start {
+		if c < n.start && !n.early {
 			return true
 		}
 		count++
@@ -357,6 +358,10 @@ func (n *naiveRule) unitsOfDays(day time.Time, end int64, give func(c int64) boo
 	if n.start%unit < 0 {
 		at -= unit
 	}
+	if n.early {
+		at -= 2 * 86400 / step * step
+		day = day.AddDate(0, 0, -2)
+	}
 	var in [3][60]bool
 	for i, list := range [][]int{n.hours, n.minutes, n.seconds} {
 		for _, v := range list {
@@ -394,29 +399,54 @@ func (n *naiveRule) unitsOfDays(day time.Time, end int64, give func(c int64) boo
 }
 
 // instants gives the instants from lo to hi, both included, at which the clock of a zone, of which spans tells the offsets from more
-// than a day before to more than a day after, shows one of the readings, as RFC 5545 has it where clocks are changed.
+// than a day before the start to more than a day after hi, shows one of the readings, as RFC 5545 has it where clocks are changed. Where
+// the hour is not pinned these are all that the clock really shows from the start on, which are counted, too, and up to the end.
 func (n *naiveRule) instants(spans []span, lo, hi int64) (all []int64) {
-	n.readings(hi+2*86400, func(c int64) bool {
-		shown := false
-		for i, s := range spans {
-			switch {
-			case s.shows(c):
-				if !shown || !n.pinned {
-					all = append(all, c-s.offset)
-				}
-				shown = true
-			case i > 0 && c >= spans[i-1].end+spans[i-1].offset && c < s.start+s.offset && n.pinned:
-				exists := slices.ContainsFunc(spans, func(s span) bool { return s.shows(c) })
-				if !exists {
-					all = append(all, c-spans[i-1].offset)
+	if !n.pinned {
+		open := *n
+		open.early, open.limit, open.until = true, 0, 0
+		from, end := n.instant(spans, n.start), hi
+		if n.until != 0 && !n.utcUntil {
+			end = min(end, n.instant(spans, n.until))
+		} else if n.utcUntil {
+			end = min(end, n.until)
+		}
+		open.readings(hi+2*86400, func(c int64) bool {
+			for _, s := range spans {
+				if at := c - s.offset; s.shows(c) && at >= from && at <= end {
+					all = append(all, at)
 				}
 			}
+			return true
+		})
+		slices.Sort(all)
+		if n.limit > 0 {
+			all = all[:min(len(all), n.limit)]
 		}
+		return slices.DeleteFunc(all, func(at int64) bool { return at < lo })
+	}
+	n.readings(hi+2*86400, func(c int64) bool {
+		all = append(all, n.instant(spans, c))
 		return true
 	})
 	slices.Sort(all)
 	all = slices.Compact(all)
 	return slices.DeleteFunc(all, func(at int64) bool { return at < lo || at > hi || n.utcUntil && at > n.until })
+}
+
+// instant is the first at which the clock shows a reading, or where it never does what it would show had it not been put forward.
+func (n *naiveRule) instant(spans []span, c int64) int64 {
+	for _, s := range spans {
+		if s.shows(c) {
+			return c - s.offset
+		}
+	}
+	for i, s := range spans[1:] {
+		if c < s.start+s.offset {
+			return c - spans[i].offset
+		}
+	}
+	return c - spans[len(spans)-1].offset
 }
 
 // A ruleWriter makes up recurrences.

@@ -28,7 +28,9 @@ const maxSizes = 512
 
 const lastReading = civil(lastSecond + zeroSecond) // 9999-12-31T23:59:59
 
-// bind makes the rule that a recurrence is from a start on. The start is a match, too, if it matches and is included.
+// bind makes the rule that a recurrence is from a start on. The start is a match, too, if it matches and is included. Of a rule that
+// does not pin the hour the clock may show a reading before the start after it, where it is put back: where such a rule begins and
+// ends is said in instants, by recurSet, and here it is as long as may be.
 func (k *recurrence) bind(start stamp, included bool) *recur {
 	start.at = max(start.at, firstDay*daySeconds)
 	r := &recur{recurrence: *k, begin: start.at, last: lastReading, reach: 127}
@@ -54,11 +56,15 @@ func (k *recurrence) bind(start stamp, included bool) *recur {
 		r.never = r.reach == 0
 	}
 	r.months = r.cycleMonths()
+	if !r.pinned {
+		r.begin = max(start.at-near, firstDay*daySeconds)
+		return r
+	}
 	if r.until.kind == localStamp || r.until.kind == dateStamp {
 		r.last = min(r.last, r.until.at)
 	}
 	if r.limit > 0 && !r.never {
-		r.last = r.nthMatch(r.limit)
+		r.last = r.nthMatch(r.begin, r.limit)
 	}
 	return r
 }
@@ -463,13 +469,13 @@ func (r *recur) sizeOf(day int64) int64 {
 	return int64(r.sizes[floorMod(day, r.clock.cycle)])
 }
 
-// nthMatch returns the match that is the n-th from the beginning; where there are fewer, or it is 400 years away and the clock or
-// BYSETPOS makes it too many to count, the end of time.
-func (r *recur) nthMatch(n int64) civil {
+// nthMatch returns the match that is the n-th from a reading on, which is not before the beginning; where there are fewer, or it is 400
+// years away and the clock or BYSETPOS makes it too many to count, the end of time.
+func (r *recur) nthMatch(from civil, n int64) civil {
 	if r.byPeriod {
 		return r.nthChosen(n)
 	}
-	first, second := r.begin.split()
+	first, second := from.split()
 	if r.matchesDay(first) {
 		n += int64(r.clock.before(first, second))
 	}

@@ -67,48 +67,97 @@ func (k *recurrence) possible() bool {
 	return ok
 }
 
-// startOf returns the start of the rules of a task that was accepted at an instant, and whether it may be an occurrence.
-func (m *more) startOf(z *zone, accepted time.Time) (start stamp, included bool) {
+// A recurStart is the start of the rules of a task.
+type recurStart struct {
+	stamp
+	included bool  // it may be an occurrence
+	instant  int64 // the second at which the clock shows it
+}
+
+// startOf returns the start of the rules of a task that was accepted at an instant.
+func (m *more) startOf(z *zone, accepted time.Time) recurStart {
 	k := m.ical
 	switch {
+	case k.start.kind == utcStamp:
+		return recurStart{k.start, true, int64(k.start.at)}
 	case k.start.kind != noStamp:
-		return k.start, true
+		return recurStart{k.start, true, z.instant(k.start.at)}
 	case !m.from.IsZero():
-		accepted, included = m.from, m.from.Nanosecond() == 0
+		accepted = m.from
 	}
 	second := accepted.Unix()
-	return stamp{civil(second + z.at(second).offset), localStamp}, included
+	s := recurStart{stamp{civil(second + z.at(second).offset), localStamp}, false, second}
+	s.included = !m.from.IsZero() && accepted.Nanosecond() == 0
+	return s
 }
 
 // bindRecurrences makes the rules of a task that was accepted at an instant, and what they leave out.
 func (m *more) bindRecurrences(b *set, accepted time.Time) {
 	k, z := m.ical, cmp.Or(m.zone, utc).ready()
-	start, included := m.startOf(z, accepted)
-	in := func(k *recurrence) (*zoned, time.Time) {
-		until := lastInstant()
-		if k.until.kind == utcStamp {
-			until = time.Unix(int64(k.until.at), 0).UTC()
-		}
-		return &zoned{rule: k.bind(start, included), zone: z, gap: m.gapOr(), fold: cmp.Or(m.fold, FoldFirst)}, until
-	}
+	start := m.startOf(z, accepted)
 	if len(k.rules) == 1 && len(k.rdates) == 0 {
-		b.zoned, b.until = in(k.rules[0])
+		*b = *m.recurSet(k.rules[0], z, start)
 	} else {
 		for _, rule := range k.rules {
-			zoned, until := in(rule)
-			b.rules = append(b.rules, (&set{zoned: zoned, until: until}).rule())
+			b.rules = append(b.rules, m.recurSet(rule, z, start).rule())
 		}
 		if len(k.rdates) > 0 {
 			b.rules = append(b.rules, (&set{dates: z.instants(k.rdates)}).rule())
 		}
 	}
 	for _, rule := range k.exrules {
-		zoned, until := in(rule)
-		b.except = append(b.except, exception{rule: (&set{zoned: zoned, until: until}).rule(), grain: 1})
+		b.except = append(b.except, exception{rule: m.recurSet(rule, z, start).rule(), grain: 1})
 	}
 	if len(k.exdates) > 0 {
 		b.except = append(b.except, exception{rule: (&set{dates: z.instants(k.exdates)}).rule(), grain: 1})
 	}
+}
+
+// recurSet makes a rule from a start on. A rule that pins the hour is a list of readings, which are then looked for on the clock, and
+// its start, UNTIL and COUNT are among the readings. One that does not goes by real time, and so do these: after a start in the first
+// pass of a fold comes all of the second.
+func (m *more) recurSet(k *recurrence, z *zone, start recurStart) *set {
+	r := k.bind(start.stamp, start.included)
+	b := &set{zoned: &zoned{rule: r, zone: z, gap: m.gapOr(), fold: cmp.Or(m.fold, FoldFirst)}, until: lastInstant()}
+	until := k.until.kind == utcStamp
+	end := int64(k.until.at)
+	if !r.pinned {
+		first := start.instant
+		if !start.included {
+			first++
+		}
+		b.from = time.Unix(first, 0).UTC()
+		if k.until.kind == localStamp {
+			until, end = true, z.instant(k.until.at)
+		}
+		if k.limit > 0 && !r.never {
+			if at, ok := b.zoned.nth(r, first, k.limit); ok {
+				until, end = true, at
+			}
+		}
+	}
+	if until {
+		b.until = time.Unix(end, 0).UTC()
+	}
+	return b
+}
+
+// nth returns the n-th second from one on at which the clock shows a match of r, if it is not too far to count: see nthMatch.
+func (z *zoned) nth(r *recur, lo, n int64) (int64, bool) {
+	end := lo + cycleSeconds
+	for lo < end {
+		s := z.zone.at(lo)
+		first := civil(lo + s.offset)
+		if s.end != noEnd {
+			if many := r.count(first, civil(s.end+s.offset)); n > many {
+				n, lo = n-many, s.end
+				continue
+			}
+		}
+		c := r.nthMatch(first, n)
+		return int64(c) - s.offset, c < lastReading
+	}
+	return 0, false
 }
 
 // rule makes a rule of what is in a set, from its first occurrence on.

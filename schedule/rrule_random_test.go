@@ -78,7 +78,7 @@ func TestRandomRecurrencesAgainstOracle(t *testing.T) {
 	t.Logf("%d rules with occurrences, %d without", some, never)
 }
 
-// The same in zones, around changes of the clocks.
+// The same in zones, around changes of the clocks, where the start may be, too.
 //
 // contract: I2, I3, I4.
 func TestRecurrencesInZonesAgainstOracle(t *testing.T) {
@@ -96,9 +96,9 @@ func TestRecurrencesInZonesAgainstOracle(t *testing.T) {
 					continue
 				}
 				lo, hi := at-3*86400, at+3*86400
-				spans := walk(loc, lo-5*86400, hi+5*86400)
+				spans := walk(loc, lo-10*86400, hi+5*86400)
 				for range each {
-					start := time.Unix(at-int64(w.IntN(9*86400)), 0).In(loc)
+					start := time.Unix(at+3600-int64(w.IntN([]int{2, 9 * 24}[w.IntN(2)]*3600)), 0).In(loc)
 					start = time.Date(start.Year(), start.Month(), start.Day(), start.Hour(), start.Minute()/15*15, 0, 0, time.UTC)
 					text := w.rule(start)
 					s := recurring(text, start).In(zone)
@@ -117,10 +117,6 @@ func TestRecurrencesInZonesAgainstOracle(t *testing.T) {
 						continue
 					}
 					r := s.Bind("", time.Time{})
-					from := max(lo, r.First().Unix())
-					for len(want) > 0 && want[0] < from { // a time before the first that a fold shows again
-						want = want[1:]
-					}
 					got := chain(r, lo-1, hi)
 					if !slices.Equal(got, want) {
 						t.Errorf("%s from %s in %s, -want +got:\n%s", text, start.Format(time.RFC3339), zone, cmp.Diff(texts(want, loc), texts(got, loc)))

@@ -12,6 +12,7 @@ import (
 type set struct {
 	zoned  *zoned
 	dates  []int64   // in seconds since 1970, sorted
+	from   time.Time // of zoned, by the second; zero: none
 	until  time.Time // of zoned; zero: none
 	rules  []Rule
 	except []exception
@@ -222,10 +223,16 @@ func runEnd(set uint64, n int) int { return min(n+bits.TrailingZeros64(^(set>>n)
 // base is next or prev without what is left out.
 func (b *set) base(t time.Time, forward bool) (best time.Time) {
 	if b.zoned != nil {
-		if forward {
-			return b.zoned.next(t)
+		if !forward {
+			if best = b.zoned.prev(t); best.Before(b.from) {
+				return time.Time{}
+			}
+			return best
 		}
-		return b.zoned.prev(t)
+		if t.Before(b.from) {
+			t = b.from.Add(-1)
+		}
+		return b.zoned.next(t)
 	}
 	if b.dates != nil {
 		return dateFrom(b.dates, t, forward)
