@@ -16,7 +16,8 @@ type dayClock struct {
 	pattern uint64 // the multiples of step below 64
 	same    int    // how many times every day has, -1 if they differ
 
-	cycle int64   // after so many days the same units are in phase again
+	cycle int64 // after so many days the same units are in phase again
+	work  *effort
 	days  []int64 // where only few units are ever in phase: the days of a cycle on which one is, sorted; otherwise nil
 }
 
@@ -278,11 +279,19 @@ func (k *dayClock) before(day int64, second int) int {
 
 // unitsBefore counts the units of a day that the sets name, are in phase, and are before one of them.
 func (k *dayClock) unitsBefore(phase, end int64) (n int) {
-	const few = 200
+	minutes := int64(bits.OnesCount64(k.hour))
+	if k.unit == 1 {
+		minutes *= int64(bits.OnesCount64(k.minute))
+	}
 	switch {
 	case k.unit == daySeconds:
 		return int(end)
-	case k.step > k.units()/few:
+	case end <= phase:
+		return 0
+	case k.all():
+		return int((end - phase + k.step - 1) / k.step)
+	case k.unit < 3600 && (end-phase)/k.step < minutes:
+		k.work.add(int((end - phase) / k.step / 8))
 		for u := phase; u < end; u += k.step {
 			if k.unitFrom(u) == u {
 				n++
@@ -292,6 +301,7 @@ func (k *dayClock) unitsBefore(phase, end int64) (n int) {
 	case k.unit == 3600:
 		return bits.OnesCount64(k.hour & k.each(phase) & (1<<end - 1))
 	}
+	k.work.add(int(minutes / 8))
 	for hour := range int64(24) {
 		switch {
 		case k.hour>>hour&1 == 0:
@@ -304,6 +314,35 @@ func (k *dayClock) unitsBefore(phase, end int64) (n int) {
 		}
 	}
 	return n
+}
+
+// all says that the sets name all units that are in phase.
+func (k *dayClock) all() bool {
+	const minutes, hours = 1<<60 - 1, 1<<24 - 1
+	switch k.unit {
+	case 3600:
+		return k.hour == k.inPhase(hours, 24)
+	case 60:
+		return k.hour == hours && k.minute == k.inPhase(minutes, 60)
+	default:
+		return k.hour == hours && k.minute == minutes && k.second == k.inPhase(minutes, 60)
+	}
+}
+
+// ofCycle counts the times of a cycle of days. Over it, each unit of a day that may be in phase is so once.
+func (k *dayClock) ofCycle() int64 {
+	if k.same >= 0 {
+		return int64(k.same)
+	}
+	once := *k
+	once.step = k.step / k.cycle
+	once.pattern = every(0, 63, int(min(once.step, 64)))
+	return int64(once.before(0, daySeconds))
+}
+
+// mostOfDays is at least the number of times of so many days.
+func (k *dayClock) mostOfDays(days int64) int64 {
+	return min(days*k.units()/k.step+1, days*int64(k.size())) * int64(k.withinBefore(int(k.unit)))
 }
 
 // countMinute counts the units that a set names among the sixty from first on.

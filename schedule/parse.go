@@ -31,7 +31,7 @@ var clauses = [...]string{"in", "gap", "fold", "days", "except", "from", "until"
 //
 // A zone is looked up in the system's time zone database, or in that of time/tzdata where a program imports it.
 func Parse(text string) (Schedule, error) {
-	p := parser{text: text}
+	p := parser{text: text, work: &effort{}}
 	s, err := p.whole()
 	if err != nil {
 		return Schedule{more: &more{err: err}}, err
@@ -55,6 +55,7 @@ type parser struct {
 	next  int    // where the next word is looked for
 	at    int    // where the last word began
 	depth int    // how many groups are open
+	work  *effort
 }
 
 // word returns the next word, or "" at the end.
@@ -131,7 +132,7 @@ func (p *parser) form() (Schedule, *Error) {
 	case "calendar":
 		return p.expression(Calendar)
 	case "rrule":
-		return p.expression(RRule)
+		return p.expression(func(text string) Schedule { return readRRule(text, p.work) })
 	case "at":
 		t, err := p.instant(word)
 		if err != nil {
@@ -334,7 +335,7 @@ func (p *parser) clause(s Schedule, word string) (Schedule, *Error) {
 	}
 	switch word {
 	case "from":
-		s = s.From(t)
+		s = s.startFrom(t, p.work)
 	case "until":
 		s = s.Until(t)
 	default:

@@ -31,17 +31,18 @@ const lastReading = civil(lastSecond + zeroSecond) // 9999-12-31T23:59:59
 // bind makes the rule that a recurrence is from a start on. The start is a match, too, if it matches and is included. Of a rule that
 // does not pin the hour the clock may show a reading before the start after it, where it is put back: where such a rule begins and
 // ends is said in instants, by recurSet, and here it is as long as may be.
-func (k *recurrence) bind(start stamp, included bool) *recur {
+func (k *recurrence) bind(start stamp, included bool, work *effort) *recur {
 	start.at = max(start.at, firstDay*daySeconds)
 	r := &recur{recurrence: *k, begin: start.at, last: lastReading, reach: 127}
 	if !included {
 		r.begin++
 	}
 	r.settle(start)
+	work.add(4 * len(r.easter))
 	r.dropMonths()
 	day, second := start.at.split()
 	r.period = r.periodOf(day)
-	r.clock = dayClock{daytime: r.daytime, unit: daySeconds, step: 1}
+	r.clock = dayClock{daytime: r.daytime, unit: daySeconds, step: 1, work: work}
 	if r.freq > daily {
 		r.clock.unit = [...]int64{3600, 60, 1}[r.freq-hourly]
 		r.clock.step = r.interval
@@ -184,6 +185,7 @@ func (r *recur) load(number int64) page {
 	case r.freq == monthly && floorMod(number-r.period, r.interval) != 0:
 		return w
 	}
+	r.clock.work.add(1 + len(r.easter)/32)
 	w.days = r.monthDays(year, m)
 	if w.days == 0 {
 		return w
@@ -306,7 +308,7 @@ func (r *recur) dayFrom(w *page, day, limit int64) (int64, bool) {
 		day = r.dayInPhase(day)
 		number := monthOf(day)
 		next := r.monthFrom(number)
-		if next >= limit {
+		if next >= limit || r.clock.work.over() {
 			return 0, false
 		}
 		*w = r.load(next)
@@ -328,7 +330,7 @@ func (r *recur) dayUpTo(w *page, day, limit int64) (int64, bool) {
 			return 0, false
 		}
 		next := r.monthUpTo(monthOf(day))
-		if next < limit {
+		if next < limit || r.clock.work.over() {
 			return 0, false
 		}
 		*w = r.load(next)
@@ -425,6 +427,11 @@ func (r *recur) matchesDay(day int64) bool {
 func (r *recur) countDays(first, end, enough int64) (n, day int64) {
 	var w page
 	limit := min(monthOf(end)+1, afterMonths)
+	if r.clock.same < 0 && end-first > r.clock.cycle && r.everyDay() { // cycles of days are alike
+		many := r.clock.ofCycle()
+		cycles := min((end-first)/r.clock.cycle, (enough-1)/many)
+		n, first = cycles*many, first+cycles*r.clock.cycle
+	}
 	for day = first; ; day++ {
 		if r.clock.days != nil {
 			day = r.clock.dayFrom(day)
@@ -457,6 +464,7 @@ func (r *recur) countDays(first, end, enough int64) (n, day int64) {
 
 // sizeOf returns how many times a day has.
 func (r *recur) sizeOf(day int64) int64 {
+	r.clock.work.add(1)
 	if r.clock.cycle > maxSizes {
 		return int64(r.clock.before(day, daySeconds))
 	}
@@ -479,16 +487,40 @@ func (r *recur) nthMatch(from civil, n int64) civil {
 	if r.matchesDay(first) {
 		n += int64(r.clock.before(first, second))
 	}
-	end, _ := lastReading.split()
-	if r.clock.same < 0 {
-		end = min(end, first+146097)
+	last, _ := lastReading.split()
+	cycle := (r.months - 1) / (400 * 12) * 146097
+	switch size := int64(r.clock.same); {
+	case r.everyDay():
+		cycle = r.clock.cycle
+		if many := r.clock.ofCycle(); n > many {
+			skip := (n - 1) / many
+			if skip > (last-first)/cycle {
+				return lastReading
+			}
+			n, first = n-skip*many, first+skip*cycle
+		}
+	case size < 0:
+		if last = min(last, first+146097); n > r.clock.mostOfDays(last-first+1) {
+			return lastReading
+		}
+	case r.easter == nil && cycle < last-first:
+		many, day := r.countDays(first, first+cycle, n)
+		if day == first+cycle {
+			if many == 0 || (n-1)/many > (last-first)/cycle {
+				return lastReading
+			}
+			skip := (n - 1) / many
+			n, first = n-skip*many, first+skip*cycle
+		}
 	}
-	if size := int64(r.clock.same); size > 0 && n > (end-first+1)*size {
-		return lastReading // more than could be if every day matched
-	}
-	before, day := r.countDays(first, end+1, n)
-	if day > end {
+	before, day := r.countDays(first, last+1, n)
+	if day > last {
 		return lastReading
 	}
 	return makeCivil(day, r.clock.nth(day, int(n-before-1)))
+}
+
+// everyDay says that all days match, as far as the parts that choose days go, and the interval.
+func (r *recur) everyDay() bool {
+	return r.month == span(1, 12) && r.reach == 127 && !r.picksDays() && (r.freq > daily || r.freq == daily && r.interval == 1)
 }

@@ -235,6 +235,10 @@ func (r *recur) countChosen(first, end civil) (n int64) {
 
 // nthChosen is nthMatch. It goes through the periods one by one, for 400 years.
 func (r *recur) nthChosen(n int64) civil {
+	const weeks = 146097 / 7 // of 400 years, and there are more of them than months
+	if n > (weeks+1)*int64(len(r.setpos)) {
+		return lastReading
+	}
 	day, _ := r.begin.split()
 	limit := min(monthOf(day)+400*12, afterMonths)
 	for {

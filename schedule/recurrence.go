@@ -236,8 +236,9 @@ func (k *recurrence) daysOfYear(year, before int) uint64 {
 	}
 	if k.easter != nil {
 		var chosen uint64
+		sunday := easter(year)
 		for _, after := range k.easter {
-			if d := easter(year) + after - before; d > 0 && d < 32 {
+			if d := sunday + after - before; d > 0 && d < 32 {
 				chosen |= 1 << d
 			}
 		}

@@ -18,7 +18,10 @@ import (
 // What lies before acceptance is not made up for, unless From says so. A time that does not exist is later by the length of the
 // gap, and one that exists twice is the first, unless [Schedule.DST] says otherwise; rules by the hour, minute or second without
 // BYHOUR are matched against every real minute.
-func RRule(text string) Schedule {
+func RRule(text string) Schedule { return readRRule(text, &effort{}) }
+
+// readRRule is RRule, which counts what it takes.
+func readRRule(text string, work *effort) Schedule {
 	s := Schedule{kind: KindRRule, more: &more{}}
 	p := icalParser{}
 	if len(text) > maxText {
@@ -32,9 +35,20 @@ func RRule(text string) Schedule {
 	if s = s.shallow("rrule"); s.broken() {
 		return s
 	}
+	return s.judged(work)
+}
+
+// judged works out whether s, whose more is its own, has an occurrence in all time, and records the mistake if that, or finding the next
+// one, takes too long.
+func (s Schedule) judged(work *effort) Schedule {
+	k := s.more.ical
+	s.more.work = work
 	s.more.never = s.neverRecurs()
-	if len(p.k.exrules) > 0 && !s.more.never {
-		s = s.affordable("EXRULE", string(p.k.exrules[0].appendText(nil)))
+	if len(k.exrules) > 0 && !s.more.never {
+		s = s.affordable("EXRULE", string(k.exrules[0].appendText(nil)))
+	}
+	if s.more.work = nil; work.over() {
+		s.more.err = &Error{Field: "rrule", Value: clip(string(k.appendText(nil))), Want: effortWant}
 	}
 	return s
 }
@@ -46,23 +60,27 @@ func (s Schedule) startless() bool {
 
 // neverRecurs says that there is no occurrence in all time. Where the start is not known it asks whether there is one for any.
 func (s Schedule) neverRecurs() bool {
-	k := s.more.ical
-	if len(k.rdates) > 0 {
-		return false
-	}
-	if s.startless() {
-		return !slices.ContainsFunc(k.rules, (*recurrence).possible)
+	k, startless := s.more.ical, s.startless()
+	var accepted time.Time
+	if startless {
+		accepted = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // any, to know what it takes
 	}
 	b := &set{}
-	s.more.bindRecurrences(b, time.Time{})
+	s.more.bindRecurrences(b, accepted)
+	switch {
+	case len(k.rdates) > 0:
+		return false
+	case startless:
+		return !slices.ContainsFunc(k.rules, func(rule *recurrence) bool { return rule.possible(s.more.work) })
+	}
 	return b.base(time.Time{}, true).IsZero()
 }
 
 // possible says whether some day and time match, whatever the start.
-func (k *recurrence) possible() bool {
+func (k *recurrence) possible(work *effort) bool {
 	most := *k
 	most.interval, most.limit, most.until = 1, 0, stamp{}
-	r := most.bind(stamp{makeCivil(dayOf(date{2000, 1, 1}), 0), localStamp}, true)
+	r := most.bind(stamp{makeCivil(dayOf(date{2000, 1, 1}), 0), localStamp}, true, work)
 	_, ok := r.next(r.begin)
 	return ok
 }
@@ -99,6 +117,9 @@ func (m *more) bindRecurrences(b *set, accepted time.Time) {
 		*b = *m.recurSet(k.rules[0], z, start)
 	} else {
 		for _, rule := range k.rules {
+			if m.work.over() {
+				return
+			}
 			b.rules = append(b.rules, m.recurSet(rule, z, start).rule())
 		}
 		if len(k.rdates) > 0 {
@@ -106,6 +127,9 @@ func (m *more) bindRecurrences(b *set, accepted time.Time) {
 		}
 	}
 	for _, rule := range k.exrules {
+		if m.work.over() {
+			return
+		}
 		b.except = append(b.except, exception{rule: m.recurSet(rule, z, start).rule(), grain: 1})
 	}
 	if len(k.exdates) > 0 {
@@ -117,7 +141,7 @@ func (m *more) bindRecurrences(b *set, accepted time.Time) {
 // its start, UNTIL and COUNT are among the readings. One that does not goes by real time, and so do these: after a start in the first
 // pass of a fold comes all of the second.
 func (m *more) recurSet(k *recurrence, z *zone, start recurStart) *set {
-	r := k.bind(start.stamp, start.included)
+	r := k.bind(start.stamp, start.included, m.work)
 	b := &set{zoned: &zoned{rule: r, zone: z, gap: m.gapOr(), fold: cmp.Or(m.fold, FoldFirst)}, until: lastInstant()}
 	until := k.until.kind == utcStamp
 	end := int64(k.until.at)
@@ -145,7 +169,10 @@ func (m *more) recurSet(k *recurrence, z *zone, start recurStart) *set {
 // nth returns the n-th second from one on at which the clock shows a match of r, if it is not too far to count: see nthMatch.
 func (z *zoned) nth(r *recur, lo, n int64) (int64, bool) {
 	end := lo + cycleSeconds
-	for lo < end {
+	if n > r.clock.mostOfDays(cycleSeconds/daySeconds+1) {
+		return 0, false
+	}
+	for lo < end && !r.clock.work.over() {
 		s := z.zone.at(lo)
 		first := civil(lo + s.offset)
 		if s.end != noEnd {

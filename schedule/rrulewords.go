@@ -246,7 +246,7 @@ func (w *warner) rrule(s Schedule) {
 		return
 	}
 	starts := func(rule *recurrence) bool {
-		c, ok := rule.bind(k.start, true).next(k.start.at)
+		c, ok := rule.bind(k.start, true, nil).next(k.start.at)
 		return ok && c == k.start.at
 	}
 	if !slices.ContainsFunc(k.rules, starts) {

@@ -77,8 +77,9 @@ type more struct {
 	cron     *cron
 	calendar *calendar
 	ical     *ical
-	never    bool  // the expression has no match in all time
-	zone     *zone // nil: none was given, which is UTC
+	never    bool    // the expression has no match in all time
+	work     *effort // while recurrences are read; nil once they are
+	zone     *zone   // nil: none was given, which is UTC
 	gap      Gap
 	fold     Fold
 	members  []Schedule
@@ -123,7 +124,10 @@ func recurring(k Kind, d time.Duration) Schedule {
 // From makes t the first instant of a recurring schedule: it fires at t, and then on the grid, or at the pace, that begins
 // there. With [Schedule.AlignTo] it fires first at the first instant of the grid not before t. A t in the past is allowed;
 // what lies between it and now is missed, and whoever runs the schedule has a policy for that.
-func (s Schedule) From(t time.Time) Schedule {
+func (s Schedule) From(t time.Time) Schedule { return s.startFrom(t, &effort{}) }
+
+// startFrom is From, which counts what it takes.
+func (s Schedule) startFrom(t time.Time, work *effort) Schedule {
 	if s = s.allow("from", t); s.broken() {
 		return s
 	}
@@ -131,7 +135,7 @@ func (s Schedule) From(t time.Time) Schedule {
 	m.from = bare(t)
 	s.more = m
 	if s.kind == KindRRule {
-		m.never = s.neverRecurs()
+		s = s.judged(work)
 	}
 	return s.nonEmpty("from", t)
 }
