@@ -115,7 +115,10 @@ func newServer(o Options) (*Server, error) {
 	}
 	s := &Server{version: v}
 	err = s.raise(func() error {
-		if err := s.run("initdb", "-D", "data", "-U", superuser, "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8"); err != nil {
+		err := seedOf(v).plant(filepath.Join(s.dir, "data"), func() error {
+			return s.run("initdb", "-D", "data", "-U", superuser, "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8")
+		})
+		if err != nil {
 			return err
 		}
 		own := "dynamic_shared_memory_type = mmap\n" // so that what a killed server leaves is in its directory
