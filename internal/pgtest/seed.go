@@ -30,12 +30,12 @@ func seedOf(v Version) *seed {
 	return s.(*seed)
 }
 
-// plant puts what initdb makes into a directory that does not exist. The first to come for a version has it made there by make.
-func (s *seed) plant(dir string, make func() error) error {
+// plant puts what initdb makes into a directory that does not exist. The first to come for a version has it made there by initdb.
+func (s *seed) plant(dir string, initdb func() error) error {
 	made := false
 	s.once.Do(func() {
 		made = true
-		if s.err = make(); s.err == nil {
+		if s.err = initdb(); s.err == nil {
 			s.err = s.read(dir)
 		}
 	})
