@@ -169,6 +169,10 @@ func TestRead(t *testing.T) {
 			"4 cron 30 * * * * in Europe/Berlin: \"c\" CRON_TZ=\"Europe/Berlin\"\n" +
 			"2:4 warning: on 2026-03-29 the clocks of Europe/Berlin skip a time that is named: it runs once behind the gap then, at 03:00 +02:00\n" +
 			"2:4 warning: on 2026-10-25 the clocks of Europe/Berlin repeat a time that is named: it runs the first time, at 02:30 +02:00, and not the second\n"},
+		{name: "daylight saving, otherwise than cron", text: "CRON_TZ=Europe/Berlin\n*/30 2 * * * a\n", want: "" +
+			"2 cron */30 2 * * * in Europe/Berlin: \"a\" CRON_TZ=\"Europe/Berlin\"\n" +
+			"2:6 warning: on 2026-03-29 the clocks of Europe/Berlin skip a time that is named: it runs once behind the gap then, at 03:00 +02:00; cron leaves it out, since the minutes begin with *\n" +
+			"2:6 warning: on 2026-10-25 the clocks of Europe/Berlin repeat a time that is named: it runs the first time, at 02:00 +02:00, and not the second; cron runs it both times, since the minutes begin with *\n"},
 		{name: "options of cronie", text: "-0 1 * * * a\n0 2 * * * -n b\n", want: "1 cron 0 1 * * *: \"a\"\n2 cron 0 2 * * *: \"b\"\n" +
 			"1:1 warning: ignored: the - is passed over: it keeps cronie from logging the line, and duly keeps the history of everything\n" +
 			"2:11 warning: ignored: the -n is passed over: it asks for mail only of what has failed, and duly sends no mail\n"},

@@ -75,6 +75,10 @@ func (r *reader) changesOf(zone string) *changes {
 func (r *reader) daylight(e *Entry, w *when) {
 	c := r.changesOf(e.zone)
 	rule := e.Schedule.Bind(base(e, ""), r.o.Now)
+	gap, fold := "", "" // what cron does otherwise, for which such a line has no fixed time
+	if w.fields[minute].text[0] == '*' {
+		gap, fold = "; cron leaves it out, since the minutes begin with *", "; cron runs it both times, since the minutes begin with *"
+	}
 	clock := func(t time.Time) string { return t.In(c.loc).Format("15:04 -07:00") }
 	day := func(t time.Time) string { return t.In(c.loc).Format(time.DateOnly) }
 	at := func(from time.Time) (o schedule.Occurrence) {
@@ -88,7 +92,7 @@ func (r *reader) daylight(e *Entry, w *when) {
 		return o.At.Equal(x.at) && o.Marks.Has(schedule.MarkGap)
 	}); i >= 0 {
 		t := c.forward[i].at
-		r.warn(w.fields[hour].at, "on %s the clocks of %s skip a time that is named: it runs once behind the gap then, at %s", day(t), e.zone, clock(t))
+		r.warn(w.fields[hour].at, "on %s the clocks of %s skip a time that is named: it runs once behind the gap then, at %s%s", day(t), e.zone, clock(t), gap)
 	}
 	if i := slices.IndexFunc(c.behind, func(x change) bool {
 		o := at(x.at.Add(-x.by))
@@ -96,7 +100,7 @@ func (r *reader) daylight(e *Entry, w *when) {
 	}); i >= 0 {
 		t := c.behind[i].at
 		first := at(t.Add(-c.behind[i].by)).At
-		r.warn(w.fields[hour].at, "on %s the clocks of %s repeat a time that is named: it runs the first time, at %s, and not the second",
-			day(t), e.zone, clock(first))
+		r.warn(w.fields[hour].at, "on %s the clocks of %s repeat a time that is named: it runs the first time, at %s, and not the second%s",
+			day(t), e.zone, clock(first), fold)
 	}
 }
