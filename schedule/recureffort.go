@@ -8,6 +8,9 @@ const (
 	// maxEffort is what a text may take, in steps of about 0.1 us. What people write takes some hundreds.
 	maxEffort = 80_000
 
+	// zoneEffort is what it takes to make the table of a zone, whether it is there already or not.
+	zoneEffort = 3000
+
 	effortWant = "rules that are sooner looked through: fewer of them, a smaller COUNT, or parts that match more often"
 )
 

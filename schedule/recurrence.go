@@ -46,6 +46,7 @@ var freqNames = [...]string{"", "YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY"
 type stamp struct {
 	at   civil // of a date its midnight
 	kind stampKind
+	zone *zone // of a localStamp whose TZID is another than that of the rule; nil: the rule's
 }
 
 type stampKind uint8

@@ -53,6 +53,12 @@ func (s Schedule) judged(work *effort) Schedule {
 	return s
 }
 
+// zoned says that dates are in zones of their own.
+func (k *ical) zoned() bool {
+	in := func(s stamp) bool { return s.zone != nil }
+	return slices.ContainsFunc(k.rdates, in) || slices.ContainsFunc(k.exdates, in)
+}
+
 // startless says that the phase of the rules comes from the instant of acceptance.
 func (s Schedule) startless() bool {
 	return s.kind == KindRRule && s.more.ical.start.kind == noStamp && s.more.from.IsZero() && len(s.more.ical.rules)+len(s.more.ical.exrules) > 0
@@ -80,7 +86,7 @@ func (s Schedule) neverRecurs() bool {
 func (k *recurrence) possible(work *effort) bool {
 	most := *k
 	most.interval, most.limit, most.until = 1, 0, stamp{}
-	r := most.bind(stamp{makeCivil(dayOf(date{2000, 1, 1}), 0), localStamp}, true, work)
+	r := most.bind(stamp{at: makeCivil(dayOf(date{2000, 1, 1}), 0), kind: localStamp}, true, work)
 	_, ok := r.next(r.begin)
 	return ok
 }
@@ -104,7 +110,7 @@ func (m *more) startOf(z *zone, accepted time.Time) recurStart {
 		accepted = m.from
 	}
 	second := accepted.Unix()
-	s := recurStart{stamp{civil(second + z.at(second).offset), localStamp}, false, second}
+	s := recurStart{stamp{at: civil(second + z.at(second).offset), kind: localStamp}, false, second}
 	s.included = !m.from.IsZero() && accepted.Nanosecond() == 0
 	return s
 }
@@ -123,7 +129,7 @@ func (m *more) bindRecurrences(b *set, accepted time.Time) {
 			b.rules = append(b.rules, m.recurSet(rule, z, start).rule())
 		}
 		if len(k.rdates) > 0 {
-			b.rules = append(b.rules, (&set{dates: z.instants(k.rdates)}).rule())
+			b.rules = append(b.rules, (&set{dates: z.instants(k.rdates, m.work)}).rule())
 		}
 	}
 	for _, rule := range k.exrules {
@@ -133,7 +139,7 @@ func (m *more) bindRecurrences(b *set, accepted time.Time) {
 		b.except = append(b.except, exception{rule: m.recurSet(rule, z, start).rule(), grain: 1})
 	}
 	if len(k.exdates) > 0 {
-		b.except = append(b.except, exception{rule: (&set{dates: z.instants(k.exdates)}).rule(), grain: 1})
+		b.except = append(b.except, exception{rule: (&set{dates: z.instants(k.exdates, m.work)}).rule(), grain: 1})
 	}
 }
 
@@ -199,12 +205,23 @@ func (b *set) rule() Rule {
 	return r
 }
 
-// instants resolves dates in a zone, in order.
-func (z *zone) instants(list []stamp) []int64 {
-	all := make([]int64, len(list))
+// instants resolves dates in a zone, or in zones of their own, in order.
+func (z *zone) instants(list []stamp, work *effort) []int64 {
+	all := make([]int64, 0, len(list))
 	for i, s := range list {
-		if all[i] = int64(s.at); s.kind != utcStamp {
-			all[i] = z.instant(s.at)
+		switch {
+		case s.kind == utcStamp:
+			all = append(all, int64(s.at))
+		case s.zone == nil:
+			all = append(all, z.instant(s.at))
+		default:
+			if i == 0 || s.zone != list[i-1].zone {
+				work.add(zoneEffort)
+			}
+			if work.over() {
+				return all
+			}
+			all = append(all, s.zone.ready().instant(s.at))
 		}
 	}
 	slices.Sort(all)

@@ -158,3 +158,21 @@ func BenchmarkRRule_Read(b *testing.B) {
 		})
 	}
 }
+
+// Tables of zones are part of the effort, also those that are made already: a text is refused or not, whatever was read before.
+func TestRRule_EffortOfZones(t *testing.T) {
+	zones := strings.Fields("Europe/Berlin Europe/Paris Europe/Rome Europe/Madrid Europe/Lisbon Europe/Dublin Europe/London Europe/Oslo Europe/Vienna Europe/Prague " +
+		"Europe/Sofia Europe/Athens Europe/Helsinki Europe/Kyiv Europe/Riga Europe/Vilnius Europe/Tallinn Europe/Warsaw Europe/Zurich Europe/Malta " +
+		"Asia/Tokyo Asia/Seoul Asia/Dubai Asia/Kolkata Asia/Dhaka Asia/Manila Asia/Taipei Asia/Tehran Asia/Baku Asia/Beirut")
+	for n, want := range map[int]bool{10: true, len(zones): false} {
+		var lines []string
+		for _, zone := range zones[:n] {
+			lines = append(lines, "RDATE;TZID="+zone+":20260301T090000")
+		}
+		for range 2 {
+			if err := RRule(strings.Join(lines, "\n")).Err(); err == nil != want {
+				t.Errorf("%d zones: %v", n, err)
+			}
+		}
+	}
+}

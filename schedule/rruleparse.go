@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -283,7 +284,9 @@ func (p *icalParser) finish(whole word) *Error {
 			return p.fail(field, d.word, want)
 		}
 		if d.zone != nil && d.zone != p.zone && s.kind == localStamp {
-			s = stamp{civil(d.zone.ready().instant(s.at)), utcStamp}
+			if s.zone = d.zone; s.zone == utc {
+				s.kind, s.zone = utcStamp, nil
+			}
 		}
 		if d.except {
 			k.exdates = append(k.exdates, s)
@@ -317,7 +320,7 @@ func (p *icalParser) until(w word) *Error {
 		return p.fail("UNTIL", w, "a time, as the start has one: "+day+"T235959 for that day and all of it, "+day+"T000000 for its beginning")
 	case s.kind == localStamp && start == localStamp && p.zone != nil:
 		return p.fail("UNTIL", w, "a time in UTC, as DTSTART has a TZID: "+
-			string(stamp{civil(p.zone.ready().instant(s.at)), utcStamp}.appendText(nil)))
+			string(stamp{at: civil(p.zone.ready().instant(s.at)), kind: utcStamp}.appendText(nil)))
 	case s.kind == localStamp && start == utcStamp:
 		return p.fail("UNTIL", w, "a time in UTC, as DTSTART is: "+w.text+"Z")
 	}
@@ -326,10 +329,7 @@ func (p *icalParser) until(w word) *Error {
 
 func sortStamps(list []stamp) []stamp {
 	slices.SortFunc(list, func(a, b stamp) int {
-		if a.kind != b.kind {
-			return int(a.kind) - int(b.kind)
-		}
-		return int(max(min(a.at-b.at, 1), -1))
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.zoneName(), b.zoneName()), cmp.Compare(a.at, b.at))
 	})
 	return slices.Compact(list)
 }

@@ -22,10 +22,12 @@ func (k *ical) appendText(b []byte) []byte {
 	dates := func(name string, list []stamp) {
 		for i, s := range list {
 			switch {
-			case i > 0:
+			case i > 0 && s.zone == list[i-1].zone:
 				b = append(b, ',')
 			case s.kind == dateStamp:
 				next(name + ";VALUE=DATE:")
+			case s.zone != nil:
+				next(name + ";TZID=" + s.zone.name + ":")
 			default:
 				next(name + ":")
 			}
@@ -42,6 +44,14 @@ func (k *ical) appendText(b []byte) []byte {
 	}
 	dates("EXDATE", k.exdates)
 	return b
+}
+
+// zoneName is that of a zone of its own, or empty.
+func (s stamp) zoneName() string {
+	if s.zone == nil {
+		return ""
+	}
+	return s.zone.name
 }
 
 // appendText appends a date or a time as iCalendar writes it.

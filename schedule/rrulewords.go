@@ -57,6 +57,8 @@ func stampWords(list []stamp) string {
 		}
 		if s.kind == utcStamp {
 			text += " UTC"
+		} else if s.zone != nil {
+			text += " " + s.zone.name
 		}
 		texts = append(texts, text)
 	}

@@ -208,6 +208,9 @@ func (s Schedule) Zoned() bool {
 	if m == nil {
 		return false
 	}
+	if m.ical != nil && m.ical.zoned() {
+		return true
+	}
 	zoned := func(x Schedule) bool { return x.inZone(m.zone).Zoned() }
 	return s.kind.civil() && m.zone != nil && m.zone != utc || slices.ContainsFunc(m.members, zoned) || slices.ContainsFunc(m.except, zoned)
 }

@@ -55,6 +55,8 @@ func TestSchedule_Zoned(t *testing.T) {
 		{"union with one in a zone", Union(Every(time.Hour), Cron("0 3 * * *").In(berlin)), true},
 		{"union with a union", Union(Every(time.Hour), Union(Cron("0 4 * * *"), Cron("0 3 * * *").In(berlin))), true},
 		{"left out in a zone", Every(time.Hour).Except(Cron("0 3 * * *").In(berlin)), true},
+		{"a date in a zone", RRule("RDATE;TZID=Europe/Berlin:20260301T090000"), true},
+		{"dates in UTC", RRule("RDATE:20260301T090000 RDATE;TZID=UTC:20260302T090000"), false},
 		{"left out in UTC", Every(time.Hour).Except(Cron("0 3 * * *")), false},
 		{"left out in the schedule's zone", Cron("0 * * * *").In(berlin).Except(Cron("0 3 * * *")), true},
 	} {
