@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dulyhq/duly/internal/spelling"
 )
 
 const (
@@ -30,7 +32,7 @@ func (p *parser) plain(word string) (Schedule, *Error) {
 	start := p.next
 	e := &english{}
 	for _, w := range splitWords(p.fields()) {
-		e.words = append(e.words, strings.ToLower(w.text))
+		e.words = append(e.words, lower(w.text))
 		e.at = append(e.at, w.at)
 	}
 	text, m := e.read(word)
@@ -102,6 +104,20 @@ func (e *english) miss(want string) miss {
 	return miss{want, 0}
 }
 
+// guess is a mistake at the next word, which is nearly one of those given, or is not and then wants what is said.
+func (e *english) guess(want string, words ...string) miss {
+	w := e.word()
+	if meant, ok := spelling.Closest(w, words); ok && len(w) > 3 {
+		return e.miss(strconv.Quote(meant))
+	}
+	return e.miss(want)
+}
+
+// subjects are the words for days, of which a slip of the fingers may have made another.
+var subjects = []string{
+	"day", "weekday", "hour", "minute", "second", "week", "month", "year", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+}
+
 // read returns the cron expression, or a length behind an @.
 func (e *english) read(first string) (string, miss) {
 	dom, dow, m := e.days(first)
@@ -171,7 +187,7 @@ func (e *english) weekdays(plural bool) (dom, dow string, m miss) {
 		n, many := weekdayOf(e.word())
 		switch {
 		case n < 0:
-			return "", "", e.miss(subjectWant)
+			return "", "", e.noSubject(plural)
 		case plural && !many:
 			w := e.word()
 			return "", "", e.miss(`"every ` + w + ` at 9:00", or "at ` + w + ` 9:00" for once`)
@@ -180,8 +196,11 @@ func (e *english) weekdays(plural bool) (dom, dow string, m miss) {
 		item := strconv.Itoa(n)
 		if e.take("to", "through") {
 			last, _ := weekdayOf(e.word())
-			if last < 0 {
-				return "", "", e.miss("a day of the week")
+			switch {
+			case last < 0:
+				return "", "", e.guess("a day of the week", subjects[8:]...)
+			case last == n:
+				return "", "", e.miss(`another day than the first, or "every day"`)
 			}
 			e.next++
 			item += "-" + strconv.Itoa(last)
@@ -190,6 +209,34 @@ func (e *english) weekdays(plural bool) (dom, dow string, m miss) {
 			return "*", strings.Join(list, ","), miss{}
 		}
 	}
+}
+
+// noSubject is the mistake of a word that says no days. Behind "on" they are plural.
+func (e *english) noSubject(plural bool) miss {
+	e.take("the")
+	w := e.word()
+	if digits := strings.TrimRight(w, "stndrh"); len(w)-len(digits) == 2 && digits != "" && strings.Trim(digits, "0123456789") == "" {
+		if n, err := strconv.Atoi(digits); err == nil && n >= 1 && n <= 31 {
+			return e.miss(strconv.Quote(digits + ordinalEnd(n)))
+		}
+		return e.miss(ordinalWant)
+	}
+	words := slices.Clone(subjects)
+	if plural {
+		words = nil
+		for _, day := range append([]string{"weekday"}, subjects[8:]...) {
+			words = append(words, day+"s")
+		}
+	}
+	return e.guess(subjectWant, words...)
+}
+
+// ordinalEnd is what stands behind the digits of a day of the month.
+func ordinalEnd(n int) string {
+	if n/10 != 1 && n%10 >= 1 && n%10 <= 3 {
+		return [...]string{"st", "nd", "rd"}[n%10-1]
+	}
+	return "th"
 }
 
 // joint reads what stands between two items of a list, if another one follows.
@@ -229,7 +276,10 @@ func (e *english) ordinal() string {
 	names := [...]string{"first", "second", "third", "fourth", "fifth"}
 	w := e.word()
 	if w == "day" && e.next+1 < len(e.words) {
-		w = e.words[e.next+1] + "th"
+		w = e.words[e.next+1]
+		if n, err := strconv.Atoi(w); err == nil && n > 0 && len(w) <= 2 {
+			w = strconv.Itoa(n) + ordinalEnd(n)
+		}
 	}
 	item := ""
 	if i := slices.Index(names[:], w); i >= 0 {
@@ -237,7 +287,7 @@ func (e *english) ordinal() string {
 	} else if w == "last" {
 		item = "L"
 	} else if digits := strings.TrimRight(w, "stndrh"); len(w)-len(digits) == 2 && len(digits) <= 2 && strings.Trim(digits, "0123456789") == "" {
-		if n, err := strconv.Atoi(digits); err == nil && n >= 1 && n <= 31 && slices.Contains([]string{"st", "nd", "rd", "th"}, w[len(digits):]) {
+		if n, err := strconv.Atoi(digits); err == nil && n >= 1 && n <= 31 && w[len(digits):] == ordinalEnd(n) {
 			item = strconv.Itoa(n)
 		}
 	}
@@ -276,15 +326,20 @@ func (e *english) ordinals(of bool) (dom, dow string, m miss) {
 // times reads times of day, as two fields of a cron expression: each minute with each hour.
 func (e *english) times(daily bool) (minute, hour string, m miss) {
 	var all [][2]int // hour, minute
-	bare, halved := -1, false
+	open, halved, noon := -1, false, false
 	for {
 		at := e.next
 		t, half, m := e.clock(daily)
 		if m.want != "" {
 			return "", "", m
 		}
-		if !half && t[0] >= 1 && t[0] <= 12 && !strings.Contains(e.words[at], ":") && !strings.HasPrefix(e.words[at], "n") {
-			bare = at
+		switch w := e.words[at]; {
+		case w == "noon":
+			noon = true
+		case !half && t[0] >= 1 && t[0] <= 12 && w[0] != '0' && open < 0:
+			if open = at; noon && !strings.Contains(w, ":") {
+				halved = true // noon and 5: after noon
+			}
 		}
 		halved = halved || half
 		if all = append(all, t); !e.joint(func() bool { return e.word() != "" }) {
@@ -294,9 +349,9 @@ func (e *english) times(daily bool) (minute, hour string, m miss) {
 	if e.word() != "" {
 		return "", "", e.miss("the end or another time of day")
 	}
-	if bare >= 0 && halved {
-		w := e.words[bare]
-		return "", "", miss{w + "am, " + w + "pm or " + w + ":00, beside others that say which half of the day they are in", e.at[bare]}
+	if open >= 0 && halved {
+		w := e.words[open]
+		return "", "", miss{w + "am or " + w + "pm, beside others that say which half of the day they are in", e.at[open]}
 	}
 	var hours, minutes []int
 	for _, t := range all {
@@ -326,7 +381,7 @@ func numberList(list []int) string {
 
 // clock reads a time of day: 9, 09:30, 5pm, 5:30 pm, noon, midnight. Half says that it tells in which half of the day it is.
 func (e *english) clock(daily bool) (t [2]int, half bool, m miss) {
-	wrong := e.miss(clockWant)
+	wrong := e.guess(clockWant, "noon", "midnight")
 	w := e.word()
 	switch w {
 	case "noon":

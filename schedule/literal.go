@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -23,7 +24,11 @@ func (p *parser) duration(field string) (time.Duration, *Error) {
 	text := ahead.lengths()
 	w := p.word()
 	d, m := parseDuration(w)
-	if more := strings.TrimLeft(text[min(len(w), len(text)):], " \t"); m.want == "" && (more == "" || !isDigit(more[0])) {
+	more := strings.TrimLeft(text[min(len(w), len(text)):], " \t")
+	if rest, ok := strings.CutPrefix(more, "and "); ok {
+		more = strings.TrimLeft(rest, " \t")
+	}
+	if m.want == "" && (more == "" || !isDigit(more[0])) {
 		return d, nil
 	}
 	span, wrong := parseSpan(text)
@@ -76,6 +81,9 @@ func (p *parser) instant(field string) (time.Time, *Error) {
 	w := p.word()
 	t, m := parseInstant(w)
 	if m.want != "" {
+		if field == "at" {
+			m.want = cmp.Or(intervalWant(w), m.want)
+		}
 		return t, p.fail(field, w, m.off, m.want)
 	}
 	return t, nil

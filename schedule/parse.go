@@ -56,6 +56,7 @@ type parser struct {
 	at    int    // where the last word began
 	depth int    // how many groups are open
 	work  *effort
+	said  string // why the bounds of the schedule can't be given again; empty where they can
 }
 
 // word returns the next word, or "" at the end.
@@ -100,13 +101,19 @@ func (p *parser) whole() (Schedule, *Error) {
 	if len(p.text) > maxText {
 		return Schedule{}, p.fail("schedule", p.text, maxText, "at most "+strconv.Itoa(maxText)+" bytes, not "+strconv.Itoa(len(p.text)))
 	}
+	outer := p.said
+	p.said = ""
 	s, err := p.form()
+	said := p.said
+	p.said = outer
 	var seen []string
 	for err == nil {
 		word := p.token()
 		switch {
 		case word == "":
 			return s, nil
+		case said != "" && (word == "from" || word == "until" || word == "align"):
+			return s, p.fail(word, "", 0, said)
 		case word == "or", !slices.Contains(clauses[:], word):
 			return s, p.fail("schedule", word, 0, s.clauseHint(word))
 		case slices.Contains(seen, word):
@@ -163,6 +170,9 @@ func (p *parser) form() (Schedule, *Error) {
 		if isRepeat(word) {
 			return p.repeat(word)
 		}
+		if err := p.mistake(word); err != nil {
+			return s, err
+		}
 		return s, p.fail("schedule", word, 0, p.formHint(word))
 	}
 	return p.accept(s)
@@ -173,6 +183,9 @@ func (p *parser) repeat(word string) (Schedule, *Error) {
 	s, m := repeat(word)
 	if m.want != "" {
 		return s, p.fail("R", word, m.off, m.want)
+	}
+	if s.kind == KindEvery {
+		p.said = "none: the interval says its bounds itself, " + clip(s.String())
 	}
 	return p.accept(s)
 }

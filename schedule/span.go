@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/dulyhq/duly/internal/spelling"
 )
 
 // Span is a length of time as people write it: months and days of the calendar, which have no length of their own, and time that is
@@ -94,10 +97,28 @@ type spanUnit struct {
 // unitOf finds a unit by its name: as it is, and what has more than two letters in any case.
 func unitOf(name string) (spanUnit, bool) {
 	if len(name) > 2 {
-		name = strings.ToLower(name)
+		name = lower(name)
 	}
 	u, ok := spanUnits[name]
 	return u, ok
+}
+
+// unitWant says what would be right in place of a word that is no unit.
+func unitWant(name string) string {
+	if meant, ok := spelling.Closest(name, []string{"years", "months", "weeks", "days", "hours", "minutes", "seconds"}); ok && len(name) > 3 {
+		return spanUnitWant + "; did you mean " + meant + "?"
+	}
+	return spanUnitWant
+}
+
+// lower is a word in lower case, if all of it is ASCII: what only looks like a letter of a word is none.
+func lower(word string) string {
+	for i := range len(word) {
+		if word[i] >= utf8.RuneSelf {
+			return word
+		}
+	}
+	return strings.ToLower(word)
 }
 
 // parseUnits reads numbers with units behind them.
@@ -126,7 +147,7 @@ func parseUnits(w string) (s Span, m miss) {
 		}
 		u, ok := unitOf(w[from:i])
 		if !ok {
-			return Span{}, miss{spanUnitWant, from}
+			return Span{}, miss{unitWant(w[from:i]), from}
 		}
 		if m = s.add(u, whole, frac); m.want != "" {
 			m.off += start
@@ -391,6 +412,9 @@ func (s Span) From(t time.Time) time.Time {
 // move moves a reading by the months and the days; not ok beyond the years 1 to 9999.
 func (s Span) move(c civil) (civil, bool) {
 	day, second := c.split()
+	if s.Months > maxMonths || s.Months < -maxMonths || s.Days > maxDays || s.Days < -maxDays {
+		return 0, false
+	}
 	d := dateOf(day)
 	months := d.year*12 + d.month - 1 + s.Months
 	if months < 12 || months >= 12*10_000 {

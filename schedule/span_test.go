@@ -74,6 +74,11 @@ func TestParseSpanRefused(t *testing.T) {
 		{"1y-2M", `schedule: at byte 3: span "1y-2M": want one sign, in front of the whole of an ISO 8601 duration, as in -P1DT2H`},
 		{"1h,", `schedule: at byte 4: span "1h,": want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
 		{"2 fortnights", `schedule: at byte 3: span "2 fortnights": want a unit: years, months, weeks, days, hours, minutes, seconds, ms, us or ns`},
+		{"3 horus", `schedule: at byte 3: span "3 horus": want a unit: years, months, weeks, days, hours, minutes, seconds, ms, us or ns; did you mean hours?`},
+		{"2 wee\u212as", "schedule: at byte 3: span \"2 wee\u212as\": want a unit: years, months, weeks, days, hours, minutes, seconds, ms, us or ns; did you mean weeks?"},
+		{"2 m\u0130nutes", "schedule: at byte 3: span \"2 m\u0130nutes\": want a unit: years, months, weeks, days, hours, minutes, seconds, ms, us or ns; did you mean minutes?"},
+		{"\u0662h", `schedule: at byte 1: span "٢h": want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
+		{"2\u00a0h", `schedule: at byte 2: span "2\u00a0h": want a unit: years, months, weeks, days, hours, minutes, seconds, ms, us or ns`},
 		{"0.1ns", `schedule: at byte 3: span "0.1ns": want whole nanoseconds`},
 		{"0.3 months", `schedule: at byte 3: span "0.3 months": want whole months: a part of a month has no length`},
 		{"2562048h", `schedule: at byte 1: span "2562048h": want at most 2562047h47m16.854775807s`},
@@ -118,6 +123,7 @@ func TestSpanFrom(t *testing.T) {
 		{"2026-10-25T02:30:00+01:00", "Europe/Berlin", "PT1H", "2026-10-25T03:30:00+01:00"},   // within the second pass
 		{"2011-12-29T12:00:00-10:00", "Pacific/Apia", "P1D", "2011-12-31T00:00:00+14:00"},     // a day that was lost
 		{"2026-01-31T12:00:00.5Z", "UTC", "P1MT0.5S", "2026-02-28T12:00:01Z"},
+		{"2026-03-28T23:30:00+01:00", "Europe/Berlin", "PT24H", "2026-03-30T00:30:00+02:00"},
 		{"9999-12-31T12:00:00Z", "UTC", "P1D", ""},
 		{"9999-12-31T12:00:00Z", "UTC", "PT2000000H", ""},
 		{"0001-01-02T12:00:00Z", "UTC", "-P1M", ""},
@@ -196,4 +202,61 @@ func FuzzSpan(f *testing.F) {
 			t.Errorf("%q is %+v, prints as %s, which reads as %+v: %v", text, s, s, again, err)
 		}
 	})
+}
+
+// A span that a program makes up leads nowhere rather than somewhere wrong.
+func TestSpanFrom_OutOfReach(t *testing.T) {
+	start := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	for _, s := range []schedule.Span{
+		{Months: math.MaxInt},
+		{Months: math.MinInt},
+		{Days: math.MaxInt},
+		{Days: math.MinInt},
+		{Months: math.MaxInt, Days: math.MinInt},
+		{Time: math.MinInt64, Months: -12 * 2000},
+		{Days: 1 << 30},
+	} {
+		if got := s.From(start); !got.IsZero() {
+			t.Errorf("%+v: got %v, want none", s, got)
+		}
+	}
+	for _, start := range []time.Time{{}, time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if got := (schedule.Span{Days: 1}).From(start); !got.IsZero() {
+			t.Errorf("from %v: got %v, want none", start, got)
+		}
+	}
+}
+
+// What is said with "and" is one length, also behind a first part that is one by itself.
+func TestSpanWithAnd(t *testing.T) {
+	for text, want := range map[string]string{
+		"in 1h and 30m": "in 1h30m", "every 1h and 30m jitter 5m": "every 1h30m jitter 5m", "in 3 days and 12 hours": "in 84h", "in 1h, 30m": "in 1h30m",
+	} {
+		got, err := schedule.Parse(text)
+		if err != nil || got.String() != want {
+			t.Errorf("%q: got %v, %v; want %s", text, got, err, want)
+		}
+	}
+}
+
+// What lacks its first word, or has a slip in it, is told the mistake and not all that there is.
+func TestParse_PointsAtTheMistake(t *testing.T) {
+	for text, want := range map[string]string{
+		"P1Y2M":                     `schedule: at byte 1: schedule "P1Y2M": want "at now + P1Y2M" for once, or R/START/P1Y2M for again and again`,
+		"3 days":                    `schedule: at byte 1: schedule "3": want "in 3 days" for once, or R/START/P3D for again and again`,
+		"2h 30min":                  `schedule: at byte 1: schedule "2h": want "in 2h 30min" for once or "every 2h 30min" for again and again`,
+		"PT5M":                      `schedule: at byte 1: schedule "PT5M": want "in PT5M" for once or "every PT5M" for again and again`,
+		"Mon..Fri 9:70":             `schedule: at byte 12: minute "70": want 0 to 59; and "calendar" before the whole`,
+		"Mon..Fri 24:00 UTC":        `schedule: at byte 10: hour "24": want 0 to 23; midnight is 00:00; and "calendar" before the whole`,
+		"*-*-32 09:00":              `schedule: at byte 5: day "32": want 1 to 31; and "calendar" before the whole`,
+		"2026-13-01":                `schedule: at byte 6: at "2026-13-01": want a month from 01 to 12`,
+		"2026-12-24T17:00":          `schedule: at byte 17: at "2026-12-24T17:00": want an offset or a zone after the time of day: Z, +01:00 or [Europe/Berlin]`,
+		"every 5m jiter 10s":        `schedule: at byte 10: schedule "jiter": want "jitter"`,
+		"every 5m utnil 2027-01-01": `schedule: at byte 10: schedule "utnil": want "until"`,
+	} {
+		_, err := schedule.Parse(text)
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: got  %v\nwant %s", text, err, want)
+		}
+	}
 }
