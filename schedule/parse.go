@@ -180,7 +180,7 @@ func (p *parser) form() (Schedule, *Error) {
 
 // repeat reads a repeating interval, which is one word.
 func (p *parser) repeat(word string) (Schedule, *Error) {
-	s, m := repeat(word)
+	s, m := repeat(word, p.work)
 	if m.want != "" {
 		return s, p.fail("R", word, m.off, m.want)
 	}

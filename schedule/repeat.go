@@ -26,7 +26,7 @@ func isRepeat(w string) bool {
 // repeat makes a schedule of a repeating interval: Rn/start/period, of n occurrences, the first at the start. One of hours, minutes and
 // seconds is a grid from there; one of the calendar is a recurrence, on the last day of a month that has no such day. Rn/start/end is one
 // where the time between them can be taken in one way only.
-func repeat(w string) (Schedule, miss) {
+func repeat(w string, work *effort) (Schedule, miss) {
 	slash := skipDigits(w, 1)
 	n, err := strconv.ParseInt(w[1:slash], 10, 64)
 	switch {
@@ -61,7 +61,7 @@ func repeat(w string) (Schedule, miss) {
 		return Schedule{}, miss{repeatPeriod, at}
 	}
 	if calendar {
-		s, m := repeatByCalendar(from, span, n)
+		s, m := repeatByCalendar(from, span, n, work)
 		m.off += slash + 1
 		return s, m
 	}
@@ -196,7 +196,7 @@ func intervalWant(w string) string {
 }
 
 // repeatByCalendar makes the recurrence.
-func repeatByCalendar(from string, span Span, n int64) (Schedule, miss) {
+func repeatByCalendar(from string, span Span, n int64, work *effort) (Schedule, miss) {
 	start, end, m := parseCivil(from)
 	zone := ""
 	switch {
@@ -242,7 +242,7 @@ func repeatByCalendar(from string, span Span, n int64) (Schedule, miss) {
 	if n > 0 {
 		rule += ";COUNT=" + strconv.FormatInt(n, 10)
 	}
-	s := RRule("DTSTART:" + start.Format("20060102T150405") + " RRULE:" + rule)
+	s := readRRule("DTSTART:"+start.Format("20060102T150405")+" RRULE:"+rule, work)
 	if zone != "" {
 		s = s.In(zone)
 	}
