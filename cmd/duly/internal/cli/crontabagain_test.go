@@ -68,9 +68,10 @@ func TestCrontab_CutOff(t *testing.T) {
 		t.Run(lost, func(t *testing.T) {
 			w := newWorld(t)
 			file := w.crontab("tab", text.String())
-			inner, broken := w.handler, true
+			inner := w.handler
+			var mended atomic.Bool
 			w.before(func(n int64, r *http.Request) {
-				if !broken || n == 1 {
+				if mended.Load() || n == 1 {
 					return
 				}
 				if lost == "the answer" {
@@ -83,7 +84,7 @@ func TestCrontab_CutOff(t *testing.T) {
 				!strings.HasSuffix(stderr, "\nhint: import it again: that does the rest, and leaves alone what is done\n") {
 				t.Fatalf("status %d, %s, standard error %q", status, got, stderr)
 			}
-			broken = false
+			mended.Store(true)
 			want := "1000 unchanged, 200 created"
 			if lost == "the answer" {
 				want = "1200 unchanged"
