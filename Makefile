@@ -122,7 +122,7 @@ bench: ## measure the engine beside its peers, into docs/bench/engine.md
 	cd bench && GOWORK=off go run . -out ../docs/bench/engine.md
 
 .PHONY: bench-schedules
-bench-schedules: ## measure Next of random cron rules beside other packages, into docs/bench/schedules.md
+bench-schedules: ## measure Next of random cron rules, recurrences and calendar lines beside other packages, into docs/bench/schedules.md
 	cd bench && GOWORK=off go run . -schedules $(or $(CASES),200000) -out ../docs/bench/schedules.md
 
 .PHONY: bench-wait

@@ -28,8 +28,18 @@ const (
 
 // A scheduleCase is one question: when is the next occurrence of the expression after the instant.
 type scheduleCase struct {
-	expr, zone string
-	from       time.Time
+	kind, expr, zone string
+	start            time.Time // of a recurrence, as the clock reads
+	from             time.Time
+}
+
+// text is the case's rule in the text form.
+func (c scheduleCase) text() string {
+	text := c.kind + " " + c.expr
+	if c.kind == "rrule" {
+		text += c.start.Format(" DTSTART:20060102T150405")
+	}
+	return text + " in " + c.zone
 }
 
 // scheduleSets are the kinds of cases.
@@ -37,6 +47,9 @@ var scheduleSets = []struct{ name, title string }{
 	{"common", "rules that all packages read"},
 	{"all", "every form that duly reads, its policies included"},
 	{"hard", "rules that are rare, or never come again, where clocks change"},
+	{"rrule", "recurrences of iCalendar that have begun not long ago"},
+	{"rrule-rare", "recurrences that are rare, or choose among many, begun in 1970"},
+	{"calendar", "calendar lines of systemd"},
 }
 
 var scheduleZones = []string{
@@ -55,11 +68,16 @@ func makeCases(set string, seed uint64, n int) []scheduleCase {
 	r := rand.New(rand.NewPCG(seed, 13))
 	cases := make([]scheduleCase, n)
 	for i := range cases {
-		c := scheduleCase{zone: scheduleZones[r.IntN(len(scheduleZones))]}
+		c := scheduleCase{kind: "cron", zone: scheduleZones[r.IntN(len(scheduleZones))]}
 		c.from = time.Unix(r.Int64N(130*365*86400), r.Int64N(1e9)).UTC()
 		switch set {
 		case "hard":
 			c.expr = hardRules[r.IntN(len(hardRules))]
+		case "rrule", "rrule-rare":
+			c.kind = "rrule"
+			recurrence(r, set == "rrule-rare", &c)
+		case "calendar":
+			c.kind, c.expr = "calendar", calendarLine(r)
 		case "all":
 			c.expr = madeUp(r, true)
 		default:

@@ -6,6 +6,7 @@ import (
 	"github.com/adhocore/gronx"
 	netresearch "github.com/netresearch/go-cron"
 	"github.com/robfig/cron/v3"
+	"github.com/teambition/rrule-go"
 
 	"github.com/dulyhq/duly/schedule"
 )
@@ -22,9 +23,9 @@ type schedulePeer struct {
 func schedulePeers() []schedulePeer {
 	return []schedulePeer{
 		{
-			name: "duly", title: "duly", sets: []string{"common", "all", "hard"}, share: 1,
+			name: "duly", title: "duly", sets: []string{"common", "all", "hard", "rrule", "rrule-rare", "calendar"}, share: 1,
 			read: func(c scheduleCase, _ *time.Location) func(time.Time) time.Time {
-				s, err := schedule.Parse("cron " + c.expr + " in " + c.zone)
+				s, err := schedule.Parse(c.text())
 				if err != nil {
 					return nil
 				}
@@ -64,6 +65,23 @@ func schedulePeers() []schedulePeer {
 					}
 					return next
 				}
+			},
+		},
+		{
+			name: "teambition", title: "teambition/rrule-go, which begins at the start at each call", module: "github.com/teambition/rrule-go",
+			sets: []string{"rrule", "rrule-rare"}, share: 4,
+			read: func(c scheduleCase, loc *time.Location) func(time.Time) time.Time {
+				option, err := rrule.StrToROptionInLocation(c.expr, loc)
+				if err != nil {
+					return nil
+				}
+				s := c.start
+				option.Dtstart = time.Date(s.Year(), s.Month(), s.Day(), s.Hour(), s.Minute(), s.Second(), 0, loc)
+				rule, err := rrule.NewRRule(*option)
+				if err != nil {
+					return nil
+				}
+				return func(t time.Time) time.Time { return rule.After(t, false) }
 			},
 		},
 	}

@@ -25,7 +25,7 @@ func TestScheduleChild(t *testing.T) {
 			}
 			answers++
 			if answer == -1 || answer != 0 && !time.Unix(answer, 0).After(cases[index].from) {
-				t.Errorf("%s: %s in %s from %v: answers %v", set.name, cases[index].expr, cases[index].zone, cases[index].from, answer)
+				t.Errorf("%s: %s from %v: answers %v", set.name, cases[index].text(), cases[index].from, answer)
 			}
 		}
 		if answers != n*schedulePasses {
