@@ -113,7 +113,8 @@ diff-calendar: ## put DIFF_CASES (100000) random calendar lines to systemd-analy
 	go test -tags diff -count=1 -timeout 30m -v -run TestDiffCalendar ./schedule
 
 .PHONY: diff-rrule
-diff-rrule: ## put DIFF_CASES (100000) random recurrences to dateutil, too; needs the package python3-dateutil
+diff-rrule: ## put DIFF_CASES (100000) random recurrences to dateutil and an npm package, too; needs python3-dateutil, node and npm
+	cd internal/diffrrule && npm ci --ignore-scripts --no-audit --no-fund
 	go test -tags diff -count=1 -timeout 90m -v -run TestDiffRRule ./schedule
 
 .PHONY: bench

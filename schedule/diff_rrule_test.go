@@ -3,13 +3,10 @@
 package schedule_test
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,7 +16,7 @@ import (
 
 const readingForm = "20060102T150405"
 
-// A recurQuestion is one case, in the form that internal/diffrrule/answer.py reads.
+// A recurQuestion is one case, in the form that the programs in internal/diffrrule read.
 type recurQuestion struct {
 	ID    int    `json:"id"`
 	Rule  string `json:"rule"`
@@ -43,50 +40,22 @@ type recurAnswer struct {
 	Version string   `json:"version"`
 }
 
-// askDateutil puts the questions to it.
-func askDateutil(t *testing.T, questions []recurQuestion) (answers []recurAnswer) {
-	t.Helper()
-	var in bytes.Buffer
-	e := json.NewEncoder(&in)
-	for _, q := range questions {
-		if err := e.Encode(q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command("python3", "answer.py")
-	cmd.Dir = filepath.Join("..", "internal", "diffrrule")
-	cmd.Stdin, cmd.Stderr = &in, os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("ask dateutil, of the package python3-dateutil: %v", err)
-	}
-	scan := bufio.NewScanner(bytes.NewReader(out))
-	scan.Buffer(nil, 1<<20)
-	for scan.Scan() {
-		var a recurAnswer
-		if err := json.Unmarshal(scan.Bytes(), &a); err != nil {
-			t.Fatal(err)
-		}
-		if a.Version != "" {
-			t.Log(a.Version)
-			continue
-		}
-		answers = append(answers, a)
-	}
-	if len(answers) != len(questions) {
-		t.Fatalf("%d answers to %d questions", len(answers), len(questions))
-	}
-	return answers
+func (a recurAnswer) program() string { return a.Version }
+
+// recurLiberties are the ways in which others read a rule otherwise than we do. Their names are those of the rules in docs/schedules.md.
+var recurLiberties = []recurLiberty{
+	{"set-positions", func(n *naiveRule) { n.weekFromStart = true }, nil},
+	{"weeks-around-the-new-year", func(n *naiveRule) { n.ownWeekOnly = true }, nil},
+	{"days-add", func(n *naiveRule) { n.daysTogether = true }, nil},
+	{"positions-that-are", func(n *naiveRule) { n.positions = anyPositions }, nil},
+	{"easter", func(*naiveRule) {}, easterEveryYear},
+	{"intervals-keep-their-phase", func(n *naiveRule) { n.steps = (*naiveRule).carried }, nil},
 }
 
-// recurLiberties are the ways in which dateutil reads a rule otherwise than we do. Their names are those of the rules in docs/schedules.md.
-var recurLiberties = []struct {
+type recurLiberty struct {
 	name string
 	take func(n *naiveRule)
-}{
-	{"set-positions", func(n *naiveRule) { n.weekFromStart = true }},
-	{"weeks-around-the-new-year", func(n *naiveRule) { n.ownWeekOnly = true }},
-	{"days-add", func(n *naiveRule) { n.daysTogether = true }},
+	rule func(rule string) string // nil: as it is
 }
 
 // ours gives the readings of the schedule that a question asks for; with says which liberties the oracle takes.
@@ -103,7 +72,13 @@ func (q recurQuestion) ours() (at []string, refused error) {
 }
 
 func (q recurQuestion) with(liberties int) (at []string) {
-	n := readNaiveRule(q.Rule, q.start.Unix())
+	rule := q.Rule
+	for i, l := range recurLiberties {
+		if liberties>>i&1 == 1 && l.rule != nil {
+			rule = l.rule(rule)
+		}
+	}
+	n := readNaiveRule(rule, q.start.Unix())
 	for i, l := range recurLiberties {
 		if liberties>>i&1 == 1 {
 			l.take(n)
@@ -116,8 +91,8 @@ func (q recurQuestion) with(liberties int) (at []string) {
 	return at
 }
 
-// compare gives the reason for which dateutil differs, what begins with "agrees", or with "unexplained".
-func (q recurQuestion) compare(a recurAnswer) string {
+// compare gives the reason for which another package differs, what begins with "agrees", or with "unexplained".
+func (p recurPeer) compare(q recurQuestion, a recurAnswer) string {
 	ours, refused := q.ours()
 	switch {
 	case refused != nil:
@@ -126,14 +101,14 @@ func (q recurQuestion) compare(a recurAnswer) string {
 		return "no answer in 0.1 s"
 	case a.Error != "" && len(ours) == 0:
 		return "agrees: never"
-	case strings.HasPrefix(a.Error, "IndexError"): // dateutil's own, of numbers in BYDAY beyond the month
+	case p.fails != "" && strings.HasPrefix(a.Error, p.fails):
 		return "differs: what-exists-is-found"
 	case a.Error != "":
 		return "unexplained: it refuses"
 	case slices.Equal(ours, a.At):
 		return "agrees"
 	}
-	for liberties := 1; liberties < 1<<len(recurLiberties); liberties++ {
+	for _, liberties := range p.liberties() {
 		if !slices.Equal(q.with(liberties), a.At) {
 			continue
 		}
@@ -148,15 +123,41 @@ func (q recurQuestion) compare(a recurAnswer) string {
 	return "unexplained: occurrences"
 }
 
+// recurPeers are the packages that are asked.
+var recurPeers = []recurPeer{
+	{"dateutil", "the package python3-dateutil", []string{"python3", "answer.py"}, "IndexError", 3}, // of numbers in BYDAY beyond the month
+	{"rrule", "node, and npm ci there", []string{"node", "answer.mjs"}, "", len(recurLiberties)},
+}
+
+type recurPeer struct {
+	name, needs string
+	command     []string
+	fails       string // what its own mistakes begin with
+	takes       int    // so many of recurLiberties
+}
+
+// liberties are the sets of those that it may take, the smallest first.
+func (p recurPeer) liberties() (sets []int) {
+	for set := 1; set < 1<<p.takes; set++ {
+		sets = append(sets, set)
+	}
+	slices.SortStableFunc(sets, func(a, b int) int { return bits.OnesCount(uint(a)) - bits.OnesCount(uint(b)) })
+	return sets
+}
+
 // horizons, in years, bound the search of dateutil, which goes through all periods.
 var horizons = map[string]int{"YEARLY": 24, "MONTHLY": 12, "WEEKLY": 6, "DAILY": 4, "HOURLY": 1, "MINUTELY": 0, "SECONDLY": 0}
 
-// Fresh random cases, put to ours and to dateutil: every disagreement has a reason that is written down. DIFF_CASES
+// Fresh random cases, put to ours and to two other packages: every disagreement has a reason that is written down. DIFF_CASES
 // says how many, DIFF_SEED which.
 func TestDiffRRule(t *testing.T) {
 	cases, seed := int(envInt("DIFF_CASES", 100_000)), uint64(envInt("DIFF_SEED", time.Now().UnixNano()))
 	t.Logf("%d cases; again with DIFF_SEED=%d", cases, seed)
 	w := ruleWriter{rand.New(rand.NewPCG(seed, 3)), true}
+	text, err := os.ReadFile(filepath.Join("..", "docs", "schedules.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	questions := make([]recurQuestion, cases)
 	for i := range questions {
 		q := recurQuestion{ID: i, N: 12, start: w.start()}
@@ -176,30 +177,30 @@ func TestDiffRRule(t *testing.T) {
 		}
 		questions[i] = q
 	}
-	text, err := os.ReadFile(filepath.Join("..", "docs", "schedules.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	counts, unexplained := tally{}, 0
-	for i, a := range askDateutil(t, questions) {
-		q := questions[i]
-		why := q.compare(a)
-		counts[why]++
-		if strings.HasPrefix(why, "unexplained") {
-			if unexplained++; unexplained <= 20 {
-				ours, err := q.ours()
-				t.Errorf("%s %v: ours %v %v, theirs %v %s", why, q, ours, err, a.At, a.Error)
-			}
-		}
-	}
-	counts.log(t, "dateutil")
-	for why := range counts {
-		if _, rules, ok := strings.Cut(why, "differs: "); ok {
-			for rule := range strings.SplitSeq(rules, ", ") {
-				if !strings.Contains(string(text), "**"+rule+"**") {
-					t.Errorf("docs/schedules.md has no rule **%s**", rule)
+	for _, p := range recurPeers {
+		t.Run(p.name, func(t *testing.T) {
+			counts, unexplained := tally{}, 0
+			for i, a := range ask[recurQuestion, recurAnswer](t, "diffrrule", p.needs, questions, p.command[0], p.command[1:]...) {
+				q := questions[i]
+				why := p.compare(q, a)
+				counts[why]++
+				if strings.HasPrefix(why, "unexplained") {
+					if unexplained++; unexplained <= 20 {
+						ours, err := q.ours()
+						t.Errorf("%s %v: ours %v %v, theirs %v %s", why, q, ours, err, a.At, a.Error)
+					}
 				}
 			}
-		}
+			counts.log(t, p.name)
+			for why := range counts {
+				if _, rules, ok := strings.Cut(why, "differs: "); ok {
+					for rule := range strings.SplitSeq(rules, ", ") {
+						if !strings.Contains(string(text), "**"+rule+"**") {
+							t.Errorf("docs/schedules.md has no rule **%s**", rule)
+						}
+					}
+				}
+			}
+		})
 	}
 }

@@ -3,14 +3,10 @@
 package schedule_test
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -51,40 +47,11 @@ type reply struct {
 	Took  float64 `json:"took"` // milliseconds
 }
 
-// askNode puts the questions to the packages.
-func askNode(t *testing.T, questions []question) (answers []answer) {
-	t.Helper()
-	var in bytes.Buffer
-	e := json.NewEncoder(&in)
-	for _, q := range questions {
-		if err := e.Encode(q); err != nil {
-			t.Fatal(err)
-		}
+func (a answer) program() string {
+	if a.Node == "" {
+		return ""
 	}
-	cmd := exec.Command("node", "answer.mjs")
-	cmd.Dir = filepath.Join("..", "internal", "diffcron")
-	cmd.Stdin, cmd.Stderr = &in, os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("ask the packages: %v; did npm ci run in %s?", err, cmd.Dir)
-	}
-	scan := bufio.NewScanner(bytes.NewReader(out))
-	scan.Buffer(nil, 1<<20)
-	for scan.Scan() {
-		var a answer
-		if err := json.Unmarshal(scan.Bytes(), &a); err != nil {
-			t.Fatal(err)
-		}
-		if a.Node != "" {
-			t.Logf("node %s with zone data %s; ours is %s", a.Node, a.Zones, schedule.TZData())
-			continue
-		}
-		answers = append(answers, a)
-	}
-	if len(answers) != len(questions) {
-		t.Fatalf("%d answers to %d questions", len(answers), len(questions))
-	}
-	return answers
+	return fmt.Sprintf("node %s with zone data %s; ours is %s", a.Node, a.Zones, schedule.TZData())
 }
 
 // A liberty is a way in which another package reads an expression or a zone otherwise than we do. Its name is that of the rule
@@ -182,7 +149,7 @@ func TestDiffCron(t *testing.T) {
 	cases, seed := int(envInt("DIFF_CASES", 100_000)), uint64(envInt("DIFF_SEED", time.Now().UnixNano()))
 	t.Logf("%d cases; again with DIFF_SEED=%d", cases, seed)
 	questions := writeQuestions(t, cases, seed)
-	answers := askNode(t, questions)
+	answers := ask[question, answer](t, "diffcron", "node, and npm ci there", questions, "node", "answer.mjs")
 	tallies := map[string]tally{}
 	unexplained := map[string][]question{}
 	for _, p := range peers {

@@ -29,6 +29,8 @@ type naiveRule struct {
 
 	early                                    bool // begin more than a day before the start, see instants
 	weekFromStart, ownWeekOnly, daysTogether bool // liberties of others, see recurLiberties
+	positions                                func(list []int, all []int64, size int) []int64
+	steps                                    func(n *naiveRule, end int64, give func(c int64) bool)
 }
 
 type naiveDay struct {
@@ -303,7 +305,11 @@ func (n *naiveRule) readings(end int64, yield func(c int64) bool) {
 			first = day.AddDate(0, 0, k)
 			last = first.AddDate(0, 0, 1)
 		default:
-			n.unitsOfDays(day, end, give)
+			if n.steps != nil {
+				n.steps(n, end, give)
+			} else {
+				n.unitsOfDays(day, end, give)
+			}
 			return
 		}
 		if first.Unix() > end || first.Year() > 9999 {
@@ -315,7 +321,7 @@ func (n *naiveRule) readings(end int64, yield func(c int64) bool) {
 				all = append(all, n.times(d.Unix(), n.hours, n.minutes)...)
 			}
 		}
-		for _, c := range n.choose(all) {
+		for _, c := range n.choose(all, len(n.hours)*len(n.minutes)*len(n.seconds)) {
 			if !give(c) {
 				return
 			}
@@ -335,13 +341,16 @@ func (n *naiveRule) times(day int64, hours, minutes []int) (all []int64) {
 	return all
 }
 
-// choose applies BYSETPOS to the times of a period.
-func (n *naiveRule) choose(all []int64) []int64 {
+// choose applies BYSETPOS to the times of a period, of which each day has so many.
+func (n *naiveRule) choose(all []int64, size int) []int64 {
 	list := n.parts["BYSETPOS"]
 	if list == nil {
 		return all
 	}
 	var chosen []int64
+	if n.positions != nil {
+		return n.positions(list, all, size)
+	}
 	for i, c := range all {
 		if slices.Contains(list, i+1) || slices.Contains(list, i-len(all)) {
 			chosen = append(chosen, c)
@@ -389,7 +398,7 @@ func (n *naiveRule) unitsOfDays(day time.Time, end int64, give func(c int64) boo
 			default:
 				all = []int64{at}
 			}
-			for _, c := range n.choose(all) {
+			for _, c := range n.choose(all, len(all)) {
 				if !give(c) {
 					return
 				}
