@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -467,4 +468,29 @@ func TestCluster_RandomKinds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Processes tell each other which kinds they handle, up to a number. Who handles more is told so at once, and not by tasks that are dead two weeks
+// later because the others know of nobody who handles them.
+//
+// contract: A6, C5
+func TestCluster_TooManyKinds(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.idle("a", 0, 0)
+		for i := range store.MaxKinds {
+			if _, err := a.handles(fmt.Sprint("kind", i), quick).Put(t.Context(), "a", "", schedule.After(0), duly.AnyKind()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := a.handles("more", quick).Put(t.Context(), "a", "", schedule.After(0))
+		if !errors.Is(err, duly.ErrInvalid) || !strings.Contains(err.Error(), `kind is "more", want one of the 1000 that`) {
+			t.Errorf("Put of a kind too many: %v, want the kind and the limit", err)
+		}
+		if got := a.d.Run(t.Context()); !errors.Is(got, duly.ErrInvalid) || !strings.Contains(got.Error(), "1000") {
+			t.Errorf("Run: %v, want the same", got)
+		}
+		if err := a.d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

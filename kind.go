@@ -109,7 +109,7 @@ type Kind[T any] struct {
 
 // Handle says how tasks of a kind are run in this scheduler, and returns what puts them. The kind's name is stored with each task, so
 // it must stay what it is. Tasks that are due already start at once if the scheduler runs. A kind that is handled twice, or a wrong
-// option, is a mistake that every Put and Run return.
+// option, is a mistake that every Put and Run return; and so is, on a store that is shared among processes, one beyond store.MaxKinds.
 func Handle[T any](s *Scheduler, kind string, handler func(ctx context.Context, a *Attempt[T]) error, opts ...KindOption) *Kind[T] {
 	k, set := declare[T](s, kind, opts)
 	if k.err == nil && handler == nil {

@@ -250,6 +250,9 @@ func (c *core) handle(name string, h HandlerFunc, set *kindSettings) error {
 	if c.kinds[name] != nil {
 		return invalid("handle", store.Key{}, "kind", strconv.Quote(name), "a kind that is not handled yet")
 	}
+	if _, shared := c.store.(store.Owner); shared && len(c.kinds) == store.MaxKinds {
+		return invalid("handle", store.Key{}, "kind", strconv.Quote(name), fmt.Sprintf("one of the %d that a process may handle on a store that several share", store.MaxKinds))
+	}
 	c.kinds[name] = k
 	c.kindNames = append(c.kindNames, name) // whoever has read it looks no further than its end
 	c.stats.know(name)

@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/dulyhq/duly/store"
@@ -262,5 +265,54 @@ func TestKindsBetweenTwoNodes(t *testing.T) {
 		if got := holders(all, c.shard, c.kind); !slices.Equal(got, c.want) {
 			t.Errorf("%v have %s in shard %d, want %v", got, c.kind, c.shard, c.want)
 		}
+	}
+}
+
+// What is worked out of kinds is kept until something changes that it was worked out by, and is the same as if it were not kept.
+func TestParting_IsWorkedOutOnce(t *testing.T) {
+	v := &view{members: []member{{id: 1, kinds: []string{"a"}, number: 1}, {id: 2, kinds: []string{"b"}, number: 1}, {id: 3, kinds: []string{"b"}}}}
+	for shard := range v.owners {
+		v.owners[shard] = int32(shard%3) + 1
+	}
+	live := []int32{1, 2, 3}
+	var x parting
+	var last uintptr
+	same := func(what string, want bool) {
+		t.Helper()
+		set, _ := v.ownedBy(2)
+		got := x.of(v, 2, set, slices.Clone(live))
+		if diff := cmp.Diff(v.kindsOf(2, set, live), got); diff != "" {
+			t.Errorf("%s: (-worked out anew +got)\n%s", what, diff)
+		}
+		at := reflect.ValueOf(got).Pointer()
+		if (at == last) != want {
+			t.Errorf("%s: worked out again: %v, want %v", what, at != last, !want)
+		}
+		last = at
+	}
+	same("at first", false)
+	same("nothing new", true)
+	v = &view{members: slices.Clone(v.members), owners: v.owners}
+	same("another look that shows the same", true)
+	v.owners[7] = 1
+	same("a shard has another owner", false)
+	v.members[2].kinds, v.members[2].number = []string{"a"}, 1
+	same("other kinds", false)
+	v.members[1].kinds = []string{"b", "c"}
+	same("more kinds of its own", false)
+	live = []int32{1, 2}
+	same("a node less", false)
+	same("nothing new", true)
+}
+
+// What is asked of the server does not grow with the kinds that are handled by the same nodes, but for their names.
+func TestWithin_KindsOfTheSamePart(t *testing.T) {
+	kinds := map[string]store.Shards{}
+	for i := range 900 {
+		kinds[fmt.Sprint("kind", i)] = store.Shards{uint64(i % 3)}
+	}
+	where, args := within(&store.Shards{1}, kinds, 6)
+	if len(args) != 3 || len(args[1].([]byte)) != 3*32 || strings.Contains(where, "array_position") {
+		t.Errorf("%q with %d arguments, want the shards, three parts of 32 bytes, and where each kind has its", where, len(args))
 	}
 }

@@ -217,7 +217,7 @@ func (n *node) beat(ctx context.Context) (*view, error) {
 		}
 		v.members = append(v.members, member{
 			id: id, name: names[i], session: session[i], since: since[i], seenAt: seenAt[i], leaseAt: leaseAt[i],
-			offset: offset[i], goneAt: goneAt[i], locked: locked[i], held: held[i], kinds: others[id].kinds,
+			offset: offset[i], goneAt: goneAt[i], locked: locked[i], held: held[i], kinds: others[id].kinds, number: others[id].number,
 		})
 		if id == n.id { // its row was read as it was before
 			v.members[i].kinds = n.kinds

@@ -110,6 +110,7 @@ type node struct {
 	others  map[int32]kindList  // what was read of other nodes, by their ids
 
 	watch  watch
+	parts  parting
 	offset offset
 	down   bool         // its clock is wrong, so that it stands down
 	aside  bool         // it does: there are others whose clocks are right
@@ -355,7 +356,7 @@ func (n *node) adopt(v *view, sent int64) plan {
 	n.tellFates(v)
 	mine, _ := v.ownedBy(n.id)
 	share := store.Share{Shards: without(mine, setOf(p.give)), Epoch: v.epoch}
-	share.Kinds = v.kindsOf(n.id, share.Shards, live)
+	share.Kinds = n.parts.of(v, n.id, share.Shards, live)
 	before := n.grant(share, sent+(leaseFor-marginOf)*1000)
 	n.gives = len(p.give) > 0
 	if n.gives && n.teller.behind() {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -125,7 +126,8 @@ func pageOf(limit, usual int) int {
 }
 
 // within returns what rows of some shards, and of others for some kinds, have in common, as SQL whose parameters begin at a number, and
-// their values. A kind has its shards as bits.
+// their values. Each row that is passed over is looked up: kinds are keys, and the value is where the bits of their shards begin, which most
+// have in common with others.
 func within(shards *store.Shards, kinds map[string]store.Shards, from int) (where string, args []any) {
 	some := "true"
 	if list := shardsOf(shards); list != nil {
@@ -135,16 +137,22 @@ func within(shards *store.Shards, kinds map[string]store.Shards, from int) (wher
 	if len(kinds) == 0 {
 		return where, args
 	}
-	names, bits := make([]string, 0, len(kinds)), make([][]byte, 0, len(kinds))
+	var bits []byte
+	parts, places := map[store.Shards]int{}, make(map[string]int, len(kinds))
 	for kind, of := range kinds {
-		b := make([]byte, 0, len(of)*8)
-		for _, w := range of {
-			b = binary.LittleEndian.AppendUint64(b, w)
+		part, known := parts[of]
+		if !known {
+			part = len(bits) * 8
+			parts[of] = part
+			for _, w := range of {
+				bits = binary.LittleEndian.AppendUint64(bits, w)
+			}
 		}
-		names, bits = append(names, plainText(kind)), append(bits, b)
+		places[plainText(kind)] = part
 	}
+	keys, _ := json.Marshal(places) // of texts and numbers
 	n := from + len(args)
-	return fmt.Sprintf(" and coalesce(get_bit(($%d::bytea[])[array_position($%d::text[], kind)], shard) = 1, %s)", n, n+1, some), append(args, bits, names)
+	return fmt.Sprintf(" and coalesce(get_bit($%d::bytea, ($%d::jsonb ->> kind)::int + shard) = 1, %s)", n, n+1, some), append(args, bits, string(keys))
 }
 
 // shardsOf returns a set as the server takes it, nil for all.

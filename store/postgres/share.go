@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/dulyhq/duly/store"
@@ -29,6 +30,7 @@ type member struct {
 	locked  bool  // it said that it holds its lock
 	held    bool  // it is held
 	kinds   []string
+	number  int64 // of its last change of kinds
 }
 
 // standsDown says that the node itself owns nothing, because its clock is wrong.
@@ -193,6 +195,35 @@ func (v *view) kindsOf(me int32, set store.Shards, live []int32) (kinds map[stri
 		kinds[kind] = part
 	}
 	return kinds
+}
+
+// A parting is what kindsOf has worked out, and by what: with hundreds of kinds that takes longer than a heartbeat, of which next to none
+// tells anything new.
+type parting struct {
+	owners  [shards]int32
+	set     store.Shards
+	live    []int32
+	numbers map[int32]kindNumber
+	kinds   map[string]store.Shards
+}
+
+// A kindNumber tells whether the kinds of a node are those of another look: our own become more before the server has a number for them.
+type kindNumber struct {
+	number int64
+	count  int
+}
+
+// of returns the same as kindsOf.
+func (x *parting) of(v *view, me int32, set store.Shards, live []int32) map[string]store.Shards {
+	numbers := make(map[int32]kindNumber, len(v.members))
+	for i := range v.members {
+		m := &v.members[i]
+		numbers[m.id] = kindNumber{m.number, len(m.kinds)}
+	}
+	if x.numbers == nil || x.owners != v.owners || x.set != set || !slices.Equal(x.live, live) || !maps.Equal(x.numbers, numbers) {
+		*x = parting{owners: v.owners, set: set, live: live, numbers: numbers, kinds: v.kindsOf(me, set, live)}
+	}
+	return x.kinds
 }
 
 // partOf returns the shards that a node has of a kind that some handle.
