@@ -27,6 +27,7 @@ type batch struct {
 	m       store.Moment
 	numbers []int64
 	err     error // of a question to the history: the transaction is of no use after it
+	call    *call // of the rows that are worked out, whose mutex is held
 
 	events            []store.Event
 	deaths            map[store.RunID]*store.Task // nil: redriven
@@ -255,7 +256,7 @@ func (b *batch) recall() error {
 			free, ns, names = append(free, c), append(ns, plainText(c.key.Namespace)), append(names, plainText(c.key.Name))
 		}
 	}
-	b.err = b.q.do(b.ctx, stmt{
+	b.err = b.ask(stmt{
 		sql: b.s.sql(`select distinct k.n, h.identity from unnest($1::int8[], $2::text[], $3::text[]) with ordinality k(key, ns, name, n)
 cross join lateral (select identity from duly.history h where h.key = k.key and h.ns = k.ns and h.name = k.name) h`),
 		args: []any{keys, ns, names},
@@ -277,6 +278,21 @@ cross join lateral (select identity from duly.history h where h.key = k.key and 
 	return b.err
 }
 
+// ask asks the server in the midst of a call. Who has made it may stop waiting meanwhile, and is not made to wait for the answer.
+func (b *batch) ask(s stmt) error {
+	c := b.call
+	if c == nil {
+		return b.q.do(b.ctx, s)
+	}
+	c.mu.Unlock()
+	err := b.q.do(b.ctx, s)
+	c.mu.Lock()
+	if err == nil && c.gone {
+		err = errReread // the batch is made without it
+	}
+	return err
+}
+
 // Dead implements store.Past.
 func (b *batch) Dead(id store.RunID) (t *store.Task, err error) {
 	if t, known := b.deaths[id]; known {
@@ -288,7 +304,7 @@ func (b *batch) Dead(id store.RunID) (t *store.Task, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	b.err = b.q.do(b.ctx, stmt{
+	b.err = b.ask(stmt{
 		sql:  b.s.sql(`select body, payload from duly.dead where ns = $1 and name = $2 and generation = $3 and scheduled_for = $4 for update`), // or Trim forgets, and counts, it meanwhile
 		args: []any{plainText(id.Namespace), plainText(id.Name), id.Generation, int64(id.For)},
 		row: func(scan func(dst ...any) error) error {

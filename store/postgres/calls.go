@@ -2,14 +2,15 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/dulyhq/duly/store"
 )
 
 // Put implements store.Store.
 func (s *Store) Put(ctx context.Context, puts []store.Put) ([]store.PutResult, error) {
-	rows, res := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
-	fresh := !s.o.Pooler // there no limit is set on how long a row is waited for
+	rows, res := rowsOf(slices.Clone(puts), putKey, putSize, (*store.Put).Apply) // a caller that stops waiting has its own back
+	fresh := !s.o.Pooler                                                         // there no limit is set on how long a row is waited for
 	for i := range puts {
 		fresh = fresh && isFresh(&puts[i])
 	}
@@ -24,7 +25,7 @@ func putSize(p *store.Put) int      { return len(p.Payload) }
 
 // Cancel implements store.Store.
 func (s *Store) Cancel(ctx context.Context, cancels []store.Cancel) ([]store.CancelResult, error) {
-	return written(ctx, s, "cancel", cancels, cancelKey, nil, (*store.Cancel).Apply)
+	return written(ctx, s, "cancel", slices.Clone(cancels), cancelKey, nil, (*store.Cancel).Apply)
 }
 
 func cancelKey(x *store.Cancel) store.Key { return x.Key }
@@ -32,7 +33,7 @@ func cancelKey(x *store.Cancel) store.Key { return x.Key }
 // Edit implements store.Store.
 func (s *Store) Edit(ctx context.Context, edits []store.Edit) ([]store.EditResult, error) {
 	key := func(x *store.Edit) store.Key { return x.Key }
-	return written(ctx, s, "edit", edits, key, func(x *store.Edit) int { return len(x.Payload) }, (*store.Edit).Apply)
+	return written(ctx, s, "edit", slices.Clone(edits), key, func(x *store.Edit) int { return len(x.Payload) }, (*store.Edit).Apply)
 }
 
 // Claim implements store.Store. While Own is at work, claims of what is not this process's are refused with store.ErrNotOwner.

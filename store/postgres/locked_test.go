@@ -45,6 +45,40 @@ func TestRead_WhatIsLocked(t *testing.T) {
 	}
 }
 
+// Who waits for a table that is locked does not keep others from those that are not, however many wait: what is due is found in time.
+func TestRead_BesideWhatIsLocked(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	put(t, d.s, due("n", "", -time.Hour))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	exec(t, d.admin, "begin")
+	exec(t, d.admin, "lock table "+d.schema+".dead in access exclusive mode")
+	const many = 8 // twice as many as read at a time
+	answers := make(chan error, many)
+	for range many {
+		go func() {
+			_, err := d.s.List(ctx, store.Query{State: store.Dead})
+			answers <- err
+		}()
+	}
+	d.waits(1, answers)
+	for range 30 {
+		if p, err := d.s.Due(t.Context(), store.DueQuery{Until: store.Never}); err != nil || len(p.Tasks) != 1 {
+			t.Errorf("Due: %d tasks, error %v", len(p.Tasks), err)
+		}
+	}
+	if n := len(answers); n != 0 {
+		t.Errorf("what is due was told when %d of those who wait for the table had given up", n)
+	}
+	exec(t, d.admin, "commit")
+	for range many {
+		if err := <-answers; err != nil {
+			t.Errorf("List: %v", err)
+		}
+	}
+	cancel()
+}
+
 // One who notifies commits at a time in a database, of whatever application. Who waits for that waits for no row, and is not made to try again in parts.
 func TestWrite_WaitsToNotify(t *testing.T) {
 	t.Parallel()

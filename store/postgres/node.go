@@ -167,7 +167,7 @@ func listed(kinds []string) []string { return append([]string{}, kinds...) }
 const heartbeatAll = `with t as materialized (select ` + serverNow + ` as now, set_config('synchronous_commit', 'off', true) as relaxed),
 locks as materialized (` + nodeLocks + `),
 me as (update duly.node n set seen_at = t.now, lease_at = t.now + $4::bigint, locked = $5::bool, offset_us = $6::bigint,
-  kinds = coalesce($7::text[], n.kinds), kinds_number = n.kinds_number + case when $7::text[] is null then 0 else 1 end
+  since = case when n.since > t.now then 0 else n.since end, kinds = coalesce($7::text[], n.kinds), kinds_number = n.kinds_number + case when $7::text[] is null then 0 else 1 end
   from t where n.id = $2::int and n.session = $3::bigint and n.gone_at is null and n.lease_at > t.now returning n.id)
 select exists (select from me), (select max(epoch) from duly.shard), (select array_agg(coalesce(owner, 0) order by shard) from duly.shard),
 x.*, t.now from t cross join (select array_agg(n.id), array_agg(name), array_agg(session), array_agg(since), array_agg(seen_at), array_agg(lease_at),

@@ -452,7 +452,7 @@ func (n *node) tellFates(v *view) {
 	more := false
 	for i := range v.members {
 		m := &v.members[i]
-		if at := m.lostBefore(); at != 0 {
+		if at := m.lostBefore(v.now); at != 0 {
 			fates[m.name] = at
 			more = more || at > known[m.name]
 		}

@@ -405,6 +405,27 @@ func TestOwn_Again(t *testing.T) {
 	}
 }
 
+// A process that has joined while the server's clock was ahead lives, and what it starts is not lost, when that was set back.
+//
+// contract: D1, H3
+func TestOwn_JoinedBeforeTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	a, b := c.join("a", c.url), c.join("b", c.url)
+	c.until("all is shared", func() bool { return a.has() > 0 && b.has() > 0 && a.has()+b.has() == 256 })
+	c.exec("update duly.node set since = seen_at + 3600000000 where name = 'a'")
+	b.beats(2)
+	if b.s.Gone("a", time.Now()) {
+		t.Error("what it starts now is lost")
+	}
+	c.becomes("it is not known any more since when it is there", func() bool { return c.ask("select since::text from duly.node where name = 'a'") == "0" })
+	c.exec("update duly.node set since = seen_at - 60000000 where name = 'a'")
+	b.beats(2)
+	if b.s.Gone("a", time.Now()) || !b.s.Gone("a", time.Now().Add(-time.Hour)) {
+		t.Error("want what was started before a minute ago to be lost, and nothing else")
+	}
+}
+
 // contract: H4
 //
 // Where all would stand down it is the server's clock that is wrong, which they follow: they take part, and say how far off it is.

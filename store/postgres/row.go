@@ -40,7 +40,7 @@ type heldRow struct {
 
 const (
 	mostHeld     = 4096
-	mostHeldSize = 4096 // bytes of a payload
+	mostHeldSize = 8 << 10 // bytes of a task
 )
 
 // keep notes rows that have attempts, as a batch has written them to a server of an age.
@@ -54,7 +54,7 @@ func (h *held) keep(cells []*cell, places string, age int64) {
 	for _, c := range cells {
 		var place string
 		place, places, _ = strings.Cut(places, " ")
-		if c.now.Running() == 0 || len(c.now.Payload) > mostHeldSize {
+		if c.now.Running() == 0 || sizeOf(c.now) > mostHeldSize {
 			continue
 		}
 		for k := range h.rows {
@@ -68,6 +68,16 @@ func (h *held) keep(cells []*cell, places string, age int64) {
 		n := strings.IndexByte(place, ')') + 1
 		h.rows[c.key] = heldRow{place[:n], place[n:], &t}
 	}
+}
+
+// sizeOf is about how many bytes a task takes beside its names and tags, which are few.
+func sizeOf(t *store.Task) int {
+	const one = 200
+	n := len(t.Payload) + len(t.Policy) + len(t.Schedule) + len(t.PausedWhy)
+	for i := range t.Runs {
+		n += one + len(t.Runs[i].Owner) + len(t.Runs[i].Reason)
+	}
+	return n
 }
 
 // take gives the cells of a batch their rows, which it forgets, and says whether all were known, and to a server of which age they were

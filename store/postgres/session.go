@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dulyhq/duly/internal/park"
 )
 
 // A stmt is one statement, and what is done with what it gives.
@@ -74,12 +76,17 @@ func one(res pgx.BatchResults, s *stmt) error {
 }
 
 // A patient session reads, and asks again where a table is locked for longer than connections of the pool are told to wait, which is said for the sake of
-// those who write: it is being changed, or shortened by a vacuum.
-type patient struct{ session }
+// those who write: it is being changed, or shortened by a vacuum. Meanwhile others may read what is not locked.
+type patient struct {
+	s   *Store
+	ctx context.Context //nolint:containedctx // of its statements
+}
 
 const lockPatience = sendTimeout / 2
 
-func (p patient) do(ctx context.Context, stmts ...stmt) (err error) {
+var errLocked = fmt.Errorf("a table has been locked for %v", lockPatience)
+
+func (p patient) do(_ context.Context, stmts ...stmt) (err error) {
 	heard := false
 	asked := slices.Clone(stmts)
 	for i := range asked {
@@ -90,12 +97,27 @@ func (p patient) do(ctx context.Context, stmts ...stmt) (err error) {
 			}
 		}
 	}
-	for range lockPatience / lockTimeout {
-		if err = p.session.do(ctx, asked...); heard || code(err) != codeLockNotAvailable {
+	ask := func(q session) error { return q.do(p.ctx, asked...) }
+	if err = p.s.lend(p.ctx, ask); heard || code(err) != codeLockNotAvailable { //nolint:contextcheck // it is the session's
+		return err
+	}
+	turn, stop := park.Within(p.ctx, lockPatience, errLocked) //nolint:contextcheck // it is the session's
+	defer stop()
+	for {
+		select {
+		case p.s.again <- struct{}{}:
+		case <-turn.Done():
+			return fmt.Errorf("%w: %w", context.Cause(turn), err)
+		}
+		err = p.s.lend(p.ctx, ask) //nolint:contextcheck // it is the session's
+		<-p.s.again
+		switch {
+		case heard || code(err) != codeLockNotAvailable:
 			return err
+		case turn.Err() != nil:
+			return fmt.Errorf("%w: %w", context.Cause(turn), err)
 		}
 	}
-	return fmt.Errorf("a table has been locked for %v: %w", lockPatience, err)
 }
 
 // A sqlTx is a session in a transaction of database/sql, whatever its driver: arrays are handed over as text. Each statement costs a round

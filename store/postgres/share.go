@@ -36,8 +36,15 @@ type member struct {
 // standsDown says that the node itself owns nothing, because its clock is wrong.
 func (m *member) standsDown() bool { return m.offset > mostSkew || m.offset < -mostSkew }
 
-// lostBefore is the instant such that what the node started before it has nobody any more who works on it; 0 is none.
-func (m *member) lostBefore() store.Instant { return store.Instant(max(m.since, m.goneAt)) }
+// lostBefore is the instant such that what the node started before it has nobody any more who works on it; 0 is none. One that has joined at an
+// instant that is still to come did so before the server's clock was set back: what it starts by the new time is not lost.
+func (m *member) lostBefore(now int64) store.Instant {
+	since := m.since
+	if since > now {
+		since = 0
+	}
+	return store.Instant(max(since, m.goneAt))
+}
 
 // A view is what one heartbeat has seen.
 type view struct {

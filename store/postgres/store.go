@@ -37,6 +37,7 @@ type Store struct {
 	high    high
 	held    held
 	readers chan struct{} // holds one for each call that reads: they leave the writers their connections
+	again   chan struct{} // holds one: of those that have met a lock on a table one reads at a time, so that they leave the others theirs
 	nodes   nodes
 	ears    ears
 
@@ -73,7 +74,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s := &Store{o: o, cfg: cfg.ConnConfig, pool: pool, sender: rand.Int64(), unused: make(chan struct{})}
 	readers, alone := shareOut(int(cfg.MaxConns))
-	s.readers = make(chan struct{}, readers)
+	s.readers, s.again = make(chan struct{}, readers), make(chan struct{}, 1)
 	if err := s.prepare(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -252,30 +253,25 @@ func failure(op string, err error) error {
 	return &store.Error{Op: op, Err: fmt.Errorf("%w: %w", why, err)}
 }
 
-// view lets f read, and has it wait for locks on tables.
+// view lets f read, and has it wait for locks on tables. Each question has a connection of its own.
 func (s *Store) view(ctx context.Context, op string, f func(q session) error) error {
-	return s.use(ctx, op, func(q session) error { return f(patient{q}) })
+	return s.limited(ctx, op, func(ctx context.Context) error { return f(patient{s, ctx}) })
 }
 
-// use lets f have a connection. A context that ends meanwhile is what the caller is told.
+// use lets f have a connection.
 func (s *Store) use(ctx context.Context, op string, f func(q session) error) error {
+	return s.limited(ctx, op, func(ctx context.Context) error { return s.lend(ctx, f) })
+}
+
+// limited lets f work for as long as a server may be silent. A context that ends meanwhile is what the caller is told.
+func (s *Store) limited(ctx context.Context, op string, f func(ctx context.Context) error) error {
 	if err := s.enter(ctx, op); err != nil {
 		return err
 	}
 	defer s.leave()
 	ctx, stop := park.Within(ctx, sendTimeout, errSilent)
 	defer stop()
-	select {
-	case s.readers <- struct{}{}:
-		defer func() { <-s.readers }()
-	case <-ctx.Done():
-		return failure(op, context.Cause(ctx))
-	}
-	conn, err := s.pool.Acquire(ctx)
-	if err == nil {
-		err = f(bound{piped{conn}, ctx})
-		conn.Release()
-	}
+	err := f(ctx)
 	if err == nil {
 		return nil
 	}
@@ -283,6 +279,22 @@ func (s *Store) use(ctx context.Context, op string, f func(q session) error) err
 		err = cause
 	}
 	return failure(op, err)
+}
+
+// lend lets f have a connection of those that read.
+func (s *Store) lend(ctx context.Context, f func(q session) error) error {
+	select {
+	case s.readers <- struct{}{}:
+		defer func() { <-s.readers }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return f(bound{piped{conn}, ctx})
 }
 
 var errSilent = errors.New("the server does not answer")

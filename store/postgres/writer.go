@@ -160,7 +160,7 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 }
 
 // errReread says that the rows have to be read.
-var errReread = errors.New("rows were taken to be known that have to be read")
+var errReread = errors.New("rows were taken to be known that have to be read, or a caller has gone")
 
 // settle writes what has become of rows that are held, by statements that are a transaction because they are sent at once. An answer that
 // changes nothing may be that of an old row, so that they are read for it, as they are if they were written to a server of another age.
@@ -220,6 +220,8 @@ func (b *batch) applyCall(c *call) error {
 	if c.gone {
 		return nil
 	}
+	b.call = c
+	defer func() { b.call = nil }()
 	for i := range c.rows {
 		if err := b.apply(&c.rows[i]); err != nil {
 			return err

@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// A held session answers when it is told to.
+type heldSession struct{ begun, end chan struct{} }
+
+func (h heldSession) do(context.Context, ...stmt) error {
+	close(h.begun)
+	<-h.end
+	return nil
+}
+
+// Who stops waiting is let go also while the server is asked, in the midst of its call, for what the history knows. The batch is made anew without
+// it then: nothing that it has handed in is looked at any more.
+func TestBatch_AsksWithoutTheCaller(t *testing.T) {
+	for _, name := range []string{"Ran", "Finished", "Dead"} {
+		t.Run(name, func(t *testing.T) {
+			q := heldSession{make(chan struct{}), make(chan struct{})}
+			b := newBatch(t.Context(), &Store{o: Options{Schema: defaultSchema}}, q, 0)
+			b.locks = true
+			key := store.Key{Name: "n"}
+			c := &call{rows: []row{{key: key, apply: func(*store.Task, *store.Moment) store.Change {
+				var err error
+				switch name {
+				case "Ran":
+					_, err = b.Ran(key, store.Identity{}, 0)
+				case "Finished":
+					_, err = b.Finished(key)
+				case "Dead":
+					_, err = b.Dead(store.RunID{Key: key})
+				}
+				if err == nil {
+					t.Error("the question is answered for somebody who has gone")
+				}
+				return store.Change{}
+			}}}}
+			b.rows = c.rows
+			b.gather()
+			done := make(chan error)
+			go func() { done <- b.applyCall(c) }()
+			<-q.begun
+			if free := c.mu.TryLock(); !free {
+				t.Error("the caller can't go before the server has answered")
+			} else {
+				c.gone = true
+				c.mu.Unlock()
+			}
+			close(q.end)
+			if err := <-done; !errors.Is(err, errReread) {
+				t.Fatalf("applyCall returns %v, want what has the batch made anew", err)
+			}
+			if err := b.applyCall(c); err != nil {
+				t.Errorf("without the caller: %v", err)
+			}
+		})
+	}
+}
+
+// What is remembered of tasks that run is bounded by what it takes, whatever takes it.
+func TestHeld_IsBoundedByWhatItTakes(t *testing.T) {
+	run := store.Run{State: store.Running}
+	large := strings.Repeat("x", mostHeldSize)
+	for name, task := range map[string]*store.Task{
+		"a payload": {Spec: store.Spec{Payload: []byte(large)}},
+		"a policy":  {Spec: store.Spec{Policy: []byte(large)}},
+		"a reason":  {Runs: []store.Run{{Reason: large}}},
+		"runs":      {Runs: make([]store.Run, store.MaxRuns)},
+		"nothing":   {},
+	} {
+		task.Runs = append(task.Runs, run)
+		key := store.Key{Name: "n"}
+		h := held{rows: map[store.Key]heldRow{}}
+		h.keep([]*cell{{key: key, now: task}}, "(0,1)7", 1)
+		if _, kept := h.rows[key]; kept != (name == "nothing") {
+			t.Errorf("a task whose size is in %s: kept %v", name, kept)
+		}
+	}
+}
