@@ -49,8 +49,11 @@ func TestFaultsUnderLoad(t *testing.T) {
 	defer pebble.Hurry(time.Millisecond)()
 	defer pebble.SmallTables(1 << 20)()
 	rounds, most := 4, 60
-	if long() {
+	switch {
+	case long():
 		rounds, most = 300, 300
+	case raceEnabled:
+		rounds = 2
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -126,6 +126,9 @@ func (c *crowd) learn(t testing.TB, s store.Store) {
 // TestKill kills a process at random moments, and holds what it has left to what it was told.
 func TestKill(t *testing.T) {
 	cycles := crashes(8, 20, 300)
+	if raceEnabled {
+		cycles = (cycles + 1) / 2
+	}
 	seed := uint64(time.Now().UnixNano()) &^ 0xffff
 	t.Logf("seed %d", seed)
 	dir := filepath.Join(t.TempDir(), "store")
