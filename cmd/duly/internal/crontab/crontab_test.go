@@ -234,8 +234,8 @@ func TestRead_Hostile(t *testing.T) {
 		{"many random values", strings.Repeat("~,", 60_000) + "~ * * * * x\n", "1:4097 error: cron", 1},
 		{"a long file", strings.Repeat("\n", crontab.MaxFile+1), "1:1 error: the crontab is longer than 4194304 bytes", 1},
 		{"much that is wrong", strings.Repeat("x\n", 1<<20), "1000:1 error: this is all that is said of a crontab", 1001},
-		{"much of all", strings.Repeat("A=1\n0 1 * * * x\n", 100_000), "", 1001},
-		{"many lines", strings.Repeat("@daily x\n", 10_001), "10001:1 error: there are more than 10000 lines to run", 1},
+		{"much of all", strings.Repeat("A=1\n0 1 * * * x\n", 100_000), "2001:1 error: there are more than 1000 settings", 1},
+		{"many lines", strings.Repeat("@daily x\n", 100_000), "10001:1 error: there are more than 10000 lines to run", 1},
 		{"much to be set", strings.Repeat("A="+long[:1<<16]+"\n", 2), "2:1 error: the settings have more than 131072 bytes", 1},
 		{"bytes", strings.Repeat("\x00\xff\n", 1000), "1000:1 error: this is all", 1001},
 	}

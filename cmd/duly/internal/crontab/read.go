@@ -22,6 +22,7 @@ type reader struct {
 	n    int    // the line, counted from 1
 	text string // without its end
 	crlf bool   // it was said that lines end so
+	over bool   // there is more of something than may be, so that the rest is not read
 
 	last        *setting // the last setting so far
 	settings    int
@@ -49,7 +50,7 @@ func Read(text string, o Options) *Table {
 		r.warn(0, "the file begins with a byte order mark: here it is left out, but cron takes it for a part of the first line")
 		r.n = 0
 	}
-	for rest, more := text, text != ""; more; {
+	for rest, more := text, text != ""; more && !r.over; {
 		r.text, rest, more = strings.Cut(rest, "\n")
 		if !more && r.text == "" {
 			break // behind the last end of a line
@@ -115,6 +116,7 @@ func (r *reader) line() {
 		return
 	}
 	if len(r.t.Entries) == maxEntries {
+		r.over = true
 		r.fail(at, "there are more than %d lines to run: want several crontabs", maxEntries)
 		return
 	}

@@ -86,9 +86,11 @@ func (r *reader) set(s setting) {
 		r.fail(s.nameAt, "there is no name before =: want NAME=VALUE")
 		return
 	case r.settings > maxSettings:
+		r.over = true
 		r.fail(s.nameAt, "there are more than %d settings: want several crontabs", maxSettings)
 		return
 	case r.environ > maxEnviron:
+		r.over = true
 		r.fail(s.nameAt, "the settings have more than %d bytes: want less, or a file that the commands read", maxEnviron)
 		return
 	case strings.HasPrefix(s.name, "DULY_"):
