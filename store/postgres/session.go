@@ -101,13 +101,13 @@ func (p patient) do(_ context.Context, stmts ...stmt) (err error) {
 	if err = p.s.lend(p.ctx, ask); heard || code(err) != codeLockNotAvailable { //nolint:contextcheck // it is the session's
 		return err
 	}
-	turn, stop := park.Within(p.ctx, lockPatience, errLocked) //nolint:contextcheck // it is the session's
+	turn, stop := park.Within(p.ctx, lockPatience, errLocked)
 	defer stop()
 	for {
 		select {
 		case p.s.again <- struct{}{}:
 		case <-turn.Done():
-			return fmt.Errorf("%w: %w", context.Cause(turn), err)
+			return fmt.Errorf("%w: %w", errLocked, err)
 		}
 		err = p.s.lend(p.ctx, ask) //nolint:contextcheck // it is the session's
 		<-p.s.again
@@ -115,7 +115,7 @@ func (p patient) do(_ context.Context, stmts ...stmt) (err error) {
 		case heard || code(err) != codeLockNotAvailable:
 			return err
 		case turn.Err() != nil:
-			return fmt.Errorf("%w: %w", context.Cause(turn), err)
+			return fmt.Errorf("%w: %w", errLocked, err)
 		}
 	}
 }
