@@ -184,6 +184,8 @@ func (r *recur) load(number int64) page {
 		return w
 	case r.freq == monthly && floorMod(number-r.period, r.interval) != 0:
 		return w
+	case r.month>>m&1 == 0:
+		return w
 	}
 	r.clock.work.add(1 + len(r.easter)/32)
 	w.days = r.monthDays(year, m)
