@@ -25,8 +25,49 @@ func decode(b []byte, into any) (given []string, err error) {
 	if !json.Valid(b) {
 		return nil, syntax(b)
 	}
+	if a, ok := into.(asker); ok {
+		into = a.asked()
+	}
 	return object(b, reflect.ValueOf(into).Elem(), "")
 }
+
+// An asker is a request in which a length and an instant may be as people write them. What it is read into keeps their texts for when the
+// instant and the zone are known that they are seen from; its other fields are the request's own.
+type asker interface{ asked() any }
+
+// A timeText is the text of a length or an instant, which is read with the schedule.
+type timeText string
+
+// UnmarshalJSON takes text, and refuses everything else.
+func (t *timeText) UnmarshalJSON(b []byte) error {
+	if len(b) == 0 || b[0] != '"' {
+		return &target.Error{Field: "text", Value: shown(b), Want: `text in quotation marks, as "90s", "3 days" or "tomorrow 17:00"`}
+	}
+	return json.Unmarshal(b, (*string)(t))
+}
+
+// askedSpec is how a Spec is read.
+type askedSpec struct {
+	*Spec
+
+	In *timeText `json:"in,omitempty"`
+	At *timeText `json:"at,omitempty"`
+}
+
+func (s *Spec) asked() any { return &askedSpec{Spec: s, In: &s.said.in, At: &s.said.at} }
+
+// askedChange is how a Change is read.
+type askedChange struct {
+	*Change
+
+	In *timeText `json:"in,omitempty"`
+	At *timeText `json:"at,omitempty"`
+}
+
+func (ch *Change) asked() any { return &askedChange{Change: ch, In: &ch.said.in, At: &ch.said.at} }
+
+// said are the texts of a length and of an instant as they came.
+type said struct{ in, at timeText }
 
 // syntax says what is wrong with what is no JSON.
 func syntax(b []byte) error {
@@ -95,7 +136,9 @@ func member(raw []byte, v reflect.Value, path string) error {
 		v.SetBytes(raw)
 		return nil
 	case v.Kind() == reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
 		return member(raw, v.Elem(), path)
 	case v.Kind() == reflect.Struct && !v.Addr().Type().Implements(unmarshalerType):
 		_, err := object(raw, v, path)

@@ -79,6 +79,6 @@ func Example() {
 	// PUT /v1/tasks/order%2F42 401 { unauthenticated it is not known who asks}
 	// PUT /v1/tasks/order%2F42 403 { forbidden this is not allowed to whoever asks (the scope write is needed)}
 	// PUT /v1/tasks/order%2F42 201 { created }
-	// PUT /v1/tasks/order%2F42 400 { invalid in is 5, want a duration as "1m30s" or "PT1M30S", in quotation marks}
+	// PUT /v1/tasks/order%2F42 400 { invalid in is 5, want text in quotation marks, as "90s", "3 days" or "tomorrow 17:00"}
 	// GET /v1/tasks/order%2F42 200 {remind every 24h }
 }

@@ -206,6 +206,9 @@ func (d *schemas) object(t reflect.Type) dict {
 			continue // embedded: its own fields are among them
 		}
 		p := d.of(f.Type)
+		if asText := texts[t.Name()+"."+name]; asText != nil {
+			p = asText()
+		}
 		if words := words[t.Name()+"."+name]; words != nil {
 			p["enum"] = words
 		}
@@ -222,6 +225,20 @@ func (d *schemas) object(t reflect.Type) dict {
 		s["additionalProperties"] = false
 	}
 	return ref
+}
+
+// texts are the schemas of what is written in more ways than it is answered in.
+var texts = map[string]func() dict{"Spec.in": lengthText, "Spec.at": instantText, "Change.in": lengthText, "Change.at": instantText}
+
+func lengthText() dict {
+	return dict{"type": "string", "description": "a length of time", "examples": []string{"1m30s", "PT1M30S", "3 days"}}
+}
+
+func instantText() dict {
+	return dict{
+		"type": "string", "description": "an instant; as seen from now and, where it says no other, in the zone, else in UTC",
+		"examples": []string{"2026-12-24T17:00:00Z", "tomorrow 17:00", "2026-12-24 18:00 Europe/Berlin", "now + 3 days"},
+	}
 }
 
 // words are the values that a field can have.

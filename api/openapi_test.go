@@ -326,7 +326,10 @@ func fill(v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem())
 	case v.Kind() == reflect.Struct:
-		for _, f := range v.Fields() {
+		for field, f := range v.Fields() {
+			if !field.IsExported() {
+				continue // it is not on the wire
+			}
 			fill(f)
 		}
 	case v.Kind() == reflect.Slice:

@@ -162,10 +162,20 @@ func (s *Spec) when(given []string, now time.Time) (schedule.Schedule, error) {
 	switch by[0] {
 	case "schedule":
 		sc, zone, err = read(s.Schedule, zone, now)
-	case "in":
-		sc = schedule.After(time.Duration(*s.In))
-	case "at":
-		sc = schedule.At(s.At)
+	case "in", "at":
+		text := string(s.said.in)
+		if by[0] == "at" {
+			text = string(s.said.at)
+		}
+		if by[0] == "at" && zone == "" && len(text) > len("2026-12-24") && text[len("2026-12-24")] == 'T' {
+			sc, err = schedule.Parse("at " + text) // a program's, which is to say its offset
+		} else {
+			sc, zone, err = read(by[0]+" "+text, zone, now)
+		}
+		if err == nil {
+			err = plain(by[0], text, sc)
+		}
+		err = behind(by[0], err)
 	case "every":
 		sc = schedule.Every(time.Duration(s.Every))
 	case "cron":
@@ -174,10 +184,16 @@ func (s *Spec) when(given []string, now time.Time) (schedule.Schedule, error) {
 		sc = schedule.Calendar(s.Calendar)
 	}
 	if err == nil && zone != "" {
-		if by[0] != "schedule" && by[0] != "cron" && by[0] != "calendar" {
-			return sc, wrong("zone", quote(s.Zone), "it beside schedule, cron or calendar only")
+		switch by[0] {
+		case "schedule", "cron", "calendar":
+			sc = sc.In(zone)
+		case "at":
+			if _, err := place(zone); err != nil { // the instant has said its own
+				return sc, err
+			}
+		default:
+			return sc, wrong("zone", quote(s.Zone), "it beside schedule, at, cron or calendar only")
 		}
-		sc = sc.In(zone)
 	}
 	if err == nil {
 		err = sc.Err()
@@ -186,6 +202,29 @@ func (s *Spec) when(given []string, now time.Time) (schedule.Schedule, error) {
 		return sc, scheduled(by[0], err)
 	}
 	return sc, notNegative(by[0], sc)
+}
+
+// plain refuses what is more than a length or an instant.
+func plain(field, text string, sc schedule.Schedule) error {
+	_, after := sc.PlainAfter()
+	if _, at := sc.PlainAt(); field == "in" && !after || field == "at" && !at {
+		return &schedule.Error{Field: field, Value: text, Want: "it alone; the field schedule takes all that a schedule has"}
+	}
+	if date, _, _ := strings.Cut(strings.TrimSpace(text), "["); field == "at" && len(date) == len("2026-12-24") && date[4] == '-' {
+		return &schedule.Error{Field: field, Value: text, Want: "a time of day as well, such as " + date + "T00:00:00Z"}
+	}
+	return nil
+}
+
+// behind moves the place of a mistake from behind a word and a blank to the text itself.
+func behind(word string, err error) error {
+	e, ok := errors.AsType[*schedule.Error](err)
+	if !ok || e.Pos == 0 {
+		return err
+	}
+	moved := *e
+	moved.Pos = max(e.Pos-len(word)-1, 1)
+	return &moved
 }
 
 // read reads the text form of a schedule, in which an instant may be as people write it, as seen from now: at tomorrow 17:00. Such an

@@ -304,7 +304,7 @@ func (ch *Change) to(given []string, now time.Time) (schedule.Schedule, error) {
 	if len(by) == 0 {
 		return schedule.Schedule{}, nil
 	}
-	s := Spec{Schedule: ch.Schedule, In: ch.In, At: ch.At}
+	s := Spec{Schedule: ch.Schedule, said: ch.said}
 	sc, err := s.when(by, now)
 	if err == nil && sc.Recurring() {
 		err = wrong("schedule", quote(ch.Schedule), "one that fires once; to change a recurring schedule put the task again")

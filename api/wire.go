@@ -22,12 +22,12 @@ type Spec struct {
 	Payload json.RawMessage  `json:"payload,omitempty"`
 
 	Schedule string    `json:"schedule,omitempty"` // the text form of package schedule
-	In       *Duration `json:"in,omitempty"`       // once, so long after it is accepted; not negative
-	At       time.Time `json:"at,omitzero"`        // once
+	In       *Duration `json:"in,omitempty"`       // once, so long after it is accepted; not negative; read as "in" of a schedule: 3 days
+	At       time.Time `json:"at,omitzero"`        // once; read as "at" of a schedule: tomorrow 17:00
 	Every    Duration  `json:"every,omitempty"`    // again and again
 	Cron     string    `json:"cron,omitempty"`     // by the wall clock of Zone
 	Calendar string    `json:"calendar,omitempty"` // the same, as systemd writes it: Mon..Fri 09:00
-	Zone     string    `json:"zone,omitempty"`     // an IANA zone, beside Schedule, Cron or Calendar; UTC where it is empty
+	Zone     string    `json:"zone,omitempty"`     // an IANA zone, beside Schedule, At, Cron or Calendar; UTC where it is empty
 
 	Conflict    string   `json:"conflict,omitempty"` // replace, keep, fail, keep-time, earliest, debounce
 	DebounceMax Duration `json:"debounce_max,omitempty"`
@@ -37,6 +37,8 @@ type Spec struct {
 	Key      string   `json:"key,omitempty"`
 	Tags     []string `json:"tags,omitempty"`
 	Priority int      `json:"priority,omitempty"`
+
+	said said
 }
 
 // A Policy says how a task is run; what is absent is at its default.
@@ -124,6 +126,8 @@ type Change struct {
 	Command *target.Command  `json:"command,omitempty"`
 	HTTP    *target.Callback `json:"http,omitempty"`
 	Payload json.RawMessage  `json:"payload,omitempty"`
+
+	said said
 }
 
 // A Cancelled is the answer to a DELETE.
