@@ -31,8 +31,8 @@ or a cron expression alone: 5 fields, 6 with seconds first, 7 with a year last, 
 as the lines DTSTART, RRULE, RDATE, EXRULE and EXDATE. --kind says what else a text without its first word is. Put it in single
 quotes, so that the shell leaves * and ; alone.
 
-T is an instant such as 2026-12-24T17:00:00Z or 2026-12-24T18:00[Europe/Berlin]; without an offset, or as a date alone, it
-is read in the zone that the answer is shown in. A schedule that counts from when it is accepted (in, every, pace) counts
+T is an instant such as 2026-12-24T17:00:00Z or 2026-12-24T18:00[Europe/Berlin], or as duly at takes it, also one that has
+passed: 'tomorrow 17:00', '3 days ago'. Without an offset, or as a date alone, it is read in the zone that the answer is shown in. A schedule that counts from when it is accepted (in, every, pace) counts
 from --from.
 
 Exit status: 0; 2 where an expression or a flag is wrong, and then nothing is printed on standard output; 1 otherwise.

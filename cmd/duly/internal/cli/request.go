@@ -43,12 +43,12 @@ func (r *request) answer(now func() time.Time) (*answer, error) {
 	}
 	if r.from == "" {
 		a.from = now().Truncate(time.Second)
-	} else if a.from, err = instant("from", r.from, a.Zone); err != nil {
+	} else if a.from, err = instant("from", r.from, a.Zone, now()); err != nil {
 		return nil, err
 	}
 	var until time.Time
 	if r.until != "" {
-		if until, err = instant("until", r.until, a.Zone); err != nil {
+		if until, err = instant("until", r.until, a.Zone, now()); err != nil {
 			return nil, err
 		}
 		if until.Before(a.from) {
@@ -148,7 +148,7 @@ func (r *request) seen(now time.Time) time.Time {
 	if r.from == "" {
 		return now
 	}
-	if t, err := instant("from", r.from, cmp.Or(r.zone, "UTC")); err == nil {
+	if t, err := instant("from", r.from, cmp.Or(r.zone, "UTC"), now); err == nil {
 		return t
 	}
 	return now // what is wrong with --from is told when it is needed
@@ -280,8 +280,27 @@ func zoneNamed(text string) string {
 	return found
 }
 
-// instant reads an instant as the text form of a schedule does; what has neither offset nor zone is in the given one.
-func instant(name, text, zone string) (time.Time, error) {
+// instant reads an instant as the text form of a schedule does, or as people write it, as seen from now; what has neither offset nor zone is
+// in the given one.
+func instant(name, text, zone string, now time.Time) (time.Time, error) {
+	t, err := plainInstant(name, text, zone)
+	loc, noZone := loadZone(zone)
+	if err == nil || noZone != nil {
+		return t, err
+	}
+	at, wrong := when.ReadAny(text, now, loc)
+	e, unclear := errors.AsType[*when.Error](wrong)
+	switch {
+	case wrong == nil:
+		return at.UTC(), nil
+	case unclear && (len(e.Readings) > 0 || text != "" && (text[0] < '0' || text[0] > '9')):
+		return t, &refusal{field: flag(name), value: text, want: e.Want(), pos: -1}
+	}
+	return t, err
+}
+
+// plainInstant reads an instant that is the same whenever it is read.
+func plainInstant(name, text, zone string) (time.Time, error) {
 	full := text
 	if len(full) > len("2006-01-02 ") && full[len("2006-01-02")] == ' ' {
 		full = strings.Replace(full, " ", "T", 1)
