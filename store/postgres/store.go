@@ -81,7 +81,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.queue.init(batchLeast, alone)
-	s.fresh.init(freshLeast, 0)
+	s.fresh.init(batchLeast, 0)
 	s.held.rows = map[store.Key]heldRow{}
 	s.nodes.init(o.Wall)
 	first := rand.IntN(counters)
