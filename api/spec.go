@@ -175,6 +175,9 @@ func (s *Spec) when(given []string, now time.Time) (schedule.Schedule, error) {
 		if err == nil {
 			err = plain(by[0], text, sc)
 		}
+		if err == nil && by[0] == "at" && s.Zone == "" {
+			err = placed(text, sc, now)
+		}
 		err = behind(by[0], err)
 	case "every":
 		sc = schedule.Every(time.Duration(s.Every))
@@ -214,6 +217,22 @@ func plain(field, text string, sc schedule.Schedule) error {
 		return &schedule.Error{Field: field, Value: text, Want: "a time of day as well, such as " + date + "T00:00:00Z"}
 	}
 	return nil
+}
+
+// placed refuses an instant in digits that does not say where: what a program sends would be some hours off. Words are read in UTC.
+func placed(text string, sc schedule.Schedule, now time.Time) error {
+	if strings.IndexAny(strings.TrimSpace(text), "0123456789") != 0 {
+		return nil
+	}
+	here, _ := sc.PlainAt()
+	other, err := when.Schedule("at "+text, now, time.FixedZone("", 3600))
+	if err != nil {
+		return nil //nolint:nilerr // only its own form was read, which has an offset
+	}
+	if there, _ := other.PlainAt(); there.Equal(here) {
+		return nil
+	}
+	return &schedule.Error{Field: "at", Value: text, Want: "its zone as well, in it or in the field zone: " + here.Format(time.RFC3339)}
 }
 
 // behind moves the place of a mistake from behind a word and a blank to the text itself.
