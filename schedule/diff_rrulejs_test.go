@@ -95,6 +95,8 @@ func (c *carrier) add(field, step int, filtered bool) bool {
 	return false
 }
 
+func isNegative(n int) bool { return n < 0 }
+
 // carried is unitsOfDays with these steps.
 func (n *naiveRule) carried(end int64, give func(c int64) bool) {
 	s := time.Unix(n.start, 0).UTC()
@@ -111,6 +113,8 @@ func (n *naiveRule) carried(end int64, give func(c int64) bool) {
 				}
 			}
 			all = unit.times(c.day.Unix(), unit.hours, unit.minutes)
+		} else if matches && n.positions != nil && slices.ContainsFunc(n.parts["BYSETPOS"], isNegative) && !give(c.day.Unix()) {
+			return // a position from the end of a first unit that has nothing is the day's midnight
 		}
 		for _, at := range n.choose(all, len(all)) {
 			if !give(at) {
