@@ -275,7 +275,7 @@ func (c *call) patch() error {
 	if change.Kind, change.Payload, err = c.other(&ch); err != nil {
 		return err
 	}
-	if len(given) == 0 {
+	if len(given) == 0 || len(given) == 1 && given[0] == "zone" {
 		return wrong("body", "{}", "schedule, in or at; command, http or payload; or one of each")
 	}
 	if ch.Payload != nil { // whatever its kind is, it must not be one whose payload has a field of its own
@@ -301,10 +301,13 @@ func (c *call) patch() error {
 // to returns the instant that a Change asks for, the zero Schedule if it asks for none.
 func (ch *Change) to(given []string, now time.Time) (schedule.Schedule, error) {
 	by := slices.DeleteFunc(slices.Clone(given), func(name string) bool { return name != "schedule" && name != "in" && name != "at" })
+	if ch.Zone != "" && !slices.ContainsFunc(by, func(name string) bool { return name != "in" }) {
+		return schedule.Schedule{}, wrong("zone", quote(ch.Zone), "it beside schedule or at only")
+	}
 	if len(by) == 0 {
 		return schedule.Schedule{}, nil
 	}
-	s := Spec{Schedule: ch.Schedule, said: ch.said}
+	s := Spec{Schedule: ch.Schedule, Zone: ch.Zone, said: ch.said}
 	sc, err := s.when(by, now)
 	if err == nil && sc.Recurring() {
 		err = wrong("schedule", quote(ch.Schedule), "one that fires once; to change a recurring schedule put the task again")

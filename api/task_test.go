@@ -217,6 +217,10 @@ func TestPatch(t *testing.T) {
 		task := read[api.Task](e.do("GET", "/v1/tasks/once", ""))
 		is(t, "payload", string(task.Payload), `{"a":1}`)
 		is(t, "schedule", task.Schedule, "at 2000-01-02T00:00:00Z")
+		for _, change := range []string{`{"at": "tomorrow 17:00", "zone": "Asia/Tokyo"}`, `{"schedule": "at 2000-01-02T17:00", "zone": "Asia/Tokyo"}`} {
+			got = read[api.Entry](patch("once", change).want(http.StatusOK))
+			is(t, "moved to", got.DueAt.Sub(now), 32*time.Hour)
+		}
 
 		put("cmd", `{"command": {"args": ["a"]}, "every": "1h"}`)
 		patch("cmd", `{"command": {"args": ["b"], "env": {"API_TOKEN": "swordfish"}}}`).want(http.StatusOK)
@@ -235,6 +239,10 @@ func TestPatch(t *testing.T) {
 			{`{"command": {"args": ["b"]}, "payload": 1}`, "payload"},
 			{`{"command": {}}`, "command.args"},
 			{`{"in": "1h", "kind": "k"}`, "kind"},
+			{`{"in": "1h", "zone": "Asia/Tokyo"}`, "zone"},
+			{`{"payload": 1, "zone": "Asia/Tokyo"}`, "zone"},
+			{`{"at": "tomorrow 17:00", "zone": "Local"}`, "zone"},
+			{`{"zone": ""}`, "body"},
 		} {
 			e.do("PATCH", "/v1/tasks/once", c.change, "Content-Type: application/json").want(http.StatusBadRequest).problem("invalid", c.field)
 		}

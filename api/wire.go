@@ -122,6 +122,7 @@ type Change struct {
 	Schedule string    `json:"schedule,omitempty"` // one that fires once
 	In       *Duration `json:"in,omitempty"`
 	At       time.Time `json:"at,omitzero"`
+	Zone     string    `json:"zone,omitempty"` // an IANA zone, beside Schedule or At; UTC where it is empty
 
 	Command *target.Command  `json:"command,omitempty"`
 	HTTP    *target.Callback `json:"http,omitempty"`
