@@ -103,6 +103,10 @@ test-daemon-long: ## kill the daemon 100 times beside 64 clients that put, move,
 sim: ## run package duly in SEEDS (2000) worlds with faults and crashes, each drawn from a seed
 	go test -count=1 -timeout 20m ./internal/sim -run TestSim -sim.seeds=$(or $(SEEDS),2000)
 
+.PHONY: mutate
+mutate: ## change schedule, timer, store and duly (or ONLY one) in MUTANTS (200) small ways each, drawn by SEED (1): do the tests notice? Into docs/bench/mutation.md
+	go test -count=1 -timeout 300m -v ./internal/mutate -run TestMutants -mutate -mutate.n=$(or $(MUTANTS),200) -mutate.seed=$(or $(SEED),1) $(if $(ONLY),-mutate.only=$(ONLY))
+
 .PHONY: diff-cron
 diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too; needs node and npm
 	cd internal/diffcron && npm ci --ignore-scripts --no-audit --no-fund

@@ -42,5 +42,6 @@ var Table = []Room{
 	{Path: "examples/durable", Floor: 10, Tree: true, Own: true, Waits: true, For: "programs whose tasks outlive them, in a directory"},
 	{Path: "bench", Floor: 10, Tree: true, Own: true, Waits: true, For: "measurements beside other engines, which wait in their own ways"},
 	{Path: "internal/floors", Floor: Apart, For: "this table and its check"},
+	{Path: "internal/mutate", Floor: Apart, Waits: true, For: "the check that the tests notice small changes of the code"},
 	{Path: "internal/readme", Floor: Apart, For: "the check that the README is true"},
 }

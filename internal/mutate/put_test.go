@@ -1,0 +1,117 @@
+//go:build unix
+
+package mutate_test
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A fate is what became of a mutant.
+type fate struct {
+	*mutant
+
+	killed  bool
+	by      string // the test that failed, or why it counts as killed
+	reached int    // how many tests reach it
+	slow    bool   // killed by taking too long
+}
+
+// put puts each mutant before the tests that reach it, the quickest first, with some at a time.
+func (b *built) put(t *testing.T, units []*unit, jobs int) []*fate {
+	t.Helper()
+	sortFunc(units, func(a, b *unit) int { return int(a.took - b.took) })
+	fates := make([]*fate, len(b.sample))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range jobs {
+		wg.Go(func() {
+			for i := range next {
+				fates[i] = b.judge(t, b.sample[i], units)
+			}
+		})
+	}
+	for i := range b.sample {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return fates
+}
+
+func (b *built) judge(t *testing.T, m *mutant, units []*unit) *fate {
+	f := &fate{mutant: m}
+	var reaching []*unit
+	for _, u := range units {
+		if u.reaches[m.number] == 1 {
+			reaching = append(reaching, u)
+		}
+	}
+	f.reached = len(reaching)
+	for len(reaching) > 0 && !f.killed {
+		var some batch
+		some, reaching = first(reaching)
+		f.killed, f.slow, f.by = some.fails(t, m, b.patience)
+	}
+	return f
+}
+
+// A batch is some units of one binary, which one process runs.
+type batch struct {
+	in      *binary
+	pattern string
+	took    time.Duration
+}
+
+// first takes units for a process: of one binary, and no more than about a second of them.
+func first(units []*unit) (some batch, rest []*unit) {
+	some.in = units[0].in
+	var patterns []string
+	for _, u := range units {
+		if u.in != some.in || len(patterns) > 0 && some.took+u.took > time.Second || len(patterns) == 200 {
+			rest = append(rest, u)
+			continue
+		}
+		patterns = append(patterns, u.pattern)
+		some.took += u.took
+	}
+	some.pattern = strings.Join(patterns, "|")
+	return some, rest
+}
+
+var failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+
+// fails puts the mutant before a batch. Failing or taking too long counts if the same tests pass, in time, without it just
+// after; if they don't, it is tried again, with more time.
+func (b batch) fails(t *testing.T, m *mutant, patience time.Duration) (killed, slow bool, by string) {
+	limit := 4*b.took + patience
+	for range 3 {
+		out, took, err := b.in.run(b.pattern, m.number, "", limit, "-test.failfast")
+		if err == nil {
+			return false, false, ""
+		}
+		name := failed.FindStringSubmatch(out)
+		same := b.pattern
+		switch {
+		case took >= limit:
+			slow, by = true, "takes too long"
+		case name != nil:
+			slow, by = false, name[1]
+			if !strings.Contains(same, "/") {
+				same = "^" + name[1] + "$"
+			}
+		default:
+			slow, by = false, "the tests' process ends: "+short(out)
+		}
+		_, calm, err := b.in.run(same, 0, "", limit, "-test.failfast")
+		if err == nil && (!slow || calm < limit/2) {
+			return true, slow, by
+		}
+		t.Logf("%s: %s, but without a mutant %v after %v", m.id, by, err, calm)
+		limit *= 4
+	}
+	return false, false, "unsure: " + by
+}
