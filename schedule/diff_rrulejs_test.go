@@ -95,8 +95,6 @@ func (c *carrier) add(field, step int, filtered bool) bool {
 	return false
 }
 
-func isNegative(n int) bool { return n < 0 }
-
 // carried is unitsOfDays with these steps.
 func (n *naiveRule) carried(end int64, give func(c int64) bool) {
 	s := time.Unix(n.start, 0).UTC()
@@ -113,8 +111,12 @@ func (n *naiveRule) carried(end int64, give func(c int64) bool) {
 				}
 			}
 			all = unit.times(c.day.Unix(), unit.hours, unit.minutes)
-		} else if matches && n.positions != nil && slices.ContainsFunc(n.parts["BYSETPOS"], isNegative) && !give(c.day.Unix()) {
-			return // a position from the end of a first unit that has nothing is the day's midnight
+		} else if matches && n.positions != nil {
+			for _, position := range n.parts["BYSETPOS"] { // those from the end of a first unit that has nothing are the day's midnight
+				if position < 0 && !give(c.day.Unix()) {
+					return
+				}
+			}
 		}
 		for _, at := range n.choose(all, len(all)) {
 			if !give(at) {
