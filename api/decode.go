@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/dulyhq/duly/target"
@@ -144,6 +145,9 @@ func member(raw []byte, v reflect.Value, path string) error {
 		_, err := object(raw, v, path)
 		return err
 	}
+	if half(raw) {
+		return wrong(path, shown(raw), "whole characters: half of a surrogate pair is none")
+	}
 	err := json.Unmarshal(raw, v.Addr().Interface())
 	if err == nil {
 		if v.Kind() == reflect.Map {
@@ -155,6 +159,34 @@ func member(raw []byte, v reflect.Value, path string) error {
 		return wrong(path, shown(raw), t.Want)
 	}
 	return wrong(path, shown(raw), wanted(v.Type()))
+}
+
+// half says whether valid JSON has half of a surrogate pair in it. That is no character: json.Unmarshal puts another one in its place, so
+// that what was asked for would be something else, and two names the same.
+func half(raw []byte) bool {
+	unit := func(b []byte) rune {
+		n, _ := strconv.ParseUint(string(b[:4]), 16, 16) // it is valid
+		return rune(n)
+	}
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if i++; raw[i] != 'u' {
+			continue
+		}
+		first := unit(raw[i+1:])
+		i += 4
+		if !utf16.IsSurrogate(first) {
+			continue
+		}
+		rest, ok := bytes.CutPrefix(raw[i+1:], []byte(`\u`))
+		if !ok || utf16.DecodeRune(first, unit(rest)) == utf8.RuneError {
+			return true
+		}
+		i += 6
+	}
+	return false
 }
 
 // once refuses an object that has a name twice: which of the two values counts is not for us to choose.
