@@ -170,8 +170,7 @@ func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 
 // take puts what is secret in place, all of it new.
 func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
-	known := append([]credential{own}, s.tokens...)
-	d.guard.known.Store(&known)
+	d.guard.replace(append([]credential{own}, s.tokens...))
 	d.webhooks.Store(&s.webhooks)
 	if s.cert != nil {
 		d.cert.Store(s.cert)
@@ -210,11 +209,13 @@ func (d *Daemon) serveAll() {
 	}
 	for _, p := range d.ports {
 		o := o
+		var g *guard
 		if !p.socket {
+			g = &d.guard
 			o.Authorize, o.Hosts = d.guard.authorize, d.config.names(p)
 			o.Commands = !p.beyond || d.config.AllowCommands
 		}
-		s := newServer(d.streams, p, api.New(d.scheduler, o), d.limits, d.log)
+		s := newServer(d.streams, p, api.New(d.scheduler, o), g, d.limits, d.log)
 		if p.secure {
 			s.TLSConfig = tlsConfig(&d.cert)
 		}

@@ -186,58 +186,6 @@ func (c *Config) names(p *port) []string {
 	return names
 }
 
-// A capped listener has at most so many connections at a time; who comes then waits.
-type capped struct {
-	net.Listener
-
-	free chan struct{}
-	done chan struct{}
-}
-
-func newCapped(l net.Listener, most int) *capped {
-	return &capped{Listener: l, free: make(chan struct{}, most), done: make(chan struct{})}
-}
-
-func (c *capped) Accept() (net.Conn, error) {
-	select {
-	case c.free <- struct{}{}:
-	case <-c.done:
-		return nil, net.ErrClosed
-	}
-	conn, err := c.Listener.Accept()
-	if err != nil {
-		<-c.free
-		return nil, err
-	}
-	return &cappedConn{Conn: conn, of: c}, nil
-}
-
-func (c *capped) Close() error {
-	err := c.Listener.Close()
-	select {
-	case <-c.done:
-	default:
-		close(c.done)
-	}
-	return err
-}
-
-// A cappedConn gives its place back when it is closed, once.
-type cappedConn struct {
-	net.Conn
-
-	of     *capped
-	closed atomicFlag
-}
-
-func (c *cappedConn) Close() error {
-	err := c.Conn.Close()
-	if c.closed.set() {
-		<-c.of.free
-	}
-	return err
-}
-
 // makeDir makes the data directory if it is not there, and looks at who else could write to it. undo takes away what it has made, as
 // far as that is empty.
 func makeDir(dir string) (undo func(), err error) {

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/dulyhq/duly/api"
 )
 
 // limits are how slow and how large a client over TCP may be.
@@ -40,26 +43,54 @@ type server struct {
 }
 
 // newServer returns the server of a port. streams ends when answers that have no end of their own are to end.
-func newServer(streams context.Context, p *port, h http.Handler, l limits, log *slog.Logger) *server {
+func newServer(streams context.Context, p *port, h http.Handler, g *guard, l limits, log *slog.Logger) *server {
 	s := &server{port: p, conns: l.conns}
-	s.Handler = endStreams(streams, h)
+	s.Handler = logPanics(endStreams(streams, h, g), log)
 	if p.socket {
 		s.Handler = withProfiles(s.Handler)
 	} else {
 		s.Handler = &paced{next: s.Handler, limits: l}
 	}
 	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = l.header, l.idle, l.maxHeader
+	s.ConnContext = withConn
+	s.DisableGeneralOptionsHandler = true // "OPTIONS *" would be answered past the handler, and its body waited for without a limit
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug) // what strangers can bring about must not fill the log
 	return s
 }
 
-// endStreams ends the contexts of requests whose answer has no end of its own, when streams ends.
-func endStreams(streams context.Context, next http.Handler) http.Handler {
+// logPanics logs a panic, of which the server itself would tell only those who read all that strangers can bring about.
+func logPanics(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v != http.ErrAbortHandler { //nolint:errorlint // a value that was thrown, not an error that was returned
+				log.ErrorContext(r.Context(), "a request panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// endStreams ends the contexts of requests whose answer has no end of its own, when streams ends, or when whoever asked may not any more.
+// The guard is nil where everybody may.
+func endStreams(streams context.Context, next http.Handler, g *guard) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isStream(r.URL.Path, r.URL.Query().Get("follow")) {
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
 			defer context.AfterFunc(streams, cancel)()
+			if g != nil {
+				asked := r
+				defer g.onChange(func() {
+					if g.authorize(asked, api.Read) != nil {
+						cancel()
+					}
+				})()
+			}
 			r = r.WithContext(ctx) //nolint:contextcheck // it is of the request's
 		}
 		next.ServeHTTP(w, r)
@@ -91,6 +122,13 @@ type paced struct {
 }
 
 func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c := connOf(r.Context()); c != nil {
+		defer c.begin(isStream(r.URL.Path, r.URL.Query().Get("follow")))()
+	}
+	if len(r.TransferEncoding) > 0 {
+		// It may have had a length as well, by which a proxy before us takes what follows for its body: that must not be a request here.
+		w.Header().Set("Connection", "close")
+	}
 	rc := http.NewResponseController(w)
 	out := &pacedWriter{ResponseWriter: w, rc: rc, budget: budget{limits: &p.limits}}
 	var in *pacedBody

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -159,22 +161,30 @@ func TestHeadersAndBodiesAreLimited(t *testing.T) {
 	}
 }
 
-// Who has all connections over TCP keeps neither the owner out nor others for ever.
+// hold makes a request that goes on until its body comes, and returns when it is known who asks.
+func (f *fixture) hold() net.Conn {
+	f.Helper()
+	c := f.dial()
+	head := "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n" + f.bearer() + "\r\nContent-Type: application/json\r\n"
+	if _, err := io.WriteString(c, head+"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n"); err != nil {
+		f.Fatal(err)
+	}
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+		f.Fatalf("%q, %v", line, err)
+	}
+	return c
+}
+
+const lastQuestion = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+// Who uses all connections over TCP keeps neither the owner out nor others for ever.
 func TestConnectionsAreCapped(t *testing.T) {
 	l := usualLimits
 	l.conns = 2
 	f := serveIn(t, shortDir(t), l, "")
-	held := []net.Conn{f.dial(), f.dial()}
-	for _, c := range held { // they are served: none is in the backlog
-		if _, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
-			t.Fatalf("%q, %v", line, err)
-		}
-	}
+	held := []net.Conn{f.hold(), f.hold()}
 	third := f.dial()
-	if _, err := io.WriteString(third, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(third, lastQuestion); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.socketClient().Ready(t.Context()); err != nil {
@@ -195,4 +205,98 @@ func TestConnectionsAreCapped(t *testing.T) {
 	if got := cut(t, third); !strings.Contains(got, "200") {
 		t.Errorf("the third is told %q", got)
 	}
+}
+
+// Whoever has shown no token makes room for who comes next, and does not cost one its place who has shown one.
+func TestConnections_StrangersMakeRoom(t *testing.T) {
+	l := usualLimits
+	l.conns = 3
+	f := serveIn(t, shortDir(t), l, "")
+	known := f.dial()
+	answers := bufio.NewReader(known)
+	ask := func() {
+		t.Helper()
+		if _, err := io.WriteString(known, "GET /v1/stats HTTP/1.1\r\nHost: localhost\r\n"+f.bearer()+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%s, %v", res.Status, err)
+		}
+	}
+	ask()
+	strangers := make([]net.Conn, 10)
+	for i := range strangers {
+		strangers[i] = f.dial()
+		if _, err := io.WriteString(strangers[i], "GET /v1/tasks HTTP/1.1\r\nHost: loc"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := f.dial()
+	if _, err := io.WriteString(next, lastQuestion); err != nil {
+		t.Fatal(err)
+	}
+	if got := cut(t, next); !strings.Contains(got, " 200 ") {
+		t.Errorf("who comes next is told %q", got)
+	}
+	cut(t, strangers[0])
+	ask()
+}
+
+// Where nobody can be told from those who have a token, who asks nothing makes room, and then the oldest of the streams.
+func TestConnections_StreamsMakeRoom(t *testing.T) {
+	l := usualLimits
+	l.conns = 2
+	f := serveIn(t, shortDir(t), l, "")
+	follow := func() net.Conn {
+		t.Helper()
+		c := f.dial()
+		if _, err := io.WriteString(c, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n"+f.bearer()+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		return c
+	}
+	first := follow()
+	f.hold()
+	next := f.dial()
+	if _, err := io.WriteString(next, lastQuestion); err != nil {
+		t.Fatal(err)
+	}
+	if got := cut(t, next); !strings.Contains(got, " 200 ") {
+		t.Errorf("who comes next is told %q", got)
+	}
+	cut(t, first)
+}
+
+// What the server would answer by itself is not a way past the limits.
+func TestOptionsOfTheServer(t *testing.T) {
+	f := serveIn(t, shortDir(t), hasty, "")
+	c := f.dial()
+	if _, err := io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if got := cut(t, c); strings.Contains(got, " 200 ") { // it is told nothing if it does not send the rest in time
+		t.Errorf("it is told %q", got)
+	}
+}
+
+// A panic is an error that the log shows, not a matter of those who look at what strangers do.
+func TestPanicsAreLogged(t *testing.T) {
+	var log strings.Builder
+	h := logPanics(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") }), slog.New(slog.NewTextHandler(&log, nil)))
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // the value itself
+			t.Errorf("the server is told %v", v)
+		}
+		if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "a fault") || !strings.Contains(got, "slow_test.go") {
+			t.Errorf("the log says %s", got)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/livez", nil))
 }

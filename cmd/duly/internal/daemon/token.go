@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/dulyhq/duly/api"
@@ -147,10 +148,43 @@ func writeToken(path string) (err error) {
 }
 
 // A guard knows who may do what over TCP. A reload replaces what it knows.
-type guard struct{ known atomic.Pointer[[]credential] }
+type guard struct {
+	known atomic.Pointer[[]credential]
+
+	mu      sync.Mutex
+	changed map[*func()]bool // what is called when they were replaced
+}
+
+// replace has other credentials count from now on.
+func (g *guard) replace(known []credential) {
+	g.known.Store(&known)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for f := range g.changed {
+		(*f)()
+	}
+}
+
+// onChange has a function called whenever the credentials were replaced, until the function returned is.
+func (g *guard) onChange(f func()) (stop func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.changed == nil {
+		g.changed = map[*func()]bool{}
+	}
+	g.changed[&f] = true
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.changed, &f)
+	}
+}
 
 // authorize is an [api.Options.Authorize]. However many tokens there are, and wherever one differs, it takes the same time.
 func (g *guard) authorize(r *http.Request, need api.Scope) error {
+	if len(r.Header.Values("Authorization")) > 1 { // whoever has looked at the other one, a proxy for one, must not have been wrong
+		return fmt.Errorf("%w: want the header Authorization once", api.ErrUnauthenticated)
+	}
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text = strings.TrimSpace(text)
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
@@ -165,10 +199,11 @@ func (g *guard) authorize(r *http.Request, need api.Scope) error {
 			found = &known[i]
 		}
 	}
-	switch {
-	case found == nil:
+	if found == nil {
 		return fmt.Errorf("%w: the token is not one of this daemon's", api.ErrUnauthenticated)
-	case !slices.Contains(found.scopes, need):
+	}
+	vouch(r.Context())
+	if !slices.Contains(found.scopes, need) {
 		return fmt.Errorf("%w: the token %q has other scopes", api.ErrForbidden, found.name)
 	}
 	return nil

@@ -1,0 +1,181 @@
+package daemon
+
+import (
+	"container/list"
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+)
+
+// A capped listener has at most so many connections at a time. When all places are taken, who comes next is given that of a connection
+// that can be spared: of one on which nobody has shown a token yet, else of one on which nothing is asked, else of a stream, whose
+// reader comes back with what it has seen last; of these the oldest. So whoever has no token keeps nobody out who has one, however slow
+// they are and however many. If none can be spared, who comes next waits.
+type capped struct {
+	net.Listener
+
+	most int
+	free chan struct{} // has room for one: there may be a place
+	done chan struct{}
+
+	mu                       sync.Mutex
+	open                     int
+	strangers, idle, streams list.List // of those that can be spared, each in one of them, the oldest first
+}
+
+func newCapped(l net.Listener, most int) *capped {
+	return &capped{Listener: l, most: most, free: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+func (c *capped) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	for !c.admit() {
+		select {
+		case <-c.free:
+		case <-c.done:
+			_ = conn.Close() // nothing was said
+			return nil, net.ErrClosed
+		}
+	}
+	cc := &cappedConn{Conn: conn, of: c}
+	cc.change(func() {})
+	return cc, nil
+}
+
+// admit takes a place, if need be that of another connection, and reports whether there was one.
+func (c *capped) admit() bool {
+	for {
+		c.mu.Lock()
+		if c.open < c.most {
+			c.open++
+			c.mu.Unlock()
+			return true
+		}
+		var spared *cappedConn
+		for _, l := range [...]*list.List{&c.strangers, &c.idle, &c.streams} {
+			if e := l.Front(); e != nil {
+				spared, _ = e.Value.(*cappedConn)
+				break
+			}
+		}
+		c.mu.Unlock()
+		if spared == nil {
+			return false
+		}
+		_ = spared.Close() // who is cut off sees it
+	}
+}
+
+// again says that a place may be free, or a connection can be spared.
+func (c *capped) again() {
+	select {
+	case c.free <- struct{}{}:
+	default:
+	}
+}
+
+func (c *capped) Close() error {
+	err := c.Listener.Close()
+	select {
+	case <-c.done:
+	default:
+		close(c.done)
+	}
+	return err
+}
+
+// A cappedConn gives its place back when it is closed, once.
+type cappedConn struct {
+	net.Conn
+
+	of     *capped
+	closed atomicFlag
+
+	// The lock is of.mu.
+	known    bool // somebody has shown a token
+	requests int  // that are being answered; HTTP/2 has several
+	streams  int  // of these, that have no end of their own
+	gone     bool
+	in       *list.List // nil: it can't be spared
+	at       *list.Element
+}
+
+func (c *cappedConn) Close() error {
+	err := c.Conn.Close()
+	if c.closed.set() {
+		c.change(func() {
+			c.gone = true
+			c.of.open--
+		})
+		c.of.again()
+	}
+	return err
+}
+
+// change changes what is known of a connection, and with it whether it can be spared.
+func (c *cappedConn) change(what func()) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	what()
+	var in *list.List
+	switch {
+	case c.gone:
+	case !c.known:
+		in = &c.of.strangers
+	case c.requests == 0:
+		in = &c.of.idle
+	case c.requests == c.streams:
+		in = &c.of.streams
+	}
+	if in == c.in {
+		return
+	}
+	if c.in != nil {
+		c.in.Remove(c.at)
+	}
+	if c.in, c.at = in, nil; in != nil {
+		c.at = in.PushBack(c)
+		c.of.again()
+	}
+}
+
+// begin notes a request, until the function returned is called.
+func (c *cappedConn) begin(stream bool) (end func()) {
+	add := func(n int) {
+		c.change(func() {
+			c.requests += n
+			if stream {
+				c.streams += n
+			}
+		})
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+type connKey struct{}
+
+// withConn is an [http.Server.ConnContext]: it lets handlers find the connection.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connOf returns the connection of a request, nil if it is not counted.
+func connOf(ctx context.Context) *cappedConn {
+	c, _ := ctx.Value(connKey{}).(*cappedConn)
+	return c
+}
+
+// vouch notes that a token was shown on the connection of a request.
+func vouch(ctx context.Context) {
+	if c := connOf(ctx); c != nil {
+		c.change(func() { c.known = true })
+	}
+}
