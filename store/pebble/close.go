@@ -36,15 +36,16 @@ func (s *Store) close() error {
 	var err error
 	if c != nil {
 		c.end()
-		if c.failed() == nil {
+		writes := !s.o.ReadOnly
+		if writes && c.failed() == nil {
 			err = c.flush()
 		}
-		if c.failed() == nil && err == nil {
+		if writes && c.failed() == nil && err == nil {
 			err = blameIf(s.writeMark(c.st.batches))
 		}
 		if cerr := c.closeDB(); cerr != nil {
 			err = errors.Join(err, cerr)
-		} else if c.failed() == nil && err == nil {
+		} else if writes && c.failed() == nil && err == nil {
 			err = s.seal()
 		}
 		if err == nil { // what closing was told may not be true
@@ -197,7 +198,7 @@ func (s *Store) inventory() (lines []string, err error) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if name == sealFile || name == ownerFile || name == "LOCK" || strings.HasSuffix(name, tmpSuffix) {
+		if name == sealFile || name == ownerFile || name == lockFile || strings.HasSuffix(name, tmpSuffix) {
 			continue
 		}
 		info, err := fs.Stat(fs.PathJoin(s.dir, name))
@@ -242,6 +243,9 @@ func (s *Store) checkSeal() error {
 	}
 	if err := s.compare(string(sealed)); err != nil && !errors.Is(err, errSeal) {
 		return err
+	}
+	if s.o.ReadOnly {
+		return nil
 	}
 	return blameIf(s.drop(sealFile))
 }

@@ -136,6 +136,9 @@ func (s *Store) whole(marked uint64) error {
 			return fmt.Errorf("%w: the file marker.manifest.* is gone, which says which manifest counts; restore a backup", store.ErrCorrupt)
 		}
 	}
+	if s.o.ReadOnly {
+		return fmt.Errorf("%w: it holds no store", store.ErrFormat)
+	}
 	return nil
 }
 

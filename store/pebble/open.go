@@ -23,6 +23,7 @@ import (
 
 // Files of the directory beside the database's own.
 const (
+	lockFile  = "LOCK"  // what whoever has it open has locked
 	ownerFile = "OWNER" // the process that has, or had, it open
 	sealFile  = "SEAL"  // what the directory held when it was closed
 	copyFile  = "COPY"  // it is a backup that was never opened
@@ -34,6 +35,9 @@ const (
 //
 // The error is ErrLocked if another process has it open, ErrFormat if it was written by a newer version or is not a store,
 // ErrCorrupt if it is damaged, ErrReadOnly or ErrNoSpace if it can't be written to, ErrInvalid for a bad option.
+//
+// With Options.ReadOnly the directory has to be there, as it was closed, as kill -9 has left it, or as a backup; it is read as it is, and
+// stays so to the byte. Nobody else can open it meanwhile.
 func Open(dir string, o Options) (*Store, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -43,7 +47,11 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: dir, o: o}
 	s.life, s.kill = context.WithCancel(context.Background())
-	if err := s.acquire(); err != nil {
+	acquire := s.acquire
+	if o.ReadOnly {
+		acquire = s.acquireAsIs
+	}
+	if err := acquire(); err != nil {
 		if errors.Is(err, store.ErrInvalid) {
 			return nil, err
 		}
@@ -83,28 +91,62 @@ func (s *Store) acquire() error {
 		}
 		return blame(err)
 	}
-	lock, err := pdb.LockDirectory(s.dir, fs)
-	if err != nil {
-		if readOnly(err) || full(err) || trouble(err) {
-			return blame(err)
-		}
-		if _, serr := fs.Stat(fs.PathJoin(s.dir, "LOCK")); serr != nil {
-			return blame(err)
-		}
-		who := s.owner()
-		if strings.Contains(err.Error(), "current process") {
-			who = "this process"
-		}
-		return fmt.Errorf("%w (%s); close it there, or use another directory: %w", store.ErrLocked, who, err)
+	if err := s.takeLock(); err != nil {
+		return err
 	}
-	s.lock = lock
-	if err = s.foreign(); err == nil {
+	err := s.foreign()
+	if err == nil {
 		err = blameIf(s.put(ownerFile, thisProcess()))
 	}
 	if err != nil {
-		return errors.Join(err, lock.Close())
+		return errors.Join(err, s.lock.Close())
 	}
 	return nil
+}
+
+// acquireAsIs takes the lock of a directory that is only read. Where there is no file to lock, as in a backup, nobody has it open; where
+// nothing can be written, nobody can.
+func (s *Store) acquireAsIs() error {
+	fs := s.o.FS
+	info, err := fs.Stat(s.dir)
+	switch {
+	case missing(err), err == nil && !info.IsDir():
+		return &store.Error{Op: "open", Field: "dir", Value: s.dir, Want: "a directory that holds a store", Err: store.ErrInvalid}
+	case err != nil:
+		return blame(err)
+	}
+	s.lock = io.NopCloser(nil)
+	if _, err := fs.Stat(fs.PathJoin(s.dir, lockFile)); err == nil {
+		if err := s.takeLock(); err != nil && !errors.Is(err, syscall.EROFS) {
+			return err
+		}
+	} else if !missing(err) {
+		return blame(err)
+	}
+	if err := s.foreign(); err != nil {
+		return errors.Join(err, s.lock.Close())
+	}
+	return nil
+}
+
+// takeLock takes the lock of the directory, or says who has it.
+func (s *Store) takeLock() error {
+	lock, err := pdb.LockDirectory(s.dir, s.o.FS)
+	if err == nil {
+		s.lock = lock
+		return nil
+	}
+	if readOnly(err) || full(err) || trouble(err) {
+		return blame(err)
+	}
+	if _, serr := s.o.FS.Stat(s.o.FS.PathJoin(s.dir, lockFile)); serr != nil {
+		return blame(err)
+	}
+	who := s.owner()
+	if strings.Contains(err.Error(), "current process") {
+		who = "this process"
+	}
+	return fmt.Errorf("%w (%s); close it there, or use another directory: %w", store.ErrLocked, who, err)
 }
 
 // makeDir makes a directory and those above it, so that power loss does not take them away again.
@@ -217,6 +259,7 @@ func (s *Store) options(c *core) *pdb.Options {
 		LBaseMaxBytes:               64 << 20,
 		FormatMajorVersion:          pdb.FormatTableFormatV6,
 		DisableWAL:                  s.o.Durability == Memory,
+		ReadOnly:                    s.o.ReadOnly,
 		Logger:                      logger{c},
 		EventListener:               c.listener(),
 	}
@@ -282,8 +325,10 @@ func (c *core) start() {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.Go(func() { <-c.stop; cancel() })
-	w.Go(func() { c.keepMark(ctx) })
-	if c.s.o.Durability == Interval {
+	if !c.s.o.ReadOnly {
+		w.Go(func() { c.keepMark(ctx) })
+	}
+	if c.s.o.Durability == Interval && !c.s.o.ReadOnly {
 		w.Go(func() { c.tick(ctx) })
 	}
 	go c.commit()
@@ -372,6 +417,9 @@ func (c *core) loadState() error {
 		if err := c.checkMark(); err != nil {
 			return err
 		}
+		if c.s.o.ReadOnly {
+			return fmt.Errorf("%w: it holds a database in which nothing was ever written", store.ErrFormat)
+		}
 		return c.format()
 	}
 	if found, err = fetch(c.db, metaState, c.st.decode); err != nil {
@@ -384,6 +432,7 @@ func (c *core) loadState() error {
 		return err
 	}
 	switch _, err := c.s.o.FS.Stat(c.s.o.FS.PathJoin(c.s.dir, copyFile)); {
+	case err == nil && c.s.o.ReadOnly: // no number is given out
 	case err == nil:
 		if err := c.leap(); err != nil {
 			return err

@@ -24,6 +24,7 @@ const (
 // Options are for Open. The zero Options are what nearly everybody wants.
 type Options struct {
 	Durability Durability
+	ReadOnly   bool          // no byte of the directory is changed, and what would change one is refused with ErrReadOnly
 	Interval   time.Duration // of the durability Interval: 5 to 100 ms; 0 is 20 ms
 	MinFree    int64         // bytes: with less free space Put is refused with ErrNoSpace; 0 is 64 MiB, less than 0 never
 	CacheSize  int64         // bytes of the block cache; 0 is 32 MiB
@@ -46,6 +47,9 @@ func (o *Options) check() error {
 	}
 	if o.Interval == 0 {
 		o.Interval = 20 * time.Millisecond
+	}
+	if o.ReadOnly {
+		o.MinFree = -1 // what is refused needs no room
 	}
 	if o.MinFree == 0 {
 		o.MinFree = 64 << 20

@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -84,6 +85,9 @@ func (s *Store) do(ctx context.Context, op string, rows int, apply func(w *write
 	c, err := s.enter(ctx, op)
 	if err != nil || rows == 0 {
 		return err
+	}
+	if s.o.ReadOnly {
+		return &store.Error{Op: op, Err: fmt.Errorf("%w: %s was opened to be read", store.ErrReadOnly, s.dir)}
 	}
 	return c.do(ctx, op, rows, apply)
 }
