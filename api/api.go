@@ -18,6 +18,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -39,6 +40,8 @@ const (
 	Read  Scope = "read"  // look
 	Write Scope = "write" // put, change, cancel and steer tasks
 	Exec  Scope = "exec"  // say what command is run
+
+	Backup Scope = "backup" // take a copy of everything, secrets among it
 )
 
 // Options of a handler. The zero Options let everybody do everything, but put neither commands nor callbacks.
@@ -65,6 +68,9 @@ type Options struct {
 	Metrics http.Handler
 	// Ready says whether /readyz answers 200. Nil asks whether the store answers.
 	Ready func(context.Context) error
+	// Backup writes a copy of where the tasks are as a tar archive, without disturbing who works on them. An error before the first byte
+	// is answered as one. Nil: there are no backups, and asking for one is an error that says so.
+	Backup func(ctx context.Context, w io.Writer) error
 	// Store tells where tasks are kept, for /v1/stats. Nil: that is not told.
 	Store func() *StoreState
 	// Version is shown by /v1/stats and /openapi.json.

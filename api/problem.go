@@ -27,6 +27,7 @@ var (
 	ErrMediaType       = errors.New("the body is of another type")
 	ErrTooLarge        = errors.New("the request is too large")
 	ErrNoOutput        = errors.New("what attempts print is not kept here")
+	ErrNoBackup        = errors.New("there are no backups of these tasks here")
 	ErrUnavailable     = errors.New("the scheduler can't answer now")
 	ErrInternal        = errors.New("the server failed")
 )
@@ -55,6 +56,7 @@ var classes = []class{
 	{"media-type", http.StatusUnsupportedMediaType, "Another type of body", ErrMediaType, nil},
 	{"too-large", http.StatusRequestEntityTooLarge, "Too large", ErrTooLarge, nil},
 	{"no-output", http.StatusNotFound, "Output is not kept", ErrNoOutput, nil},
+	{"no-backup", http.StatusNotFound, "There are no backups here", ErrNoBackup, nil},
 	{"unknown", http.StatusGatewayTimeout, "It is not known whether this was written", duly.ErrUnknown, nil},
 	{"no-space", http.StatusInsufficientStorage, "Too little space is left", duly.ErrNoSpace, nil},
 	{

@@ -34,6 +34,7 @@ var classes = []struct {
 	{"media-type", 415, api.ErrMediaType, nil},
 	{"too-large", 413, api.ErrTooLarge, nil},
 	{"no-output", 404, api.ErrNoOutput, nil},
+	{"no-backup", 404, api.ErrNoBackup, nil},
 	{"unknown", 504, duly.ErrUnknown, []error{fmt.Errorf("%w: %w", duly.ErrUnknown, context.Canceled)}},
 	{"no-space", 507, duly.ErrNoSpace, nil},
 	{
@@ -128,6 +129,7 @@ func TestProblem_OfRequests(t *testing.T) {
 		e.do("GET", "/metrics", "").want(404).problem("no-route", "path")
 		e.do("GET", "/v1/tasks/a/attempts", "").problem("no-output", "")
 		e.do("GET", "/v1/tasks/a/output", "").problem("no-output", "")
+		e.do("GET", "/v1/backup", "").problem("no-backup", "")
 
 		put(`{"kind": "k", "in": "1s", "payload": "`+strings.Repeat("x", 300)+`"}`).want(413).problem("too-large", "body")
 		for _, media := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=latin1", "/"} {

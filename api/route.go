@@ -291,7 +291,7 @@ func (c *call) media(wants ...string) error {
 // table returns the routes, with their paths taken apart.
 func (h *Handler) table() []*route {
 	var all []*route
-	for _, list := range [...][]route{taskRoutes, batchRoutes, steerRoutes, historyRoutes, outputRoutes, forecastRoutes, stateRoutes} {
+	for _, list := range [...][]route{taskRoutes, batchRoutes, steerRoutes, historyRoutes, outputRoutes, forecastRoutes, stateRoutes, backupRoutes} {
 		for i := range list {
 			rt := list[i]
 			rt.params = append(slices.Clone(rt.params), namespaceParam)

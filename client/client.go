@@ -31,6 +31,8 @@ type Options struct {
 	UserAgent string
 	// Lost is called when Events has lost its connection and will try again, with what happened. Nil is nothing.
 	Lost func(error)
+	// Wrap returns what carries requests in place of what it is given, as for looking at them. Nil leaves that as it is.
+	Wrap func(http.RoundTripper) http.RoundTripper
 	// Engine is whose time is waited by before something is tried again. Nil is one that all share.
 	Engine *timer.Engine
 }
@@ -71,8 +73,12 @@ func New(o Options) (*Client, error) {
 	if c.o.UserAgent == "" {
 		c.o.UserAgent = "duly-client"
 	}
+	carrier := http.RoundTripper(transport(network, address, o.TLS))
+	if o.Wrap != nil {
+		carrier = o.Wrap(carrier)
+	}
 	c.http = &http.Client{
-		Transport: transport(network, address, o.TLS),
+		Transport: carrier,
 		// An answer that sends the client elsewhere is an error: the token is for nobody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -141,7 +141,7 @@ func TestLoad_Refuses(t *testing.T) {
 		"yes for true":                  {"insecure: yes\n", nil, []string{"true or false"}},
 		"a token without a name":        {"tokens:\n- scopes: [read]\n", nil, []string{"duly.yaml:2", "a name"}},
 		"a token without scopes":        {"tokens:\n- name: ci\n  sha256: x\n", nil, []string{"duly.yaml:2", `"ci"`, "scopes"}},
-		"a token with a made-up scope":  {"tokens:\n- name: ci\n  scopes: [read, admin]\n", nil, []string{"duly.yaml:3", `"admin"`, "read, write and exec"}},
+		"a token with a made-up scope":  {"tokens:\n- name: ci\n  scopes: [read, admin]\n", nil, []string{"duly.yaml:3", `"admin"`, "read, write, exec and backup"}},
 		"a token without itself":        {"tokens:\n- name: ci\n  scopes: [read]\n", nil, []string{"duly.yaml:2", "either sha256 or file"}},
 		"a token in the clear":          {"tokens:\n- name: ci\n  token: x\n", nil, []string{"duly.yaml:3", `"token"`, "name, scopes, sha256, file"}},
 		"a token with a short digest":   {"tokens:\n- name: ci\n  scopes: [read]\n  sha256: abcd\n", nil, []string{"duly.yaml:2", "64 hexadecimal digits"}},

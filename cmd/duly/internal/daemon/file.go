@@ -189,7 +189,7 @@ func (f *file) readTokens(n *yaml.Node) error {
 			case "scopes":
 				for _, s := range texts {
 					if !slices.Contains(allScopes, api.Scope(s)) {
-						return f.wrong(v.Line, s, "scopes out of read, write and exec")
+						return f.wrong(v.Line, s, "scopes out of read, write, exec and backup")
 					}
 					t.Scopes = append(t.Scopes, api.Scope(s))
 				}
@@ -203,7 +203,7 @@ func (f *file) readTokens(n *yaml.Node) error {
 		case t.Name == "":
 			return f.wrong(item.Line, "tokens", "a name for each, to tell them apart")
 		case len(t.Scopes) == 0:
-			return f.wrong(item.Line, t.Name, "scopes for it: read, write, exec")
+			return f.wrong(item.Line, t.Name, "scopes for it: read, write, exec, backup")
 		case (t.SHA256 == "") == (t.File == ""):
 			return f.wrong(item.Line, t.Name, "either sha256 or file")
 		case slices.ContainsFunc(f.tokens, func(o Token) bool { return o.Name == t.Name }):

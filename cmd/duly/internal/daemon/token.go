@@ -28,7 +28,7 @@ const (
 	mostToken   = 512
 )
 
-var allScopes = []api.Scope{api.Read, api.Write, api.Exec}
+var allScopes = []api.Scope{api.Read, api.Write, api.Exec, api.Backup}
 
 // A credential is a token as it is compared: nothing that was read out of memory could be sent as one.
 type credential struct {
