@@ -42,8 +42,15 @@ func well(t *testing.T, stdin string, args ...string) (stdout, stderr string) {
 // filled returns a directory in which a daemon was given tasks with every kind of schedule, and has ended.
 func filled(t *testing.T, file string) string {
 	t.Helper()
-	dir := dataDir(t)
-	d := serve(t, dir)
+	d := serve(t, dataDir(t))
+	d.fill(t, file)
+	d.term(t)
+	return d.dir
+}
+
+// fill gives a daemon tasks with every kind of schedule, of which none is due soon.
+func (d *served) fill(t *testing.T, file string) {
+	t.Helper()
 	note := command(t, "note", file, "ran")
 	note.Env["SECRET_TOKEN"] = "correct-horse"
 	for name, text := range map[string]string{
@@ -64,7 +71,7 @@ func filled(t *testing.T, file string) string {
 	if _, err := d.Pause(t.Context(), api.Selection{Names: []string{"times", "every"}, Why: "lunch"}); err != nil {
 		t.Fatal(err)
 	}
-	failing := command(t, "note", filepath.Join(dir, "no", "such", "directory"), "fails")
+	failing := command(t, "note", filepath.Join(d.dir, "no", "such", "directory"), "fails")
 	_, err := d.Put(t.Context(), "retries", api.Spec{In: &in, Command: failing, Policy: api.Policy{Attempts: 3, Backoff: every, MaxBackoff: every}})
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +79,6 @@ func filled(t *testing.T, file string) string {
 	for d.state(t, "retries") != "pending" || len(d.task(t, "retries").Runs) == 0 {
 		time.Sleep(5 * time.Millisecond) // the attempt's end is not told by a state
 	}
-	d.term(t)
-	return dir
 }
 
 func (d *served) task(t *testing.T, name string) api.Task {
@@ -177,10 +182,9 @@ func TestTransfer_Refuses(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[]string{"export"}, 2, "it is not said where the tasks are"},
+		{[]string{"export"}, 5, "no daemon answers"},
 		{[]string{"import"}, 2, "--data DIR, whose daemon has ended, or --store postgres://user@host/database"},
 		{[]string{"export", "--data", dir, "--store", "postgres://h/d"}, 2, "say two places"},
-		{[]string{"export", "--data", dir}, 1, "a daemon runs in the data directory " + dir + ": end it first"},
 		{[]string{"import", "--data", dir}, 1, "end it first"},
 		{[]string{"export", "--data", dir + "-other"}, 1, "there are no tasks in the data directory"},
 		{[]string{"export", "--store", "postgres://u:" + secret + "@/d?host=" + t.TempDir()}, 1, "can't be used: is the server up"},

@@ -47,6 +47,9 @@ func Run(p Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(context.Background())
+	for _, end := range s.closing {
+		end()
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -100,7 +103,7 @@ func newRoot(s *session) *cobra.Command {
 	add(groupPut, append(putting(s), newCrontab(s))...)
 	add(groupLook, newLs(s), newShow(s), newWhy(s), newLogs(s), newHistory(s), newEvents(s), newNext(s.Now))
 	add(groupSteer, newRun(s), newMove(s), newCancel(s), newPause(s), newResume(s), newRedrive(s))
-	add(groupServe, newServe(s), newDemo(s), newDoctor(s), newStats(s), newMigrate(s), newExport(s), newImport(s))
+	add(groupServe, newServe(s), newDemo(s), newDoctor(s), newStats(s), newMigrate(s), newBackup(s), newRestore(s), newExport(s), newImport(s))
 	root.AddCommand(newVersion(), newCompletion())
 	return root
 }

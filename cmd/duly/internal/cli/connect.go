@@ -18,7 +18,7 @@ import (
 // connect returns the client of the daemon that the flags and the environment mean: a flag before a variable, the socket before the
 // net. It opens nothing, so that it succeeds where no daemon is.
 func (s *session) connect() (*client.Client, error) {
-	o := client.Options{Namespace: s.or(s.namespace, "DULY_NAMESPACE"), UserAgent: "duly-cli", Lost: s.lost}
+	o := client.Options{Namespace: s.or(s.namespace, "DULY_NAMESPACE"), UserAgent: "duly-cli", Lost: s.lost, Wrap: s.wrap}
 	if s.socket != "" && s.url != "" {
 		return nil, &usageError{what: "--socket and --url say two daemons", hint: "give one of them"}
 	}

@@ -64,7 +64,7 @@ func firstOf(args []string) string {
 const historyPage = 1000
 
 func (s *session) history(ctx context.Context, name string, f *historyFlags, limited bool) error {
-	c, err := s.connect()
+	c, err := s.connectToRead()
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (f *lsFlags) query(now time.Time, args []string) client.Query {
 
 // list is `duly ls`.
 func (s *session) list(ctx context.Context, q client.Query, f *lsFlags) error {
-	c, err := s.connect()
+	c, err := s.connectToRead()
 	if err != nil {
 		return err
 	}

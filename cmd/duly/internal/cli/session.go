@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -24,7 +25,9 @@ type session struct {
 	url       string
 	tokenFile string
 	namespace string
-	lost      func(error) // is told that a stream of events is broken, and goes on
+	wrap      func(http.RoundTripper) http.RoundTripper // of the next client
+	closing   []func()                                  // at the end of the run
+	lost      func(error)                               // is told that a stream of events is broken, and goes on
 }
 
 func newSession(p Process) *session {

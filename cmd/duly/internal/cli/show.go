@@ -55,7 +55,7 @@ func newShow(s *session) *cobra.Command {
 const lastAttempts = 5
 
 func (s *session) show(ctx context.Context, name string, f *showFlags) error {
-	c, err := s.connect()
+	c, err := s.connectToRead()
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *session) show(ctx context.Context, name string, f *showFlags) error {
 		}
 	}
 	if t.Command != nil || t.HTTP != nil {
-		if v.attempts, err = c.Attempts(ctx, name, lastAttempts); err != nil {
+		if v.attempts, err = attemptsOf(ctx, c, name); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func showEnded(ctx context.Context, c *client.Client, p *printer, name string) e
 		return err
 	}
 	v := &portrait{p: p}
-	if v.attempts, err = c.Attempts(ctx, name, lastAttempts); err != nil {
+	if v.attempts, err = attemptsOf(ctx, c, name); err != nil {
 		return err
 	}
 	fmt.Fprintf(&v.b, "%s\n", p.paint(bold, clean(name)))
@@ -107,6 +107,15 @@ func showEnded(ctx context.Context, c *client.Client, p *printer, name string) e
 	}
 	v.lasts()
 	return p.write(v.b.String())
+}
+
+// attemptsOf returns the last attempts of a task, as far as they are kept.
+func attemptsOf(ctx context.Context, c *client.Client, name string) ([]api.Attempt, error) {
+	attempts, err := c.Attempts(ctx, name, lastAttempts)
+	if errors.Is(err, api.ErrNoOutput) {
+		return nil, nil
+	}
+	return attempts, err
 }
 
 // A portrait is what `duly show` prints of a task.

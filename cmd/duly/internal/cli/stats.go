@@ -37,7 +37,7 @@ func newStats(s *session) *cobra.Command {
 }
 
 func (s *session) stats(ctx context.Context, output string) error {
-	c, err := s.connect()
+	c, err := s.connectToRead()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,16 +18,18 @@ import (
 const exportLong = `Print tasks as lines of JSON, for duly import into another place: a data directory, or a PostgreSQL database. Each line is a task with all
 that its schedule needs to go on as it would have: docs/cli-json.md says what is in it. Nothing is changed.
 
-Tasks are read where they are and not from a daemon. One in a data directory has to have ended; in a database tasks can be read while
-daemons work, but what these do meanwhile is missing. So: end the daemons, export, import, start daemons on the new place, and
-never again on the old one, or everything runs twice.
+Without --store they are the daemon's, as of one moment: it hands out a backup, over the net to whoever has the scope backup, and works on.
+Where none runs in the directory, or --data names a backup, they are read where they are. Those in a database are read there, page by page, while its daemons work.
+
+To move them: end the daemons, export, import, start daemons on the new place, and never again on the old one, or everything runs twice.
 
 What can't be moved is said: attempts that run, and dead runs. The history and what commands have printed stay behind. The lines hold what
 tasks hold, secrets among them: umask 077.
 
 Exit status: 1 if something of the tasks stays behind.`
 
-const exportExample = `  duly export --data ~/.local/state/duly > tasks.jsonl
+const exportExample = `  duly export > tasks.jsonl
+  duly export --data /backups/duly-2026-11-29 --tag nightly > nightly.jsonl
   duly export --store postgres://duly@db.example.com/duly --namespace shop > shop.jsonl`
 
 const importLong = `Put the tasks that duly export has printed, read from standard input, into a data directory in which no daemon runs, or into a
@@ -55,7 +58,9 @@ func newExport(s *session) *cobra.Command {
 			if ns := s.or(s.namespace, "DULY_NAMESPACE"); ns != "" {
 				c.Namespace = &ns
 			}
-			return s.export(cmd.Context(), &where, c)
+			ctx, stop := untilInterrupt(cmd.Context())
+			defer stop()
+			return s.export(ctx, &where, c)
 		},
 	}
 	flags := cmd.Flags()
@@ -94,6 +99,29 @@ func newImport(s *session) *cobra.Command {
 
 var importConflicts = map[string]store.Conflict{"fail": store.Fail, "keep": store.Keep, "replace": store.Replace}
 
+// source opens what is exported: tasks in a database, those of a daemon, or those in a directory in which none runs.
+func (s *session) source(ctx context.Context, f *storeFlags) (store.Store, error) {
+	named := s.getenv("DULY_STORE")
+	if f.store != "" || s.data == "" && s.socket == "" && s.url == "" && named != "" && named != "directory" {
+		return s.place(ctx, f, false)
+	}
+	if s.data != "" && s.socket == "" && s.url == "" {
+		st, err := daemon.OpenStopped(s.data) //nolint:contextcheck // the store lives longer than ctx
+		if !errors.Is(err, store.ErrLocked) {
+			return st, err
+		}
+	}
+	dir, err := os.MkdirTemp("", "duly-export-")
+	if err != nil {
+		return nil, err
+	}
+	s.closing = append(s.closing, func() { _ = os.RemoveAll(dir) }) // it is temporary
+	if _, err := s.takeBackup(ctx, dir); err != nil {
+		return nil, err
+	}
+	return daemon.OpenStopped(dir) //nolint:contextcheck // as above
+}
+
 // place opens where the tasks are that a command moves itself.
 func (s *session) place(ctx context.Context, f *storeFlags, makes bool) (store.Store, error) {
 	named := s.getenv("DULY_STORE")
@@ -105,10 +133,10 @@ func (s *session) place(ctx context.Context, f *storeFlags, makes bool) (store.S
 		if err != nil {
 			return nil, &usageError{what: err.Error()}
 		}
-		return daemon.OpenDirectory(data, makes) //nolint:contextcheck // the store lives longer than ctx
+		return daemon.OpenDirectory(data) //nolint:contextcheck // the store lives longer than ctx
 	case f.store == "" && (named == "" || named == "directory"):
 		return nil, &usageError{
-			what: "it is not said where the tasks are: a daemon that runs does not tell all that a schedule needs to go on",
+			what: "it is not said where the tasks are to be put",
 			hint: "--data DIR, whose daemon has ended, or --store postgres://user@host/database",
 		}
 	}
@@ -124,7 +152,7 @@ func (s *session) place(ctx context.Context, f *storeFlags, makes bool) (store.S
 }
 
 func (s *session) export(ctx context.Context, f *storeFlags, c transfer.Choice) (err error) {
-	from, err := s.place(ctx, f, false)
+	from, err := s.source(ctx, f)
 	if err != nil {
 		return err
 	}

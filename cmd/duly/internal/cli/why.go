@@ -37,7 +37,7 @@ func newWhy(s *session) *cobra.Command {
 }
 
 func (s *session) why(ctx context.Context, name, output string) error {
-	c, err := s.connect()
+	c, err := s.connectToRead()
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ type Daemon struct {
 	patience   context.Context //nolint:containedctx // when it ends, commands are killed
 	kill       context.CancelFunc
 	commands   sync.WaitGroup // that run
+	copying    sync.Mutex     // held while a backup is taken
 	closing    sync.Once
 	closed     error
 }
@@ -144,6 +145,9 @@ func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 	if err := d.openStore(ctx); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(home.Copying(c.Data)); err != nil { // of a backup in whose middle a daemon was killed
+		return err
+	}
 	own, text, err := ownToken(home.Token(c.Data))
 	if err != nil {
 		return err
@@ -205,7 +209,7 @@ func (c *Config) addresses() target.Addresses {
 func (d *Daemon) serveAll() {
 	o := api.Options{
 		Outputs: d.outputs, Commands: true, Callbacks: true, CheckCallback: d.config.addresses().Check, Defaults: target.Defaults,
-		Metrics: d.metrics(), Ready: d.ready, Store: d.state, Version: d.process.Version, Logger: d.log,
+		Metrics: d.metrics(), Ready: d.ready, Backup: d.backup, Store: d.state, Version: d.process.Version, Logger: d.log,
 	}
 	for _, p := range d.ports {
 		o := o

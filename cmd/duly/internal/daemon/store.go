@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/bits"
-	"os"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -176,17 +174,13 @@ func Unfit(found postgres.Schema, a database.Address, schema string) string {
 	return has + ": " + up + " --store " + wording.Quote(a.String())
 }
 
-// OpenDirectory opens the tasks in a data directory for a command that looks at them itself, which it can while no daemon has them open.
-// If makes is set, a directory is made where there is none.
-func OpenDirectory(data string, makes bool) (store.Store, error) {
-	if makes {
-		if _, err := makeDir(data); err != nil {
-			return nil, err
-		}
-	} else if _, err := os.Stat(home.Store(data)); err != nil {
-		return nil, fmt.Errorf("there are no tasks in the data directory %s: %w", data, err)
+// OpenDirectory opens the tasks in a data directory for a command that puts some there itself, which it can while no daemon has them open.
+// The directory is made where there is none.
+func OpenDirectory(data string) (store.Store, error) {
+	if _, err := makeDir(data); err != nil {
+		return nil, err
 	}
-	st, err := pebble.Open(home.Store(data), pebble.Options{Logger: slog.New(slog.DiscardHandler), FS: privateFS{vfs.Default}})
+	st, err := pebble.Open(home.Store(data), pebble.Options{Logger: mute, FS: privateFS{vfs.Default}})
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("a daemon runs in the data directory %s: end it first: %w", data, err)
 	}

@@ -73,5 +73,11 @@ func Store(data string) string { return filepath.Join(data, "store") }
 // Lock returns the path of the file that a daemon with this directory has locked.
 func Lock(data string) string { return filepath.Join(data, "lock") }
 
+// Copying returns the path of the directory of a backup that a daemon is handing out.
+func Copying(data string) string { return filepath.Join(data, "backup.tmp") }
+
+// Partial returns the path of the directory of a store that is not there whole yet.
+func Partial(data string) string { return filepath.Join(data, "store.partial") }
+
 // Output returns the path of the directory of what attempts have printed.
 func Output(data string) string { return filepath.Join(data, "output") }
