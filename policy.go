@@ -1,9 +1,11 @@
 package duly
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -86,6 +88,36 @@ func (c *policies) of(b []byte) (*policy, error) {
 	return p, nil
 }
 
+// CheckPolicy looks at how a task is to be run, as a store keeps it in [store.Spec]: whether it is what a put would have written. It is for
+// programs that put into a store what they have read elsewhere. The error is ErrInvalid and says what is wrong.
+func CheckPolicy(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	var p policy
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil {
+		return fmt.Errorf("%w: the policy %.100q: %w", ErrInvalid, b, err)
+	}
+	var x put
+	Retry(RetryPolicy{
+		Attempts: p.Attempts, Backoff: time.Duration(p.Backoff), MaxBackoff: time.Duration(p.MaxBackoff), MaxElapsed: time.Duration(p.MaxElapsed),
+	})(&x)
+	for _, d := range [...]struct {
+		field string
+		d     period
+	}{{"window", p.Window}, {"grace", p.Grace}, {"start within", p.StartWithin}, {"timeout", p.Timeout}} {
+		if d.d != 0 {
+			x.positive(d.field, time.Duration(d.d))
+		}
+	}
+	if p.KeyLimit < 0 {
+		x.fail("key's k", strconv.Itoa(p.KeyLimit), "at least 1")
+	}
+	return x.err
+}
+
 func (p *policy) attempts() int {
 	switch {
 	case p.AtMostOnce:
@@ -114,5 +146,5 @@ func (p *policy) backoff(n int) time.Duration {
 		}
 		d *= 2
 	}
-	return max(rand.N(min(d, most)), time.Millisecond)
+	return max(rand.N(max(min(d, most), 1)), time.Millisecond) // whatever somebody has written there
 }
