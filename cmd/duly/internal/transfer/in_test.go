@@ -222,6 +222,15 @@ func TestIn_Refuses(t *testing.T) {
 		{edited(`,"scheduled_for":"2100-01-01T00:00:00Z","due_at":"2100-01-01T00:00:00Z"`, ""), `scheduled_for is ""`},
 		{strings.Replace(line("x", "every 1h", `,"payload":{"args":[]}`), `"kind":"k"`, `"kind":"command"`, 1), "payload of the kind command"},
 		{strings.Replace(line("x", "every 1h", `,"payload":{"url":"ftp://h"}`), `"kind":"k"`, `"kind":"http"`, 1), "payload of the kind http"},
+		{edited(`"name":"good"`, `"name":"x","name":"good"`), `the field "name" is there twice`},
+		{edited(`"name"`, `"Name"`), `unknown field "Name"`},
+		{line("x", "every 1h", `,"policy":{"attempts":-1}`), "attempts is -1, want 1 to 1000000"},
+		{line("x", "every 1h", `,"policy":{"atempts":1}`), `unknown field "atempts"`},
+		{line("x", "every 1h", `,"policy":{"backoff":"-5s"}`), "backoff is -5s, want 0 or more"},
+		{line("x", "every 1h", `,"policy":{"timeout":30}`), "policy.timeout"},
+		{line("x", "every 1h", `,"policy":{"overlap":"maybe"}`), `"maybe", want skip`},
+		{strings.Replace(line("x", "every 1h", `,"payload":{"args":["a"],"evn":{}}`), `"kind":"k"`, `"kind":"command"`, 1), `unknown field "evn"`},
+		{strings.Replace(line("x", "every 1h", `,"payload":{"args":["a"],"args":["b"]}`), `"kind":"k"`, `"kind":"command"`, 1), `"args" is there twice`},
 		{`{"version":1,"name":"` + strings.Repeat("x", MostLine) + `"}`, "longer than 4194304 bytes"},
 	} {
 		s := open(t)

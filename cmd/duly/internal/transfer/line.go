@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/target"
@@ -205,10 +208,49 @@ func parse(text []byte) (*record, error) {
 	if err := dec.Decode(&l); err != nil {
 		return nil, fmt.Errorf("want an object as duly export prints: %w", err)
 	}
+	if err := once(text, reflect.TypeFor[Line]()); err != nil {
+		return nil, err
+	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("want one object on a line")
 	}
 	return l.record()
+}
+
+// once refuses an object in which a field is there twice, or in other letters than the type's: encoding/json takes the last one. It looks at
+// the outermost fields.
+func once(text []byte, of reflect.Type) error {
+	known := map[string]bool{}
+	for i := range of.NumField() {
+		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		known[name] = true
+	}
+	seen := map[string]bool{}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if _, err := dec.Token(); err != nil { // the brace
+		return err
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+		switch name, ok := key.(string); {
+		case !ok:
+			return errors.New("want an object")
+		case !known[name]:
+			return fmt.Errorf("unknown field %q", name)
+		case seen[name]:
+			return fmt.Errorf("the field %q is there twice", name)
+		default:
+			seen[name] = true
+		}
+	}
+	return nil
 }
 
 // A record is what a line asks for.
@@ -305,6 +347,9 @@ func (r *record) check(l *Line) error {
 		if err := json.Unmarshal(l.Policy, &policy); err != nil {
 			return wrong("policy", string(l.Policy), "an object")
 		}
+		if err := duly.CheckPolicy(l.Policy); err != nil {
+			return fmt.Errorf("policy: %w", err)
+		}
 	}
 	if err := r.payload(); err != nil {
 		return err
@@ -321,12 +366,12 @@ func (r *record) payload() error {
 	switch r.put.Kind {
 	case target.KindCommand:
 		var c target.Command
-		if err = json.Unmarshal(r.put.Payload, &c); err == nil {
+		if err = strict(r.put.Payload, &c); err == nil {
 			err = c.Check()
 		}
 	case target.KindHTTP:
 		var c target.Callback
-		if err = json.Unmarshal(r.put.Payload, &c); err == nil {
+		if err = strict(r.put.Payload, &c); err == nil {
 			err = c.Check()
 		}
 	}
@@ -334,4 +379,14 @@ func (r *record) payload() error {
 		return fmt.Errorf("payload of the kind %s: %w", r.put.Kind, err)
 	}
 	return nil
+}
+
+// strict reads a payload of which every field is known.
+func strict(b []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	return once(b, reflect.TypeOf(into).Elem())
 }
