@@ -97,7 +97,7 @@ test-cluster-long: ## break processes, connections, clocks and servers under sev
 
 .PHONY: test-daemon-long
 test-daemon-long: ## kill the daemon 100 times beside 64 clients that put, move, run and cancel tasks over HTTP
-	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestDaemon_Crash' .
+	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestDaemon_Crash|TestBackup_Drill' .
 
 .PHONY: sim
 sim: ## run package duly in SEEDS (2000) worlds with faults and crashes, each drawn from a seed

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +27,7 @@ import (
 
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/home"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -100,7 +103,7 @@ func tasksOf(t *testing.T, args ...string) map[string]api.Task {
 // contract: C1, C3
 func TestBackup_Drill(t *testing.T) {
 	backups := 2
-	if os.Getenv("DULY_TEST_LONG") == "1" {
+	if os.Getenv("DULY_TEST_LONG") != "" {
 		backups = 40
 	}
 	file := filepath.Join(t.TempDir(), "notes")
@@ -155,8 +158,12 @@ func TestBackup_Drill(t *testing.T) {
 			t.Errorf("%s, restored (-was +is):\n%s%s", name, diff, out)
 		}
 	}
-	private(t, backup)
-	private(t, other)
+	token, err := os.ReadFile(home.Token(d.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private(t, backup, bytes.TrimSpace(token))
+	private(t, other, bytes.TrimSpace(token))
 	d = serve(t, other)
 	for len(notes(t, file, "beat")) < beats+2 {
 		time.Sleep(5 * time.Millisecond) // another process writes it
@@ -210,19 +217,26 @@ func notes(t *testing.T, file, text string) (found []string) {
 	return found
 }
 
-// private looks for what others can read.
-func private(t *testing.T, dir string) {
+// private looks for what others can read, and for the token of the daemon that a directory is of.
+func private(t *testing.T, dir string, token []byte) {
 	t.Helper()
-	if os.PathSeparator == '\\' {
-		return // permissions are others there
-	}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		info, err := e.Info()
-		if err == nil && info.Mode().Perm()&0o077 != 0 {
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" { // permissions are others there
 			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		if e.IsDir() {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, token) {
+			t.Errorf("%s holds the daemon's token", path)
 		}
 		return err
 	})
