@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,6 +31,14 @@ const (
 	maxAnswerHeader  = 64 << 10
 	handshakeTimeout = 10 * time.Second
 	idleTimeout      = 30 * time.Second
+
+	// perHost is how many connections a host has at most, all of which are kept for the next callbacks. More than are kept must not be
+	// made: each that is closed takes a port of this machine for a minute more, and a burst of callbacks would use them up.
+	perHost = 1000
+	// keptAtMost is how many connections are kept that nobody uses, to all hosts.
+	keptAtMost = 2 * perHost
+	// readAtOnce is how much of an answer is read at a time.
+	readAtOnce = 8 << 10
 )
 
 // CallbackOptions are those of [Callbacks]. The zero value signs nothing, keeps no answers and calls only the public internet.
@@ -68,6 +77,9 @@ var errTooLong = errors.New("no whole answer within the time that a callback may
 // other attempt. Every other one is a failure, and so is a redirect, which is not followed. The attempt ends with its context, and its
 // answer is read only as far as it is kept.
 //
+// To one host there are at most 1,000 connections at a time, which are kept for the next callbacks; who finds them all taken waits, within
+// its timeout.
+//
 // Every address is checked when it is connected to, not when its name is looked up, so that it does not matter what the name stands for
 // at another moment.
 func Callbacks(o CallbackOptions) func(context.Context, *duly.Attempt[Callback]) error {
@@ -102,8 +114,8 @@ func (o *CallbackOptions) client(guard bool, proxy func(*http.Request) (*url.URL
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy: proxy, DialContext: d.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
-			TLSHandshakeTimeout: handshakeTimeout, IdleConnTimeout: idleTimeout, MaxIdleConnsPerHost: 16, MaxIdleConns: 256,
-			MaxResponseHeaderBytes: maxAnswerHeader,
+			TLSHandshakeTimeout: handshakeTimeout, IdleConnTimeout: idleTimeout,
+			MaxConnsPerHost: perHost, MaxIdleConnsPerHost: perHost, MaxIdleConns: keptAtMost, MaxResponseHeaderBytes: maxAnswerHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -225,9 +237,14 @@ func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*h
 	return req, nil
 }
 
+// buffers are for answers, most of which are short.
+var buffers = sync.Pool{New: func() any { return new([readAtOnce]byte) }}
+
 // read keeps the answer, up to its limit. What is beyond it is not read, and is counted as far as the answer says how much it is.
 func (r *callbackRun) read(resp *http.Response) error {
-	n, err := io.Copy(r.out.stream(streamBody), io.LimitReader(resp.Body, r.limit))
+	buf := buffers.Get().(*[readAtOnce]byte) //nolint:errcheck // it has no other type
+	defer buffers.Put(buf)
+	n, err := io.CopyBuffer(r.out.stream(streamBody), io.LimitReader(resp.Body, r.limit), buf[:])
 	if err != nil || n < r.limit {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -382,5 +383,44 @@ func TestCallbackTask(t *testing.T) {
 	task, err := d.outputs.Attempts(t.Context(), "", "tea", 0)
 	if err != nil || len(task) != 2 || task[0].Status != 200 || task[1].Status != 429 || task[0].RunID != task[1].RunID {
 		t.Errorf("%+v, %v", task, err)
+	}
+}
+
+// TestCallbackConnections makes rounds of callbacks at once to one host: each round goes by the connections of the one before, or a burst
+// would use up the ports of this machine.
+func TestCallbackConnections(t *testing.T) {
+	const rounds, atOnce = 5, 100
+	var made atomic.Int64
+	var together sync.WaitGroup // so that all of a round need a connection at the same time
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		together.Done()
+		together.Wait()
+		_, _ = io.WriteString(w, "thanks")
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			made.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	handle := target.Callbacks(target.CallbackOptions{Allow: here})
+	for range rounds {
+		together.Add(atOnce)
+		var all sync.WaitGroup
+		for n := range atOnce {
+			all.Go(func() {
+				i := info("tea", n)
+				i.Kind, i.Started = target.KindHTTP, time.Now()
+				if err := handle(t.Context(), &duly.Attempt[target.Callback]{AttemptInfo: i, Payload: target.Callback{URL: s.URL}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	// A connection is given back a moment after its answer was read, so that a round may need some of its own.
+	if n := made.Load(); n < atOnce || n > 2*atOnce {
+		t.Errorf("%d connections were made for %d callbacks, %d at once", n, rounds*atOnce, atOnce)
 	}
 }
