@@ -154,6 +154,14 @@ bench-endurance: ## run for HOURS (1), or MINUTES, with N (10 M) tasks pending a
 bench-cluster: ## measure tasks in PostgreSQL beside River, on a server that it starts, into docs/bench/cluster.md
 	cd bench && GOWORK=off go run ./cluster $(if $(DIR),-dir $(DIR)) -out ../docs/bench/cluster.md
 
+.PHONY: bench-http
+bench-http: ## measure the daemon over HTTP: single puts, a million in batches, 100,000 callbacks due in one second, into docs/bench/http.md
+	cd bench && GOWORK=off go run ./http $(if $(DIR),-dir $(DIR)) -out ../docs/bench/http.md
+
+.PHONY: soak
+soak: ## keep the daemon under a mixed load for HOURS, or MINUTES (10), and judge whether it stays flat, into docs/bench/soak.md
+	cd bench && GOWORK=off go run ./http $(if $(DIR),-dir $(DIR)) -soak $(if $(MINUTES),$(MINUTES)m,$(if $(HOURS),$(HOURS)h,10m)) -out ../docs/bench/soak.md
+
 .PHONY: bench-check
 bench-check: ## build the benchmarks and check that their engines do what they measure
 	cd bench && GOWORK=off go test ./...
