@@ -3,7 +3,6 @@ package target
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"strings"
 )
 
@@ -102,10 +101,7 @@ func (p Addresses) Refuse(a netip.Addr) string {
 // Check is the callback's own Check, and refuses a URL that names an address which may not be connected to, or this machine. What a
 // name in a URL stands for is seen when it is connected to, each time.
 func (p Addresses) Check(c *Callback) error {
-	if err := c.Check(); err != nil {
-		return err
-	}
-	u, err := url.Parse(c.URL)
+	u, err := c.check()
 	if err != nil {
 		return err
 	}

@@ -146,11 +146,10 @@ type caller struct {
 type callbackRun struct {
 	ending
 
-	a      *duly.AttemptInfo
-	c      *Callback
-	hidden scrubber
-	out    *recording
-	limit  int64
+	a     *duly.AttemptInfo
+	c     *Callback
+	out   *recording
+	limit int64
 }
 
 func (x *caller) handle(ctx context.Context, a *duly.Attempt[Callback]) error {
@@ -158,7 +157,7 @@ func (x *caller) handle(ctx context.Context, a *duly.Attempt[Callback]) error {
 	if err := x.o.Allow.Check(c); err != nil {
 		return duly.Permanent(err)
 	}
-	r := callbackRun{a: a.AttemptInfo, c: c, hidden: newScrubber(c.secrets()), limit: c.OutputLimit}
+	r := callbackRun{a: a.AttemptInfo, c: c, limit: c.OutputLimit}
 	if r.limit == 0 {
 		r.limit = DefaultCallbackOutput
 	}
@@ -216,7 +215,7 @@ func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*h
 		req.Header.Set(name, v)
 	}
 	a, id := r.a, encoded(r.a.RunID)
-	set := req.Header.Set
+	set := func(name, v string) { req.Header[name] = []string{v} } // names as the header has them
 	set("User-Agent", x.o.UserAgent)
 	set("Idempotency-Key", id)
 	set("Duly-Run-Id", id)
@@ -242,7 +241,7 @@ var buffers = sync.Pool{New: func() any { return new([readAtOnce]byte) }}
 
 // read keeps the answer, up to its limit. What is beyond it is not read, and is counted as far as the answer says how much it is.
 func (r *callbackRun) read(resp *http.Response) error {
-	buf := buffers.Get().(*[readAtOnce]byte) //nolint:errcheck // it has no other type
+	buf := buffers.Get().(*[readAtOnce]byte)
 	defer buffers.Put(buf)
 	n, err := io.CopyBuffer(r.out.stream(streamBody), io.LimitReader(resp.Body, r.limit), buf[:])
 	if err != nil || n < r.limit {
@@ -271,9 +270,12 @@ func (r *callbackRun) broken(ctx context.Context, err error) error {
 			r.outcome = OutcomeLater
 		}
 	}
-	r.reason = oneLine(r.hidden.scrub(err.Error()))
+	r.reason = oneLine(r.scrub(err.Error()))
 	return &failure{r.reason, err}
 }
+
+// scrub returns a text without the callback's secrets.
+func (r *callbackRun) scrub(s string) string { return newScrubber(r.c.secrets()).scrub(s) }
 
 // answered says what an answer means.
 func (r *callbackRun) answered(resp *http.Response, now time.Time) error {
@@ -290,7 +292,7 @@ func (r *callbackRun) answered(resp *http.Response, now time.Time) error {
 			reason += ": it is to " + quote(redactURL(to.String()))
 		}
 	}
-	r.reason = oneLine(r.hidden.scrub(reason))
+	r.reason = oneLine(r.scrub(reason))
 	err := &failure{r.reason, nil}
 	switch r.status {
 	case http.StatusGone:

@@ -112,23 +112,30 @@ func (c Command) checkEnv() error {
 // Check returns an [*Error] for a request that cannot be made, whatever the network is like. Which addresses may be called is
 // [Addresses.Check]'s to say.
 func (c Callback) Check() error {
-	if err := c.checkURL(); err != nil {
-		return err
+	_, err := c.check()
+	return err
+}
+
+// check is Check, and returns the URL.
+func (c *Callback) check() (*url.URL, error) {
+	u, err := c.checkURL()
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case c.Method == http.MethodConnect || c.Method == http.MethodTrace || strings.Trim(c.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" || len(c.Method) > 32:
-		return invalid("method", quote(c.Method), "POST, PUT, GET or another one in capitals, but not CONNECT or TRACE")
+		return nil, invalid("method", quote(c.Method), "POST, PUT, GET or another one in capitals, but not CONNECT or TRACE")
 	case !utf8.ValidString(c.Body):
-		return invalid("body", quote(c.Body), "UTF-8")
+		return nil, invalid("body", quote(c.Body), "UTF-8")
 	case c.OutputLimit < 0 || c.OutputLimit > MaxCallbackOutput:
-		return invalid("output_limit", strconv.FormatInt(c.OutputLimit, 10), "0 to "+strconv.Itoa(MaxCallbackOutput)+" bytes")
+		return nil, invalid("output_limit", strconv.FormatInt(c.OutputLimit, 10), "0 to "+strconv.Itoa(MaxCallbackOutput)+" bytes")
 	}
-	return c.checkHeader()
+	return u, c.checkHeader()
 }
 
-func (c Callback) checkURL() error {
+func (c *Callback) checkURL() (*url.URL, error) {
 	const want = "an absolute URL as https://example.com/path"
-	bad := func(want string) error { return invalid("url", quote(redactURL(c.URL)), want) }
+	bad := func(want string) (*url.URL, error) { return nil, invalid("url", quote(redactURL(c.URL)), want) }
 	if len(c.URL) > maxURL {
 		return bad("at most " + strconv.Itoa(maxURL) + " bytes")
 	}
@@ -152,32 +159,35 @@ func (c Callback) checkURL() error {
 			return bad("a port from 1 to 65535")
 		}
 	}
-	return nil
+	return u, nil
 }
 
-func (c Callback) checkHeader() error {
+func (c *Callback) checkHeader() error {
 	seen := map[string]string{}
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(c.Header)) {
 		v := c.Header[name]
 		size += len(name) + len(v)
 		field := "header." + name
-		shown := quote(v)
-		if IsSecret(name) {
-			shown = Redaction
+		refuse := func(want string) error {
+			shown := quote(v)
+			if IsSecret(name) {
+				shown = Redaction
+			}
+			return invalid(field, shown, want)
 		}
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !isToken(name):
 			return invalid("header", quote(name), "a header's name: letters, digits and any of !#$%&'*+-.^_`|~")
 		case slices.Contains(givenHeaders, canonical) || strings.HasPrefix(canonical, "Duly-"):
-			return invalid(field, shown, "to be left out: each attempt sets it, or the connection does")
+			return refuse("to be left out: each attempt sets it, or the connection does")
 		case seen[canonical] != "":
-			return invalid(field, shown, "each header once; it is there as "+seen[canonical])
-		case IsSecret(name) && v == Redaction:
-			return invalid(field, shown, "the value itself: this is only shown in its place")
+			return refuse("each header once; it is there as " + seen[canonical])
+		case v == Redaction && IsSecret(name):
+			return refuse("the value itself: this is only shown in its place")
 		case !isHeaderValue(v):
-			return invalid(field, shown, "printable text, UTF-8, without line breaks or blanks at its ends")
+			return refuse("printable text, UTF-8, without line breaks or blanks at its ends")
 		}
 		seen[canonical] = name
 	}

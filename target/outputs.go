@@ -62,6 +62,7 @@ type Outputs struct {
 	mu      sync.Mutex
 	segs    []*segment // by id; the last may be open
 	file    *os.File   // of the last, if it is open
+	buf     []byte     // for the record that is written
 	nextID  uint64
 	total   int64 // bytes of all segments
 	live    map[*recording]struct{}
@@ -239,7 +240,8 @@ func (o *Outputs) writeLocked(r *record) (place, error) {
 	s := o.segs[len(o.segs)-1]
 	off := s.size
 	before := s.bytes()
-	if _, err := o.file.WriteAt(r.append(nil), off); err != nil {
+	o.buf = r.append(o.buf[:0])
+	if _, err := o.file.WriteAt(o.buf, off); err != nil {
 		// The next record must not be followed by the rest of this one. Where that can't be cut off, nothing follows.
 		if cutErr := o.file.Truncate(off); cutErr != nil {
 			_ = o.sealLocked()
