@@ -65,6 +65,9 @@ type CallbackOptions struct {
 	Clock clock.Clock
 }
 
+// noProxy says so little because what went wrong may repeat the proxy's address, with its password.
+const noProxy = "the proxy for it can't be found: is its address right, in the variable HTTPS_PROXY or wherever it is from?"
+
 var errTooLong = errors.New("no whole answer within the time that a callback may take")
 
 // Callbacks returns the handler of tasks of KindHTTP.
@@ -95,9 +98,9 @@ func Callbacks(o CallbackOptions) func(context.Context, *duly.Attempt[Callback])
 	if o.UserAgent == "" {
 		o.UserAgent = "duly"
 	}
-	c := caller{o: &o, direct: o.client(true, nil)}
+	c := caller{o: &o, direct: o.transport(true, nil)}
 	if o.Proxy != nil {
-		c.proxied = o.client(false, func(r *http.Request) (*url.URL, error) {
+		c.proxied = o.transport(false, func(r *http.Request) (*url.URL, error) {
 			u, _ := r.Context().Value(proxyKey{}).(*url.URL)
 			return u, nil
 		})
@@ -105,19 +108,17 @@ func Callbacks(o CallbackOptions) func(context.Context, *duly.Attempt[Callback])
 	return c.handle
 }
 
-// client returns one that connects to allowed addresses only, or, by way of a proxy, to any.
-func (o *CallbackOptions) client(guard bool, proxy func(*http.Request) (*url.URL, error)) *http.Client {
+// transport returns one that connects to allowed addresses only, or, by way of a proxy, to any. There is no client around it, which would
+// follow redirects.
+func (o *CallbackOptions) transport(guard bool, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	d := &net.Dialer{Resolver: o.Resolver}
 	if guard {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error { return o.Allow.dialed(address) }
 	}
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy: proxy, DialContext: d.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
-			TLSHandshakeTimeout: handshakeTimeout, IdleConnTimeout: idleTimeout,
-			MaxConnsPerHost: perHost, MaxIdleConnsPerHost: perHost, MaxIdleConns: keptAtMost, MaxResponseHeaderBytes: maxAnswerHeader,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &http.Transport{
+		Proxy: proxy, DialContext: d.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
+		TLSHandshakeTimeout: handshakeTimeout, IdleConnTimeout: idleTimeout,
+		MaxConnsPerHost: perHost, MaxIdleConnsPerHost: perHost, MaxIdleConns: keptAtMost, MaxResponseHeaderBytes: maxAnswerHeader,
 	}
 }
 
@@ -139,7 +140,7 @@ type proxyKey struct{}
 // A caller makes the requests of all attempts.
 type caller struct {
 	o               *CallbackOptions
-	direct, proxied *http.Client
+	direct, proxied *http.Transport
 }
 
 // A callbackRun is one attempt at a callback.
@@ -178,18 +179,21 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 	if err != nil {
 		return r.broken(ctx, err)
 	}
-	client := x.direct
+	by := x.direct
 	if x.proxied != nil {
 		proxy, err := x.o.Proxy(req)
 		if err != nil {
-			return r.broken(ctx, fmt.Errorf("find the proxy: %w", err))
+			return r.broken(ctx, &failure{noProxy, err})
 		}
 		if proxy != nil {
-			client = x.proxied
+			if !isASCII(req.URL.Host) { // what it would be written as could be an address that Allow has not seen
+				return r.broken(ctx, invalid("url", quote(redactURL(r.c.URL)), "a host in ASCII, as xn--..., for a request by way of a proxy"))
+			}
+			by = x.proxied
 			req = req.WithContext(context.WithValue(ctx, proxyKey{}, proxy))
 		}
 	}
-	resp, err := client.Do(req)
+	resp, err := by.RoundTrip(req)
 	if err != nil {
 		return r.broken(ctx, err)
 	}
@@ -211,6 +215,7 @@ func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*h
 	if err != nil {
 		return nil, err
 	}
+	req.URL.RawQuery = escaped(req.URL.RawQuery)
 	for name, v := range r.c.Header {
 		req.Header.Set(name, v)
 	}

@@ -3,6 +3,7 @@ package target
 import (
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"net/url"
 	"path/filepath"
@@ -149,6 +150,8 @@ func (c *Callback) checkURL() (*url.URL, error) {
 		return bad("no user or password in it; an Authorization header can have them")
 	case u.Hostname() == "" || u.Opaque != "":
 		return bad(want + ", with a host")
+	case isHalfAddress(u.Hostname()):
+		return bad("an address in full, as 192.0.2.1: what this means depends on who reads it")
 	case u.Fragment != "" || strings.Contains(c.URL, "#"):
 		return bad("no fragment (#...), which is not sent")
 	case strings.Contains(c.URL, url.QueryEscape(Redaction)):
@@ -160,6 +163,24 @@ func (c *Callback) checkURL() (*url.URL, error) {
 		}
 	}
 	return u, nil
+}
+
+// isHalfAddress says whether a host is an address of IPv4 to some programs and a name to others: one with fewer than four numbers, with
+// hexadecimal or octal ones. No name ends in a number.
+func isHalfAddress(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 func (c *Callback) checkHeader() error {

@@ -6,5 +6,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain lets no test leave a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets no test leave a goroutine behind, and tests trust their own receivers.
+func TestMain(m *testing.M) {
+	trust()
+	goleak.VerifyTestMain(m)
+}

@@ -14,7 +14,8 @@ import (
 	"github.com/dulyhq/duly/target"
 )
 
-// resolver returns one that asks a name server of the test, which answers with one address after the other, and then with the last.
+// resolver returns one that asks a name server of the test, which answers with one address after the other, and then with the last. An
+// answer of several addresses has commas between them.
 func resolver(t *testing.T, addresses ...string) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -37,7 +38,7 @@ func resolver(t *testing.T, addresses ...string) *net.Resolver {
 			if err != nil {
 				return
 			}
-			answer, isA := answerTo(buf[:n], netip.MustParseAddr(addresses[min(asked, len(addresses)-1)]))
+			answer, isA := answerTo(buf[:n], strings.Split(addresses[min(asked, len(addresses)-1)], ","))
 			if isA {
 				asked++
 			}
@@ -52,8 +53,8 @@ func resolver(t *testing.T, addresses ...string) *net.Resolver {
 	}}
 }
 
-// answerTo answers a question for an address of IPv4, and says that there is none of another kind (RFC 1035).
-func answerTo(question []byte, a netip.Addr) (answer []byte, isA bool) {
+// answerTo answers a question for addresses of IPv4, and says that there is none of another kind (RFC 1035).
+func answerTo(question []byte, addresses []string) (answer []byte, isA bool) {
 	end := 12
 	for end < len(question) && question[end] != 0 {
 		end += int(question[end]) + 1
@@ -63,9 +64,12 @@ func answerTo(question []byte, a netip.Addr) (answer []byte, isA bool) {
 	answer = append(answer, question[:2]...)
 	answer = append(answer, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0)
 	answer = append(answer, question[12:end]...)
-	if isA {
-		answer[7] = 1
-		ip := a.As4()
+	for _, a := range addresses {
+		if !isA {
+			break
+		}
+		answer[7]++
+		ip := netip.MustParseAddr(a).As4()
 		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
 		answer = append(answer, ip[:]...)
 	}

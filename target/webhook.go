@@ -50,10 +50,19 @@ func signature(secrets [][]byte, id string, timestamp int64, body string) string
 // encoded returns a text as it is in a header: percent-encoded, but for letters, digits and what is below. A run id has no full stop
 // then, as Standard Webhooks asks of what is signed.
 func encoded(s string) string {
-	const upper = "0123456789ABCDEF"
-	plain := func(c byte) bool {
+	return percent(s, func(c byte) bool {
 		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_~@/:+=", c) >= 0
-	}
+	})
+}
+
+// escaped returns a query as it may stand in the first line of a request, where a blank would end the URL. What is escaped stays so.
+func escaped(query string) string {
+	return percent(query, func(c byte) bool { return ' ' < c && c < 0x7f })
+}
+
+// percent encodes the bytes that are not plain.
+func percent(s string, plain func(byte) bool) string {
+	const upper = "0123456789ABCDEF"
 	b := make([]byte, 0, len(s)+8)
 	for i := range len(s) {
 		if c := s[i]; plain(c) {
