@@ -60,7 +60,10 @@ func signalOf(s *os.ProcessState) os.Signal {
 }
 
 // Shell returns the arguments that have the system's shell run a command line: pipes, lists and variables. What is not yours
-// in it must be quoted; better, it is passed as an argument, "$1".
+// in it must be quoted; better, it is passed as an argument, "$1". A line that begins like an option is a line all the same.
 func Shell(line string, args ...string) []string {
+	if line != "" && (line[0] == '-' || line[0] == '+') {
+		line = " " + line
+	}
 	return append([]string{"/bin/sh", "-c", line, "sh"}, args...)
 }

@@ -124,7 +124,7 @@ func (r *commandRun) run(ctx context.Context) error {
 func (r *commandRun) spec() (proc.Spec, error) {
 	c := r.c
 	s := proc.Spec{
-		Engine: r.o.Engine, Dir: c.Dir, Env: r.env(), Grace: time.Duration(c.Grace),
+		Engine: r.o.Engine, Dir: c.Dir, Env: r.env(), Grace: time.Duration(c.Grace), Group: proc.NewSession,
 		Stdout: r.out.stream(streamOut), Stderr: io.MultiWriter(r.out.stream(streamErr), &r.last),
 	}
 	if s.Dir == "" {
@@ -147,7 +147,7 @@ func shell(line string) []string {
 	if runtime.GOOS == "windows" {
 		return []string{filepath.Join(os.Getenv("SystemRoot"), "System32", "cmd.exe"), "/C", line}
 	}
-	return []string{"/bin/sh", "-c", line}
+	return proc.Shell(line)[:3]
 }
 
 // env returns the environment, in the order of names.
@@ -175,19 +175,23 @@ func standardPath() string {
 	return defaultPath
 }
 
-// program looks the program up, as a shell would do with the command's own PATH.
+// program looks the program up, as a shell would do with the command's own PATH. In the daemon's PATH directories count that are
+// absolute: a "." in it was not meant for the directories of tasks, and whoever may write there.
 func (r *commandRun) program(dir string) (string, error) {
 	name := r.c.Args[0]
 	if filepath.Base(name) != name {
 		return name, nil
 	}
-	path, ok := r.c.Env["PATH"]
-	if !ok {
+	path, own := r.c.Env["PATH"]
+	if !own {
 		path = os.Getenv("PATH")
 	}
 	var denied error
 	for _, d := range filepath.SplitList(path) {
 		if !filepath.IsAbs(d) {
+			if !own {
+				continue
+			}
 			d = filepath.Join(dir, d)
 		}
 		found, err := exec.LookPath(filepath.Join(d, name))
