@@ -74,6 +74,7 @@ func Run(ctx context.Context, c *Config, p Process) error {
 	if err != nil {
 		return err
 	}
+	defer d.takeLog()()
 	return d.Run(ctx)
 }
 

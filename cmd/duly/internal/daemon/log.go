@@ -1,9 +1,14 @@
 package daemon
 
 import (
+	"encoding/json"
 	"io"
+	"log"
 	"log/slog"
+	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -20,13 +25,28 @@ type veil struct {
 var looksSecret = regexp.MustCompile(
 	`()whsec_[A-Za-z0-9+/=]+|()` + tokenPrefix + `[A-Za-z0-9_-]{20,}|((?i:bearer|basic) )[A-Za-z0-9._~+/=-]{8,}|(://[^/\s:@"]*:)[^/\s@"]+@`)
 
-// keep makes texts known as secrets, in place of those before.
+// keep makes texts known as secrets, in place of those before, also as they are written between quotation marks and in URLs.
 func (v *veil) keep(texts []string) {
-	pairs := make([]string, 0, 2*len(texts))
+	var all []string
 	for _, t := range texts {
+		all = append(all, t, inQuotes(strconv.Quote(t)), inQuotes(asJSON(t)), url.QueryEscape(t), url.PathEscape(t))
+	}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // so that none is left half
+	var pairs []string
+	for _, t := range slices.Compact(all) {
 		pairs = append(pairs, t, target.Redaction)
 	}
 	v.known.Store(strings.NewReplacer(pairs...))
+}
+
+func inQuotes(quoted string) string { return quoted[1 : len(quoted)-1] }
+
+func asJSON(text string) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(text) // a text always can
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // Write implements io.Writer. A log writes each line by one call.
@@ -61,4 +81,18 @@ func newLogger(w io.Writer, format string, l *slog.LevelVar) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// takeLog has the log of the standard library in the daemon's until the function that it returns is called, at the level debug: what the
+// library tells there, of an answer that nobody has asked for or of frames that make no sense, strangers can bring about.
+func (d *Daemon) takeLog() (giveBack func()) {
+	to, flags, prefix := log.Writer(), log.Flags(), log.Prefix()
+	log.SetOutput(slog.NewLogLogger(d.log.Handler(), slog.LevelDebug).Writer())
+	log.SetFlags(0)
+	log.SetPrefix("")
+	return func() {
+		log.SetOutput(to)
+		log.SetFlags(flags)
+		log.SetPrefix(prefix)
+	}
 }

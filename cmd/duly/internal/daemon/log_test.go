@@ -11,13 +11,14 @@ func TestLog_CoversSecrets(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		var b strings.Builder
 		v := &veil{to: &b}
-		v.keep([]string{"correct-horse"})
+		v.keep([]string{"correct-horse", "battery\"st\\aple\tü/&", "correct-horse-battery"})
 		log := newLogger(v, format, new(slog.LevelVar))
 		log.Info("begins", "error", errors.New("get https://ada:hunter2@example.com/x: refused"))
 		log.Info("begins", "header", "Authorization: Bearer abcdefghijklmnop", "token", "correct-horse")
 		log.Info("begins", "a", "whsec_"+strings.Repeat("x", 30), "b", tokenPrefix+strings.Repeat("y", 43), "url", "https://example.com/a:b@c")
+		log.Info("begins", "error", errors.New("the password \"battery\"st\\aple\tü/&\" is wrong"), "url", "https://h/?x=battery%22st%5Caple%09%C3%BC%2F%26", "a", "correct-horse-battery")
 		got := b.String()
-		for _, secret := range []string{"hunter2", "abcdefghijklmnop", "correct-horse", "xxx", "yyy"} {
+		for _, secret := range []string{"hunter2", "aple", "-battery", "abcdefghijklmnop", "correct-horse", "xxx", "yyy"} {
 			if strings.Contains(got, secret) {
 				t.Errorf("%s: %q is in the log:\n%s", format, secret, got)
 			}
@@ -27,7 +28,7 @@ func TestLog_CoversSecrets(t *testing.T) {
 				t.Errorf("%s: the log does not say %q:\n%s", format, kept, got)
 			}
 		}
-		if lines := strings.Count(got, "\n"); lines != 3 {
+		if lines := strings.Count(got, "\n"); lines != 4 {
 			t.Errorf("%s: %d lines", format, lines)
 		}
 	}
