@@ -19,6 +19,7 @@ import (
 )
 
 const logsLong = `Print what a task has printed when it last ran: its standard output on standard output, its standard error on standard error, as it is.
+Of what a callback was answered a terminal is shown what it would obey, as \x1b: it comes from another machine.
 --list lists the attempts of which something is kept; --run and --attempt choose one.
 
 --follow goes on until that attempt has ended, and then with the next one, for as long as the task is to run again, or until
@@ -180,7 +181,7 @@ func (l *follower) print(ctx context.Context, a api.Attempt) error {
 		if l.f.output != "table" {
 			err = l.p.object(l.f.output, chunk)
 		} else {
-			_, err = l.stream(chunk.Stream).Write(b)
+			err = l.s.write(chunk.Stream, b)
 		}
 		if err != nil {
 			return err
@@ -196,13 +197,6 @@ func (l *follower) gap(omitted int64) error {
 	}
 	_, err := fmt.Fprintf(l.s.Stderr, "duly: %s not kept\n", counted(omitted, "byte is", "bytes are"))
 	return err
-}
-
-func (l *follower) stream(name string) io.Writer {
-	if name == "stderr" {
-		return l.s.Stderr
-	}
-	return l.s.Stdout
 }
 
 // soonAgain is how long to wait where nothing tells when to look: for an attempt that was claimed and does not print yet, for a task

@@ -272,6 +272,24 @@ func clean(text string) string {
 	return b.String()
 }
 
+// cleanLines is clean, of a text in which lines and tabs are what they are.
+func cleanLines(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line, ended := strings.CutSuffix(line, "\n")
+		for i, part := range strings.Split(strings.TrimSuffix(line, "\r"), "\t") {
+			if i > 0 {
+				b.WriteByte('\t')
+			}
+			b.WriteString(clean(part))
+		}
+		if ended {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
 // unsafe says whether a terminal must not get the character: controls of both tables, marks that turn the direction of writing,
 // line separators.
 func unsafe(r rune) bool {

@@ -5,6 +5,8 @@ package cli
 import (
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -192,6 +194,32 @@ func TestTTY_Colours(t *testing.T) {
 				t.Errorf("duly %q with %q: the terminal gets what a task holds: %q", args, tt.environ, text)
 			}
 		}
+	}
+}
+
+// TestTTY_Answer: what a receiver answers is another machine's, and a terminal obeys none of it; elsewhere, and of a command, it is as it was.
+func TestTTY_Answer(t *testing.T) {
+	w := newWorld(t)
+	const evil = "one\ttwo\r\nthree \x1b]52;c;b3duZWQ=\x07\x1b[2J\u202e\x9b1m\n"
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, evil) }))
+	defer s.Close()
+	w.ok("in", "0s", "--name", "hook", "--post", s.URL)
+	w.put("told", now(`printf '\033[1mbold\n'`))
+	for _, name := range []string{"hook", "told"} {
+		if _, stderr, status := w.run("logs", "-f", name); status != exitOK {
+			t.Fatalf("%s: %d, %s", name, status, stderr)
+		}
+	}
+	if got := w.ok("logs", "hook"); got != evil {
+		t.Errorf("elsewhere it is %q", got)
+	}
+	y := w.tty(nil, "logs", "hook")
+	if status := y.status(); status != exitOK || y.out.String() != "one\ttwo\r\nthree \\x1b]52;c;b3duZWQ=\\x07\\x1b[2J\\u202e\\x9b1m\r\n" {
+		t.Errorf("a terminal gets %q, status %d", y.out.String(), status)
+	}
+	y = w.tty(nil, "logs", "told")
+	if status := y.status(); status != exitOK || y.out.String() != "\x1b[1mbold\r\n" {
+		t.Errorf("of a command a terminal gets %q, status %d", y.out.String(), status)
 	}
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"syscall"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/target"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -202,17 +202,26 @@ func (w *waiting) attempts(ctx context.Context) error {
 	return nil
 }
 
-// pass passes on what a command has printed, as it is: to which of the two streams, and with whatever a terminal obeys.
+// pass passes on what an attempt has printed.
 func (s *session) pass(c *api.Chunk) error {
+	b := c.Base64
+	if b == nil {
+		b = []byte(c.Text)
+	}
+	return s.write(c.Stream, b)
+}
+
+// write passes on what an attempt has printed to which of the two streams: what a command has as it is, with whatever a terminal obeys. What
+// a receiver has answered comes from another machine, and no terminal obeys that.
+func (s *session) write(stream string, b []byte) error {
 	to := s.Stdout
-	if c.Stream == "stderr" {
+	if stream == target.Stderr {
 		to = s.Stderr
 	}
-	text := c.Text
-	if c.Base64 != nil {
-		text = string(c.Base64)
+	if _, yes := terminal(to); yes && stream == target.Body {
+		b = []byte(cleanLines(string(b)))
 	}
-	_, err := io.WriteString(to, text)
+	_, err := to.Write(b)
 	return err
 }
 

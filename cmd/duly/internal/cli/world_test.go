@@ -57,6 +57,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	duly.Handle(w.d, target.KindCommand, target.Commands(target.CommandOptions{Outputs: w.outputs, Logger: quiet}))
+	duly.Handle(w.d, target.KindHTTP, target.Callbacks(target.CallbackOptions{Outputs: w.outputs, Allow: target.Addresses{Private: true}}))
 	w.handler = api.New(w.d, api.Options{Commands: true, Callbacks: true, Outputs: w.outputs, Defaults: target.Defaults, Version: "test", Logger: quiet})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan error, 1)
