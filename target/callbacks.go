@@ -66,7 +66,7 @@ type CallbackOptions struct {
 }
 
 // noProxy says so little because what went wrong may repeat the proxy's address, with its password.
-const noProxy = "the proxy for it can't be found: is its address right, in the variable HTTPS_PROXY or wherever it is from?"
+const noProxy = "the proxy for it can't be found: is its address right?"
 
 var errTooLong = errors.New("no whole answer within the time that a callback may take")
 
@@ -151,6 +151,8 @@ type callbackRun struct {
 	c     *Callback
 	out   *recording
 	limit int64
+
+	signature string // that was sent
 }
 
 func (x *caller) handle(ctx context.Context, a *duly.Attempt[Callback]) error {
@@ -215,7 +217,9 @@ func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*h
 	if err != nil {
 		return nil, err
 	}
-	req.URL.RawQuery = escaped(req.URL.RawQuery)
+	if req.URL.RawQuery != "" {
+		req.URL.RawQuery = escaped(req.URL.RawQuery)
+	}
 	for name, v := range r.c.Header {
 		req.Header.Set(name, v)
 	}
@@ -235,7 +239,8 @@ func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*h
 	set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
 	if x.o.Secrets != nil {
 		if secrets := x.o.Secrets(); len(secrets) > 0 {
-			set("Webhook-Signature", signature(secrets, id, now.Unix(), r.c.Body))
+			r.signature = signature(secrets, id, now.Unix(), r.c.Body)
+			set("Webhook-Signature", r.signature)
 		}
 	}
 	return req, nil
@@ -279,8 +284,10 @@ func (r *callbackRun) broken(ctx context.Context, err error) error {
 	return &failure{r.reason, err}
 }
 
-// scrub returns a text without the callback's secrets.
-func (r *callbackRun) scrub(s string) string { return newScrubber(r.c.secrets()).scrub(s) }
+// scrub returns a text without the callback's secrets, and without its signature, which is one for some minutes.
+func (r *callbackRun) scrub(s string) string {
+	return newScrubber(append(r.c.secrets(), r.signature)).scrub(s)
+}
 
 // answered says what an answer means.
 func (r *callbackRun) answered(resp *http.Response, now time.Time) error {

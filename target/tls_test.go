@@ -114,7 +114,7 @@ func TestCertificates(t *testing.T) {
 			}))
 			s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 			s.EnableHTTP2 = true
-			s.TLS = &tls.Config{Certificates: []tls.Certificate{x.by.issue(t, x.change)}, MinVersion: tls.VersionTLS10} //nolint:gosec // of a test
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{x.by.issue(t, x.change)}, MinVersion: tls.VersionTLS10}
 			if x.old {
 				s.TLS.MaxVersion = tls.VersionTLS11
 			}
