@@ -20,6 +20,8 @@ var (
 	seed       = flag.Uint64("mutate.seed", 1, "what the draw depends on")
 	match      = flag.String("mutate.match", "", "draw only mutants whose id has a match of this regular expression")
 	unsettled  = flag.Bool("mutate.open", false, "draw only mutants without a verdict")
+	tests      = flag.String("mutate.tests", "", "put them before tests alone whose name has a match of this regular expression")
+	budget     = flag.Duration("mutate.budget", 20*time.Second, "how much of a processor's time tests may take, without the mutant, until it counts as survived")
 	jobs       = flag.Int("mutate.jobs", runtime.NumCPU(), "how many mutants to run at a time")
 	least      = flag.Float64("mutate.least", 90, "fail below this rate, in percent")
 	recordInto = flag.String("mutate.record", "../../docs/bench/mutation.md", "where to write what was found; nothing is written for an empty name")
@@ -79,12 +81,8 @@ func tell(t *testing.T, r *result) {
 		switch {
 		case f.killed && v.equivalent:
 			t.Errorf("%s is said to be equivalent, but %s tells it: %s", f.id, f.by, f.where)
-		case f.killed:
-			t.Logf("killed %s: %s: %s", f.where, f.id, f.by)
-		case settled:
-			t.Logf("survived, as is known: %s: %s", f.where, f.id)
-		default:
-			t.Logf("SURVIVED %s: %s (%d tests) %s", f.where, f.id, f.reached, f.by)
+		case !f.killed && !settled:
+			t.Logf("without a verdict: %s: %s (%d tests) %s", f.where, f.id, f.reached, f.by)
 		}
 	}
 	t.Log(strings.TrimSpace(r.row()))

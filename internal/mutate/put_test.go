@@ -23,14 +23,17 @@ type fate struct {
 // put puts each mutant before the tests that reach it, the quickest first, with some at a time.
 func (b *built) put(t *testing.T, units []*unit, jobs int) []*fate {
 	t.Helper()
-	sortFunc(units, func(a, b *unit) int { return int(a.took - b.took) })
+	sortFunc(units, func(a, b *unit) int { return int(a.cost - b.cost) })
 	fates := make([]*fate, len(b.sample))
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range jobs {
 		wg.Go(func() {
 			for i := range next {
-				fates[i] = b.judge(t, b.sample[i], units)
+				f := b.judge(t, b.sample[i], units)
+				fates[i] = f
+				word := map[bool]string{true: "killed", false: "SURVIVED"}[f.killed]
+				t.Logf("%s %s: %s (%d tests) %s", word, f.where, f.id, f.reached, f.by)
 			}
 		})
 	}
@@ -51,9 +54,10 @@ func (b *built) judge(t *testing.T, m *mutant, units []*unit) *fate {
 		}
 	}
 	f.reached = len(reaching)
-	for len(reaching) > 0 && !f.killed {
+	for spent := time.Duration(0); len(reaching) > 0 && !f.killed && spent < *budget; {
 		var some batch
 		some, reaching = first(reaching)
+		spent += some.cost
 		f.killed, f.slow, f.by = some.fails(t, m, b.patience)
 	}
 	return f
@@ -64,6 +68,7 @@ type batch struct {
 	in      *binary
 	pattern string
 	took    time.Duration
+	cost    time.Duration
 }
 
 // first takes units for a process: of one binary, and no more than about a second of them.
@@ -71,12 +76,13 @@ func first(units []*unit) (some batch, rest []*unit) {
 	some.in = units[0].in
 	var patterns []string
 	for _, u := range units {
-		if u.in != some.in || len(patterns) > 0 && some.took+u.took > time.Second || len(patterns) == 200 {
+		if u.in != some.in || len(patterns) > 0 && some.cost+u.cost > time.Second || len(patterns) == 200 {
 			rest = append(rest, u)
 			continue
 		}
 		patterns = append(patterns, u.pattern)
 		some.took += u.took
+		some.cost += u.cost
 	}
 	some.pattern = strings.Join(patterns, "|")
 	return some, rest
@@ -89,7 +95,7 @@ var failed = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 func (b batch) fails(t *testing.T, m *mutant, patience time.Duration) (killed, slow bool, by string) {
 	limit := 4*b.took + patience
 	for range 3 {
-		out, took, err := b.in.run(b.pattern, m.number, "", limit, "-test.failfast")
+		out, took, _, err := b.in.run(b.pattern, m.number, "", limit, "-test.failfast")
 		if err == nil {
 			return false, false, ""
 		}
@@ -106,7 +112,7 @@ func (b batch) fails(t *testing.T, m *mutant, patience time.Duration) (killed, s
 		default:
 			slow, by = false, "the tests' process ends: "+short(out)
 		}
-		_, calm, err := b.in.run(same, 0, "", limit, "-test.failfast")
+		_, calm, _, err := b.in.run(same, 0, "", limit, "-test.failfast")
 		if err == nil && (!slow || calm < limit/2) {
 			return true, slow, by
 		}

@@ -67,7 +67,7 @@ const recordHead = `# Mutation check
 
 Written by ` + "`make mutate`" + ` (package ` + "`internal/mutate`" + `), which replaces what it has run for. Each package is changed in small ways, one at a
 time, and the tests that reach the change are run, the quickest first. A mutant is killed when one of them fails, or takes more than four times
-as long and five seconds while without the mutant it does not. The rest has survived: the tests don't see it. What was changed and what not is
+as long and five seconds while without the mutant it does not. The rest has survived: tests that take 20 s of a processor don't see it. What was changed and what not is
 in the package's comment. The rate is that of a sample, drawn by a seed, with the interval that holds the rate of all mutants with 95 %. A mutant that nothing
 can tell from the code is excluded one by one, by its name and with a reason. Such are counted as equivalent.
 

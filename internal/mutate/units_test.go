@@ -21,7 +21,8 @@ type unit struct {
 	in      *binary
 	pattern string // for -test.run
 	took    time.Duration
-	reaches []byte // by the mutants' numbers
+	cost    time.Duration // of a processor, which other work on the machine does not change as much
+	reaches []byte        // by the mutants' numbers
 }
 
 // long is what a test may take before its parts are run one by one, where it has any.
@@ -29,7 +30,7 @@ const long = 3 * time.Second
 
 // run runs tests of a binary, in time, with a mutant on or with none, number 0. A limit on memory keeps a mutant that fills
 // it from filling the machine's.
-func (b *binary) run(pattern string, number int, seen string, limit time.Duration, args ...string) (out string, took time.Duration, err error) {
+func (b *binary) run(pattern string, number int, seen string, limit time.Duration, args ...string) (out string, took, cost time.Duration, err error) {
 	shell := `ulimit -v 6000000; exec "$@"`
 	line := append([]string{"-c", shell, "sh", b.file, "-test.run", pattern, "-test.timeout", limit.String()}, args...)
 	cmd := exec.Command("sh", line...)
@@ -43,12 +44,12 @@ func (b *binary) run(pattern string, number int, seen string, limit time.Duratio
 	cmd.WaitDelay = time.Second
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	kill := time.AfterFunc(limit+5*time.Second, func() { _ = cmd.Process.Kill() })
 	err = cmd.Wait()
 	kill.Stop()
-	return buf.String(), time.Since(began), err
+	return buf.String(), time.Since(began), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), err
 }
 
 // cut keeps the beginning of what is printed; a mutant may print without end.
@@ -60,9 +61,12 @@ func (c *cut) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+var testName = regexp.MustCompile(`^(Test|Example|Fuzz)`)
+
 // survey lists the tests of a target and runs each once. Tests that fail without a mutant are left out, and told.
 func (b *built) survey(t *testing.T) (units []*unit) {
 	t.Helper()
+	wanted := regexp.MustCompile(*tests)
 	for _, bin := range b.binaries {
 		cmd := exec.Command(bin.file, "-test.list", ".")
 		cmd.Dir = bin.dir
@@ -71,7 +75,7 @@ func (b *built) survey(t *testing.T) (units []*unit) {
 			t.Fatalf("list the tests of %s: %v", bin.of, err)
 		}
 		for name := range strings.FieldsSeq(string(out)) {
-			if strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Example") || strings.HasPrefix(name, "Fuzz") {
+			if testName.MatchString(name) && wanted.MatchString(name) {
 				units = append(units, b.surveyOne(t, bin, []string{name})...)
 			}
 		}
@@ -87,7 +91,7 @@ func (b *built) surveyOne(t *testing.T, bin *binary, name []string) []*unit {
 		t.Logf("%s %s fails without a mutant, and is left out: %v\n%s", bin.of, u.pattern, err, short(out))
 		return nil
 	}
-	if u.took < long || len(name) > 2 {
+	if u.cost < long || len(name) > 2 {
 		return []*unit{u}
 	}
 	var parts []*unit
@@ -126,7 +130,7 @@ func (b *built) record(bin *binary, name []string) (u *unit, out string, err err
 	if err := os.WriteFile(seen, make([]byte, len(b.sample)+1), 0o600); err != nil {
 		return u, "", err
 	}
-	out, u.took, err = bin.run(u.pattern, 0, seen, 5*time.Minute, "-test.v")
+	out, u.took, u.cost, err = bin.run(u.pattern, 0, seen, 5*time.Minute, "-test.v")
 	if err != nil {
 		return u, out, err
 	}
