@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -41,6 +42,7 @@ type built struct {
 	sample        []*mutant
 	binaries      []*binary
 	scratch       string
+	records       atomic.Int64
 	patience      time.Duration // what a run may take beyond four times what it should
 }
 

@@ -184,6 +184,9 @@ func (f *finder) results(n *ast.ReturnStmt) {
 		if tv.IsNil() || !ok {
 			continue
 		}
+		if lit, isLit := e.(*ast.CompositeLit); isLit && len(lit.Elts) == 0 {
+			continue // zero as it is
+		}
 		zero := f.around(e, "mutantZero["+name+"](NUMBER, ", ")")
 		basic, isBasic := want.Underlying().(*types.Basic)
 		switch {

@@ -22,6 +22,7 @@ var (
 	unsettled  = flag.Bool("mutate.open", false, "draw only mutants without a verdict")
 	tests      = flag.String("mutate.tests", "", "put them before tests alone whose name has a match of this regular expression")
 	budget     = flag.Duration("mutate.budget", 20*time.Second, "how much of a processor's time tests may take, without the mutant, until it counts as survived")
+	again      = flag.Bool("mutate.again", false, "put those that have survived, by the record, before tests again, and count the others as they were; with -mutate.tests the new ones do")
 	jobs       = flag.Int("mutate.jobs", runtime.NumCPU(), "how many mutants to run at a time")
 	least      = flag.Float64("mutate.least", 90, "fail below this rate, in percent")
 	recordInto = flag.String("mutate.record", "../../docs/bench/mutation.md", "where to write what was found; nothing is written for an empty name")
@@ -56,13 +57,26 @@ func TestMutants(t *testing.T) {
 		}
 		t.Run(of.name, func(t *testing.T) {
 			began := time.Now()
+			var before *earlier
+			if *again {
+				if before, err = readEarlier(*recordInto, of.name); err != nil {
+					t.Fatal(err)
+				}
+				*number = 0
+				pick = func(m *mutant) bool { _, ok := before.reached[listedAs(m.id)]; return ok }
+			}
 			b := build(t, root(t), of, *number, *seed, pick)
 			t.Logf("%d mutants, %d more do not compile, %d drawn; built after %v", b.total, b.broken, len(b.sample), time.Since(began).Round(time.Second))
-			units := b.survey(t)
+			units := b.survey(t, *jobs)
 			t.Logf("%d tests, surveyed after %v", len(units), time.Since(began).Round(time.Second))
 			r := &result{
 				target: of.name, total: b.total, broken: b.broken, fates: b.put(t, units, *jobs), verdicts: verdicts,
-				seed: *seed, commit: commit(root(t)), at: began, took: time.Since(began),
+				seed: *seed, commit: commit(root(t)), at: began, took: time.Since(began), before: before,
+			}
+			for _, f := range r.fates {
+				if before != nil {
+					f.reached += before.reached[listedAs(f.id)]
+				}
 			}
 			tell(t, r)
 			if *recordInto != "" {
@@ -105,7 +119,7 @@ func TestMutator(t *testing.T) {
 	b := build(t, dir, target{name: "small", code: []string{"."}, tests: []string{"."}}, 0, 0, func(*mutant) bool { return true })
 	b.patience = 500 * time.Millisecond
 	var got strings.Builder
-	for _, f := range b.put(t, b.survey(t), 2) {
+	for _, f := range b.put(t, b.survey(t, 2), 2) {
 		switch {
 		case f.killed:
 			got.WriteString("killed ")

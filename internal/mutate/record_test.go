@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,12 +25,25 @@ type result struct {
 	commit        string
 	at            time.Time
 	took          time.Duration
+	before        *earlier // what the run goes on from
+}
+
+// earlier is what a record says of a target, for a run that puts its survivors before tests again: before those that are new since.
+type earlier struct {
+	score
+
+	total, broken int
+	paragraph     string
+	reached       map[string]int // of those that are listed, by id
 }
 
 // A score is a result in numbers.
 type score struct{ sample, equivalent, killed, slow, survived, unreached int }
 
 func (r *result) score() (s score) {
+	if r.before != nil {
+		s.sample, s.killed, s.slow = r.before.killed, r.before.killed, r.before.slow
+	}
 	for _, f := range r.fates {
 		s.sample++
 		switch {
@@ -83,7 +98,12 @@ func (r *result) row() string {
 
 func (r *result) section() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n## %s\n\nOn %s, of commit %s, in %s, with seed %d. %d more mutants do not compile.\n", r.target, r.at.UTC().Format("2006-01-02 15:04 UTC"), r.commit, r.took.Round(time.Second), r.seed, r.broken)
+	when := r.at.UTC().Format("2006-01-02 15:04 UTC") + ", of commit " + r.commit
+	if r.before != nil {
+		fmt.Fprintf(&b, "\n## %s\n\n%s Those that had survived met newer tests on %s.\n", r.target, r.before.paragraph, when)
+	} else {
+		fmt.Fprintf(&b, "\n## %s\n\nOn %s, in %s, with seed %d. %d more mutants do not compile.\n", r.target, when, r.took.Round(time.Second), r.seed, r.broken)
+	}
 	for _, equivalent := range []bool{false, true} {
 		var list strings.Builder
 		for _, f := range r.fates {
@@ -95,7 +115,7 @@ func (r *result) section() string {
 			if why == "" {
 				why = "Open."
 			}
-			fmt.Fprintf(&list, "- `%s` (line %s, reached by %d tests). %s\n", strings.ReplaceAll(f.id, "`", "'"), f.where[strings.LastIndex(f.where, ":")+1:], f.reached, why)
+			fmt.Fprintf(&list, "- `%s` (line %s, reached by %d tests). %s\n", listedAs(f.id), f.where[strings.LastIndex(f.where, ":")+1:], f.reached, why)
 		}
 		if list.Len() > 0 {
 			head := map[bool]string{false: "Survived", true: "Equivalent"}[equivalent]
@@ -140,6 +160,37 @@ func kept(old, target string) (row, section string) {
 	}
 	return row, section
 }
+
+var (
+	rowNumbers = regexp.MustCompile(`^\| \S+ \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|`)
+	listed     = regexp.MustCompile("(?m)^- `(.*)` \\(line \\d+, reached by (\\d+) tests\\)")
+)
+
+// readEarlier reads what a record says of a target.
+func readEarlier(name, target string) (*earlier, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	row, section := kept(string(text), target)
+	numbers := rowNumbers.FindStringSubmatch(row)
+	paragraph, _, ok := strings.Cut(strings.TrimPrefix(section, "\n## "+target+"\n\n"), "\n")
+	if numbers == nil || !ok {
+		return nil, fmt.Errorf("%s says nothing of %s", name, target)
+	}
+	paragraph, _, _ = strings.Cut(paragraph, " Those that had survived")
+	e := &earlier{paragraph: paragraph, reached: map[string]int{}}
+	for i, into := range []*int{&e.total, &e.sample, &e.equivalent, &e.killed, &e.slow} {
+		*into, _ = strconv.Atoi(numbers[i+1]) // they are digits
+	}
+	for _, l := range listed.FindAllStringSubmatch(section, -1) {
+		e.reached[l[1]], _ = strconv.Atoi(l[2])
+	}
+	return e, nil
+}
+
+// listedAs is an id as the record has it.
+func listedAs(id string) string { return strings.ReplaceAll(id, "`", "'") }
 
 func commit(root string) string {
 	cmd := exec.Command("git", "rev-parse", "--short", "HEAD")

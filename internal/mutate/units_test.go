@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -63,10 +64,14 @@ func (c *cut) Write(p []byte) (int, error) {
 
 var testName = regexp.MustCompile(`^(Test|Example|Fuzz)`)
 
-// survey lists the tests of a target and runs each once. Tests that fail without a mutant are left out, and told.
-func (b *built) survey(t *testing.T) (units []*unit) {
+// survey lists the tests of a target and runs each once, some at a time. Tests that fail without a mutant are left out,
+// and told; where it is a part of one, the whole is kept.
+func (b *built) survey(t *testing.T, jobs int) (units []*unit) {
 	t.Helper()
 	wanted := regexp.MustCompile(*tests)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	free := make(chan struct{}, jobs)
 	for _, bin := range b.binaries {
 		cmd := exec.Command(bin.file, "-test.list", ".")
 		cmd.Dir = bin.dir
@@ -76,10 +81,18 @@ func (b *built) survey(t *testing.T) (units []*unit) {
 		}
 		for name := range strings.FieldsSeq(string(out)) {
 			if testName.MatchString(name) && wanted.MatchString(name) {
-				units = append(units, b.surveyOne(t, bin, []string{name})...)
+				free <- struct{}{}
+				wg.Go(func() {
+					defer func() { <-free }()
+					some := b.surveyOne(t, bin, []string{name})
+					mu.Lock()
+					units = append(units, some...)
+					mu.Unlock()
+				})
 			}
 		}
 	}
+	wg.Wait()
 	return units
 }
 
@@ -88,7 +101,7 @@ func (b *built) surveyOne(t *testing.T, bin *binary, name []string) []*unit {
 	t.Helper()
 	u, out, err := b.record(bin, name)
 	if err != nil {
-		t.Logf("%s %s fails without a mutant, and is left out: %v\n%s", bin.of, u.pattern, err, short(out))
+		t.Logf("%s %s fails without a mutant: %v\n%s", bin.of, u.pattern, err, short(out))
 		return nil
 	}
 	if u.cost < long || len(name) > 2 {
@@ -101,7 +114,11 @@ func (b *built) surveyOne(t *testing.T, bin *binary, name []string) []*unit {
 		part, _, _ := strings.Cut(rest, "/")
 		if ok && !had[part] {
 			had[part] = true
-			parts = append(parts, b.surveyOne(t, bin, append(slices.Clip(name), part))...)
+			more := b.surveyOne(t, bin, append(slices.Clip(name), part))
+			if len(more) == 0 {
+				return []*unit{u} // it can't do without its other parts
+			}
+			parts = append(parts, more...)
 		}
 	}
 	if len(parts) < 2 {
@@ -126,7 +143,7 @@ func (b *built) record(bin *binary, name []string) (u *unit, out string, err err
 		quoted[i] = "^" + regexp.QuoteMeta(n) + "$"
 	}
 	u = &unit{in: bin, pattern: strings.Join(quoted, "/")}
-	seen := filepath.Join(b.scratch, "seen")
+	seen := filepath.Join(b.scratch, fmt.Sprintf("seen%d", b.records.Add(1)))
 	if err := os.WriteFile(seen, make([]byte, len(b.sample)+1), 0o600); err != nil {
 		return u, "", err
 	}

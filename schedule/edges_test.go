@@ -1,0 +1,102 @@
+package schedule
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEdges_Refused: what is refused, at a word that no other test has there.
+func TestEdges_Refused(t *testing.T) {
+	long := "Europe/" + strings.Repeat("x", 60)
+	rule := func(start string) Schedule { return RRule("DTSTART:" + start + "\nRRULE:FREQ=DAILY") }
+	for _, tt := range []struct {
+		what string
+		s    Schedule
+		want string
+	}{
+		{"a weekday's range with two ends, in the older form", Calendar("Mon..Fri- 9:00"), `a range has two ends`},
+		{"jitter within a union, however little", Union(Cron("0 9 * * *").Jitter(1), At(instantOf(t, "2026-01-01"))), `times and jitter behind the whole`},
+		{"what has occurrences in one century only", Cron("0 9 * * *").Except(mustSchedule(t, "cron * * * * * from 2010-01-01")), `leave an occurrence now and then`},
+		{"year 0", rule("00000101T090000"), `DTSTART "00000101T090000": want a date or a time such as`},
+		{"month 0", rule("20260001T090000"), `DTSTART "20260001T090000": want a date or a time such as`},
+		{"month 13", rule("20261301T090000"), `DTSTART "20261301T090000": want a date or a time such as`},
+		{"day 0", rule("20260100T090000"), `DTSTART "20260100T090000": want a date or a time such as`},
+		{"day 32", rule("20260132T090000"), `DTSTART "20260132T090000": want a date or a time such as`},
+		{"hour 24", rule("20260101T240000"), `DTSTART "20260101T240000": want a date or a time such as`},
+		{"minute 60", rule("20260101T096000"), `DTSTART "20260101T096000": want a date or a time such as`},
+		{"second 61", rule("20260101T090061"), `DTSTART "20260101T090061": want a date or a time such as`},
+		{"the second of the times of a week that has one", RRule("DTSTART:20260101T090000\nRRULE:FREQ=WEEKLY;BYHOUR=9;BYSETPOS=2"), `a date that comes at some time`},
+		{"the eighth of the days of a week", RRule("RRULE:FREQ=WEEKLY;BYHOUR=9;BYSETPOS=8"), `a date that comes at some time`},
+	} {
+		if err := tt.s.Err(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.what, err, tt.want)
+		}
+	}
+	for _, last := range []string{"00010101T000000", "20261231T235959", "20260101T235960"} {
+		if err := rule(last).Err(); err != nil {
+			t.Errorf("%s: %v", last, err)
+		}
+	}
+	if z := Cron("61 * * * *").Zone(); z != "" {
+		t.Errorf("the zone of what is broken is %q", z)
+	}
+	_, err := Parse("cron 0 9 * * * in " + long)
+	if err == nil || !strings.Contains(err.Error(), `in "`+long[:48]+`...": want a zone`) {
+		t.Errorf("a long zone that is none: %v", err)
+	}
+}
+
+// TestRRule_FarCountInYears: a count that ends some cycles of 400 years later.
+func TestRRule_FarCountInYears(t *testing.T) {
+	for rule, want := range map[string]string{
+		"FREQ=YEARLY;COUNT=1000":                           "2999-01-01T09:00:00Z",
+		"FREQ=YEARLY;COUNT=400":                            "2399-01-01T09:00:00Z",
+		"FREQ=YEARLY;COUNT=401":                            "2400-01-01T09:00:00Z",
+		"FREQ=MONTHLY;BYMONTHDAY=29;BYMONTH=2;COUNT=195":   "2800-02-29T09:00:00Z",
+		"FREQ=YEARLY;INTERVAL=3;COUNT=900":                 "4697-01-01T09:00:00Z",
+		"FREQ=WEEKLY;COUNT=104358":                         "4000-01-15T09:00:00Z",
+		"FREQ=DAILY;COUNT=1000000":                         "4737-11-27T09:00:00Z",
+		"FREQ=DAILY;BYHOUR=9,21;COUNT=1000001":             "3368-12-14T09:00:00Z",
+		"FREQ=DAILY;INTERVAL=2;BYMONTH=1,2,3;COUNT=100000": "4216-01-22T09:00:00Z",
+	} {
+		start := time.Date(2000, 1, 1, 9, 0, 0, 0, time.UTC)
+		s := RRule("DTSTART:20000101T090000Z\nRRULE:" + rule)
+		if err := s.Err(); err != nil {
+			t.Errorf("%s: %v", rule, err)
+			continue
+		}
+		if got := s.Bind("", start).Prev(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)).Format(time.RFC3339); got != want {
+			t.Errorf("the last of %s is %s, want %s", rule, got, want)
+		}
+	}
+}
+
+// TestRRule_WordsOfSeconds: seconds are told where there are any, and times of day as a list while they are few.
+func TestRRule_WordsOfSeconds(t *testing.T) {
+	for rule, want := range map[string]string{
+		"RRULE:FREQ=DAILY;BYHOUR=9,10;BYMINUTE=0,30;BYSECOND=0,30": "every day, at seconds 0 and 30 of minutes 0 and 30 of hours 9 and 10, counted from 2026-01-01 09:00:07 UTC, in UTC",
+		"RRULE:FREQ=DAILY;BYHOUR=9,10,11;BYMINUTE=0;BYSECOND=0,30": "every day, at 09:00:00, 09:00:30, 10:00:00, 10:00:30, 11:00:00 and 11:00:30, counted from 2026-01-01 09:00:07 UTC, in UTC",
+		"RRULE:FREQ=DAILY;BYHOUR=9,10;BYMINUTE=0,30":               "every day, at 09:00, 09:30, 10:00 and 10:30, counted from 2026-01-01 09:00:07 UTC, in UTC",
+		"RRULE:FREQ=DAILY\nEXDATE:20260103T090007Z":                "every day, counted from 2026-01-01 09:00:07 UTC, but not at 2026-01-03 09:00:07 UTC, in UTC",
+		"RRULE:FREQ=DAILY\nEXDATE:20260103T090000Z":                "every day, counted from 2026-01-01 09:00:07 UTC, but not at 2026-01-03 09:00 UTC, in UTC",
+	} {
+		s := RRule("DTSTART:20260101T090007Z\n" + rule)
+		if got := s.Words(); got != want {
+			t.Errorf("%s: %q, want %q", rule, got, want)
+		}
+	}
+}
+
+// TestCalendar_NothingBeforeTheFirst: before the only occurrence there is none, whatever second is asked about.
+func TestCalendar_NothingBeforeTheFirst(t *testing.T) {
+	s := Calendar("2026-01-01 00:00:00.5")
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Time{time.Unix(0, 0), time.Unix(0, 600_000_000), time.Unix(1, 0), time.Date(2026, 1, 1, 0, 0, 0, 500_000_000, time.UTC)} {
+		if got := s.Bind("", time.Unix(-100, 0)).Prev(at); !got.IsZero() {
+			t.Errorf("before %v: %v", at, got)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package store_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// TestStop_endsNoSchedule: End is about a run that dies. One that is stopped leaves its schedule as it is, whatever End says.
+func TestStop_endsNoSchedule(t *testing.T) {
+	w := newWorld(t)
+	for _, op := range []string{"put recurring at=0s", "claim next=10s", "retry in=5s"} {
+		w.do(op)
+	}
+	r := w.task.Runs[0]
+	c, res := (&store.Edit{Verb: store.VerbStop, Key: theKey, Generation: r.Generation, For: r.For, End: true}).Apply(w.task, w.moment())
+	if res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	w.take(c)
+	if got, want := show(w.task), "g1 next 10s last 0s"; got != want {
+		t.Errorf("the task is %s, want %s", got, want)
+	}
+}
+
+// TestInstant_Sub_ends: the differences that just fit into a Duration are told as they are.
+func TestInstant_Sub_ends(t *testing.T) {
+	const most = store.Instant(math.MaxInt64 / 1000)
+	for _, c := range []struct {
+		i, j store.Instant
+		want time.Duration
+	}{
+		{most, 0, 9_223_372_036_854_775_000},
+		{most + 1, 0, math.MaxInt64},
+		{-most, 0, -9_223_372_036_854_775_000},
+		{-most - 1, 0, math.MinInt64},
+	} {
+		if got := c.i.Sub(c.j); got != c.want {
+			t.Errorf("%d.Sub(%d) is %d, want %d", c.i, c.j, got, c.want)
+		}
+	}
+}
