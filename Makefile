@@ -104,8 +104,8 @@ sim: ## run package duly in SEEDS (2000) worlds with faults and crashes, each dr
 	go test -count=1 -timeout 20m ./internal/sim -run TestSim -sim.seeds=$(or $(SEEDS),2000)
 
 .PHONY: mutate
-mutate: ## change schedule, timer, store and duly (or ONLY one) in MUTANTS (200) small ways each, drawn by SEED (1): do the tests notice? Into docs/bench/mutation.md
-	go test -count=1 -timeout 300m -v ./internal/mutate -run TestMutants -mutate -mutate.n=$(or $(MUTANTS),200) -mutate.seed=$(or $(SEED),1) $(if $(ONLY),-mutate.only=$(ONLY))
+mutate: ## change schedule, timer, store and duly (or ONLY one) in MUTANTS (200) small ways each, or for MINUTES, drawn by SEED (1): do the tests notice? Into docs/bench/mutation.md
+	go test -count=1 -timeout 300m -v ./internal/mutate -run TestMutants -mutate -mutate.n=$(or $(MUTANTS),200) -mutate.seed=$(or $(SEED),1) $(if $(MINUTES),-mutate.for=$(MINUTES)m) $(if $(ONLY),-mutate.only=$(ONLY))
 
 .PHONY: diff-cron
 diff-cron: ## put DIFF_CASES (100000) random cron rules to two npm packages, too; needs node and npm

@@ -3,6 +3,7 @@
 package mutate_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -110,24 +112,8 @@ func draw(all []*mutant, n int, seed uint64) []*mutant {
 	if n == 0 || n >= len(all) {
 		return all
 	}
-	weight := func(m *mutant) uint64 {
-		h := fnv.New64a()
-		_, _ = fmt.Fprintf(h, "%d %s %d", seed, m.id, seed) // a hash takes everything
-		x := h.Sum64()                                      // whose high bits are not mixed well
-		x ^= x >> 32
-		x *= 0xd6e8feb86659fd93
-		x ^= x >> 32
-		return x
-	}
-	by := append([]*mutant(nil), all...)
-	sortFunc(by, func(a, b *mutant) int {
-		if weight(a) < weight(b) {
-			return -1
-		}
-		return 1
-	})
 	drawn := map[*mutant]bool{}
-	for _, m := range by[:n] {
+	for _, m := range shuffled(all, seed)[:n] {
 		drawn[m] = true
 	}
 	var out []*mutant
@@ -137,6 +123,22 @@ func draw(all []*mutant, n int, seed uint64) []*mutant {
 		}
 	}
 	return out
+}
+
+// shuffled is the order in which mutants are drawn.
+func shuffled(all []*mutant, seed uint64) []*mutant {
+	weight := map[*mutant]uint64{}
+	for _, m := range all {
+		h := fnv.New64a()
+		_, _ = fmt.Fprintf(h, "%d %s %d", seed, m.id, seed) // a hash takes everything
+		x := h.Sum64()                                      // whose high bits are not mixed well
+		x ^= x >> 32
+		x *= 0xd6e8feb86659fd93
+		weight[m] = x ^ x>>32
+	}
+	by := slices.Clone(all)
+	sortFunc(by, func(a, b *mutant) int { return cmp.Compare(weight[a], weight[b]) })
+	return by
 }
 
 func (b *built) compile(t *testing.T, root string, overlay map[string]string) {

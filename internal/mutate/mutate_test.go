@@ -23,6 +23,7 @@ var (
 	tests      = flag.String("mutate.tests", "", "put them before tests alone whose name has a match of this regular expression")
 	budget     = flag.Duration("mutate.budget", 20*time.Second, "how much of a processor's time tests may take, without the mutant, until it counts as survived")
 	again      = flag.Bool("mutate.again", false, "put those that have survived, by the record, before tests again, and count the others as they were; with -mutate.tests the new ones do")
+	enough     = flag.Duration("mutate.for", 24*time.Hour, "how long to go on with a target; those it comes to by then are the sample")
 	jobs       = flag.Int("mutate.jobs", runtime.NumCPU(), "how many mutants to run at a time")
 	least      = flag.Float64("mutate.least", 90, "fail below this rate, in percent")
 	recordInto = flag.String("mutate.record", "../../docs/bench/mutation.md", "where to write what was found; nothing is written for an empty name")
@@ -70,7 +71,7 @@ func TestMutants(t *testing.T) {
 			units := b.survey(t, *jobs)
 			t.Logf("%d tests, surveyed after %v", len(units), time.Since(began).Round(time.Second))
 			r := &result{
-				target: of.name, total: b.total, broken: b.broken, fates: b.put(t, units, *jobs), verdicts: verdicts,
+				target: of.name, total: b.total, broken: b.broken, fates: b.put(t, units, *jobs, began.Add(*enough)), verdicts: verdicts,
 				seed: *seed, commit: commit(root(t)), at: began, took: time.Since(began), before: before,
 			}
 			for _, f := range r.fates {
@@ -119,7 +120,7 @@ func TestMutator(t *testing.T) {
 	b := build(t, dir, target{name: "small", code: []string{"."}, tests: []string{"."}}, 0, 0, func(*mutant) bool { return true })
 	b.patience = 500 * time.Millisecond
 	var got strings.Builder
-	for _, f := range b.put(t, b.survey(t, 2), 2) {
+	for _, f := range b.put(t, b.survey(t, 2), 2, time.Now().Add(time.Hour)) {
 		switch {
 		case f.killed:
 			got.WriteString("killed ")

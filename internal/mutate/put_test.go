@@ -20,28 +20,40 @@ type fate struct {
 	slow    bool   // killed by taking too long
 }
 
-// put puts each mutant before the tests that reach it, the quickest first, with some at a time.
-func (b *built) put(t *testing.T, units []*unit, jobs int) []*fate {
+// put puts each mutant before the tests that reach it, the quickest first, with some at a time. It goes by the order in which
+// they were drawn, so that those it comes to until a given time are a sample, too. They are returned as they stand in the code.
+func (b *built) put(t *testing.T, units []*unit, jobs int, until time.Time) []*fate {
 	t.Helper()
 	sortFunc(units, func(a, b *unit) int { return int(a.cost - b.cost) })
-	fates := make([]*fate, len(b.sample))
+	var mu sync.Mutex
+	of := map[*mutant]*fate{}
 	var wg sync.WaitGroup
-	next := make(chan int)
+	next := make(chan *mutant)
 	for range jobs {
 		wg.Go(func() {
-			for i := range next {
-				f := b.judge(t, b.sample[i], units)
-				fates[i] = f
+			for m := range next {
+				f := b.judge(t, m, units)
+				mu.Lock()
+				of[m] = f
+				mu.Unlock()
 				word := map[bool]string{true: "killed", false: "SURVIVED"}[f.killed]
 				t.Logf("%s %s: %s (%d tests) %s", word, f.where, f.id, f.reached, f.by)
 			}
 		})
 	}
-	for i := range b.sample {
-		next <- i
+	for _, m := range shuffled(b.sample, *seed) {
+		if time.Now().Before(until) {
+			next <- m
+		}
 	}
 	close(next)
 	wg.Wait()
+	var fates []*fate
+	for _, m := range b.sample {
+		if of[m] != nil {
+			fates = append(fates, of[m])
+		}
+	}
 	return fates
 }
 
