@@ -101,7 +101,7 @@ func (p Addresses) Refuse(a netip.Addr) string {
 // Check is the callback's own Check, and refuses a URL that names an address which may not be connected to, or this machine. What a
 // name in a URL stands for is seen when it is connected to, each time.
 func (p Addresses) Check(c *Callback) error {
-	u, err := c.check()
+	u, err := checkCallback(c)
 	if err != nil {
 		return err
 	}

@@ -113,13 +113,13 @@ func (c Command) checkEnv() error {
 // Check returns an [*Error] for a request that cannot be made, whatever the network is like. Which addresses may be called is
 // [Addresses.Check]'s to say.
 func (c Callback) Check() error {
-	_, err := c.check()
+	_, err := checkCallback(&c)
 	return err
 }
 
-// check is Check, and returns the URL.
-func (c *Callback) check() (*url.URL, error) {
-	u, err := c.checkURL()
+// checkCallback is Check, and returns the URL.
+func checkCallback(c *Callback) (*url.URL, error) {
+	u, err := checkURL(c)
 	if err != nil {
 		return nil, err
 	}
@@ -131,10 +131,10 @@ func (c *Callback) check() (*url.URL, error) {
 	case c.OutputLimit < 0 || c.OutputLimit > MaxCallbackOutput:
 		return nil, invalid("output_limit", strconv.FormatInt(c.OutputLimit, 10), "0 to "+strconv.Itoa(MaxCallbackOutput)+" bytes")
 	}
-	return u, c.checkHeader()
+	return u, checkHeader(c)
 }
 
-func (c *Callback) checkURL() (*url.URL, error) {
+func checkURL(c *Callback) (*url.URL, error) {
 	const want = "an absolute URL as https://example.com/path"
 	bad := func(want string) (*url.URL, error) { return nil, invalid("url", quote(redactURL(c.URL)), want) }
 	if len(c.URL) > maxURL {
@@ -183,7 +183,7 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
-func (c *Callback) checkHeader() error {
+func checkHeader(c *Callback) error {
 	seen := map[string]string{}
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(c.Header)) {
