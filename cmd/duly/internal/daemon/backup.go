@@ -289,7 +289,7 @@ func OpenStopped(data string) (*pebble.Store, error) {
 	}
 	st, err := pebble.Open(home.Store(data), pebble.Options{ReadOnly: true, Logger: mute})
 	if errors.Is(err, store.ErrLocked) {
-		return nil, fmt.Errorf("a daemon, or another command, has the tasks in the data directory %s open: %w", data, err)
+		return nil, fmt.Errorf("the tasks in the data directory %s are open; if that is a daemon that answers elsewhere, say where: --socket PATH: %w", data, err)
 	}
 	return st, err
 }

@@ -221,8 +221,8 @@ func parse(text []byte) (*record, error) {
 // the outermost fields.
 func once(text []byte, of reflect.Type) error {
 	known := map[string]bool{}
-	for i := range of.NumField() {
-		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+	for f := range of.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		known[name] = true
 	}
 	seen := map[string]bool{}
