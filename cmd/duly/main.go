@@ -11,6 +11,6 @@ import (
 func main() {
 	os.Exit(cli.Run(cli.Process{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Now: time.Now,
-		Name: cli.Called(),
+		Name: cli.Called(), As: cli.CalledAs(os.Args[0]),
 	}))
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(tidy{m}, map[string]func(){"duly": main})
+	testscript.Main(tidy{m}, map[string]func(){"duly": main, "at": main, "atq": main, "atrm": main})
 }
 
 // TestScripts types what a user types and looks at what a user sees. The command "daemon" of the scripts is described in script_test.go.
@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 		Setup: quietHome, Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": daemonCommand},
 	}
 	if raceEnabled {
-		for _, name := range []string{"demo", "serve", "steer", "transfer"} {
+		for _, name := range []string{"at", "demo", "serve", "steer", "transfer"} {
 			p.Files = append(p.Files, filepath.Join(p.Dir, name+".txtar"))
 		}
 		p.Dir = ""

@@ -33,6 +33,8 @@ type Process struct {
 	Local *time.Location
 	// Name is how the command is called in lines that are printed to be typed. Empty is duly.
 	Name string
+	// As is at, atq or atrm where the command is called as one of those: see [CalledAs].
+	As string
 }
 
 // Called returns the Name of a process: how whoever started it can start it again.
@@ -41,12 +43,16 @@ func Called() string { return calledBy() }
 // Run does what the arguments say and returns the exit status.
 func Run(p Process) int {
 	s := newSession(p)
-	root := newRoot(s)
-	root.SetArgs(p.Args)
-	root.SetIn(p.Stdin)
-	root.SetOut(p.Stdout)
-	root.SetErr(p.Stderr)
-	err := root.ExecuteContext(context.Background())
+	run := s.runAt
+	if p.As == "" {
+		root := newRoot(s)
+		root.SetArgs(p.Args)
+		root.SetIn(p.Stdin)
+		root.SetOut(p.Stdout)
+		root.SetErr(p.Stderr)
+		run = root.ExecuteContext
+	}
+	err := run(context.Background())
 	for _, end := range s.closing {
 		end()
 	}
