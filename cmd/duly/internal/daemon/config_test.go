@@ -221,6 +221,29 @@ func TestLoad_OpenSecrets(t *testing.T) {
 	}
 }
 
+// A credential of systemd's is read as it hands it over, with the mask of an access control list where the group's bits are; not one that
+// all can read, nor any other file like that.
+func TestLoad_Credential(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the mode of a file is not its access list")
+	}
+	dir := t.TempDir()
+	secret := write(t, dir, "webhooks", "whsec_"+strings.Repeat("A", 32)+"\n")
+	for _, tt := range []struct {
+		directory string
+		mode      os.FileMode
+		taken     bool
+	}{{dir, 0o440, true}, {dir, 0o444, false}, {dir, 0o460, false}, {filepath.Dir(dir), 0o440, false}, {"", 0o440, false}} {
+		t.Setenv("CREDENTIALS_DIRECTORY", tt.directory)
+		if err := os.Chmod(secret, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(given(t, "", "webhook_secrets="+secret)); (err == nil) != tt.taken {
+			t.Errorf("mode %v, the credentials are in %q: %v", tt.mode, tt.directory, err)
+		}
+	}
+}
+
 func TestLoad_Secrets(t *testing.T) {
 	dir := t.TempDir()
 	good := "whsec_" + strings.Repeat("A", 32)

@@ -78,10 +78,19 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if open := tooOpen(info, 0o077); open != "" {
+	if open := tooOpen(info, notOwners(path)); open != "" {
 		return nil, fmt.Errorf("%s: want a file that only its owner can read, it has mode %s: chmod 600 %s", path, open, path)
 	}
 	return readLimited(path)
+}
+
+// notOwners are the bits by which others than the owner use a file. systemd may let the daemon read a credential by an access control list,
+// whose mask stands where the group's bits do; the directory is nobody else's.
+func notOwners(path string) fs.FileMode {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(path) == filepath.Clean(dir) {
+		return 0o037
+	}
+	return 0o077
 }
 
 // readWebhookSecrets reads the secrets that callbacks are signed with.
