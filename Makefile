@@ -99,6 +99,23 @@ test-cluster-long: ## break processes, connections, clocks and servers under sev
 test-daemon-long: ## kill the daemon 100 times beside 64 clients that put, move, run and cancel tasks over HTTP
 	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v -run 'TestDaemon_Crash|TestBackup_Drill' .
 
+.PHONY: packages
+packages: ## make a .deb and an .rpm of VERSION (v0.0.0), for GOARCH or this machine, in .tmp/packages
+	packaging/packages .tmp/packages
+
+.PHONY: sbom
+sbom: ## write which modules the program consists of, as CycloneDX, into .tmp/duly.cdx.json
+	packaging/build .tmp/duly
+	packaging/sbom .tmp/duly .tmp/duly.cdx.json
+
+.PHONY: reproduce
+reproduce: ## make the program and the packages in two clones of this commit, and compare them bit by bit
+	packaging/reproduce
+
+.PHONY: test-packaging
+test-packaging: ## run the program in an empty root, install and remove the .deb, try a release; needs root, dpkg and git
+	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 30m -v -run 'TestPackaging' .
+
 .PHONY: sim
 sim: ## run package duly in SEEDS (2000) worlds with faults and crashes, each drawn from a seed
 	go test -count=1 -timeout 20m ./internal/sim -run TestSim -sim.seeds=$(or $(SEEDS),2000)

@@ -19,7 +19,7 @@ func TestDocs_DependenciesHaveReasons(t *testing.T) {
 	sections := reasons(readFile(t, filepath.Join(root, "docs", "adr", "dependencies.md")))
 	want := map[string][]string{}
 	for section, file := range map[string]string{
-		"Core module": "go.mod", "tools.mod": "tools.mod", "bench": "bench/go.mod", "cmd/duly": "cmd/duly/go.mod",
+		"Core module": "go.mod", "tools.mod": "tools.mod", "release.mod": "release.mod", "bench": "bench/go.mod", "cmd/duly": "cmd/duly/go.mod",
 		"store/pebble": "store/pebble/go.mod", "store/postgres": "store/postgres/go.mod", "internal/proof": "internal/proof/go.mod", "internal/clusterproof": "internal/clusterproof/go.mod", "examples/durable": "examples/durable/go.mod", "examples/cluster": "examples/cluster/go.mod",
 		"telemetry/otel": "telemetry/otel/go.mod", "telemetry/prometheus": "telemetry/prometheus/go.mod",
 	} {
@@ -82,7 +82,7 @@ func direct(t *testing.T, name string) []string {
 	}
 	var modules []string
 	for _, r := range mod.Require {
-		tool := slices.ContainsFunc(mod.Tool, func(tool struct{ Path string }) bool { return strings.HasPrefix(tool.Path, r.Path+"/") })
+		tool := slices.ContainsFunc(mod.Tool, func(tool struct{ Path string }) bool { return strings.HasPrefix(tool.Path+"/", r.Path+"/") })
 		if tool || (!r.Indirect && r.Path != module) {
 			modules = append(modules, r.Path)
 		}

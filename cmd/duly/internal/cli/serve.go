@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -116,14 +115,6 @@ func (v *settingValue) Set(text string) error {
 	}
 	v.flags[v.setting.Key] = values
 	return nil
-}
-
-// version is the module's.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }
 
 // calledBy is how whoever called this program can call it again: with `go run` there is none that stays.

@@ -31,11 +31,21 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// released is the version of a release, which packaging/build has the linker set.
+var released string
+
+// version is that of the release, else the module's.
+func version() string {
+	if released != "" {
+		return released
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
 // versionText is what `duly version` prints.
 func versionText() string {
-	version := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		version = info.Main.Version
-	}
-	return fmt.Sprintf("duly %s\n%s %s/%s\nzone data %s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, schedule.TZData())
+	return fmt.Sprintf("duly %s\n%s %s/%s\nzone data %s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, schedule.TZData())
 }
