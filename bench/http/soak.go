@@ -47,12 +47,12 @@ type rule struct {
 var rules = []rule{
 	{"goroutines", func(s sample) float64 { return s.goroutines }, 0.1, 20, ""},
 	{"open descriptors", func(s sample) float64 { return s.open }, 0.1, 20, ""},
-	{"heap in use after a collection", func(s sample) float64 { return s.heap }, 0.1, 8, " MiB"},
+	{"heap in use after a collection", func(s sample) float64 { return s.heap }, 0.1, 4, " MiB"},
 }
 
 // atRest says how much more may be there when the load has ended than before it began: goroutines, and descriptors, of which the store has
 // some for its files.
-const atRest = 64
+const atRest = 32
 
 // medians of the second and the last third.
 func (r rule) medians(all []sample) (second, last float64) {
@@ -308,8 +308,9 @@ func (r report) soakText() string {
 		"recur every 2 s, and %d commands a second write a line to a file. Clients read, list and follow events for some seconds; others send half a request, or half a body, or never read the events "+
 		"that they asked for; the daemon is told to reload every %v.\n\n", soakHistory, soakOutput, s.length, s.rate, slowAnswer, recurring, commandsEach, reloadEvery)
 	perDay := float64(s.attempts) / (24 * time.Hour).Seconds()
-	fmt.Fprintf(w, "It began %s attempts, as many as a day with %s a second. A day has nothing else that this has not but its length: of what is kept for a time or up to a size, what attempts print "+
-		"reached its size here, and the history its age only if this took longer than %s.\n\n", figures.Number(float64(s.attempts), 0), figures.Number(perDay, 2), soakHistory)
+	fmt.Fprintf(w, "It began %s attempts, as many as a day with %s a second, %s streams of events came and went, and it was told to reload %s times. What attempts print was kept up to its size and then "+
+		"deleted, the history up to its age only if this took longer than %s. It does not stand for what a day has beside that: its changes of clocks, what is kept for days, what grows by less than the "+
+		"rule notices.\n\n", figures.Number(float64(s.attempts), 0), figures.Number(perDay, 2), s.load.streams.text(), s.load.reloads.text(), soakHistory)
 	fmt.Fprint(w, "The rule was there before the run: samples are taken at equal intervals, each after a garbage collection; the first third is for caches and pools to fill, and the median of the "+
 		"last third may not be above that of the second by more than the rule says.\n\n")
 	for _, t := range s.tables() {

@@ -31,7 +31,7 @@ func workBurst(c *cell) values {
 	defer d.kill() //nolint:errcheck // after stop there is nothing to kill
 	cl := d.client()
 	defer cl.Close()
-	const perTask, lead = 200 * time.Microsecond, 2 * time.Second // until the first is due: so long putting them may take
+	const perTask, lead = 100 * time.Microsecond, 2 * time.Second // until the first is due: so long putting them may take
 	b := burst{cell: c, d: d, to: to, cl: cl, n: n, first: time.Now().Add(time.Duration(n)*perTask + lead).Truncate(time.Millisecond)}
 	must("put", b.fill())
 	if left := time.Until(b.first); left < time.Second {
