@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -281,17 +282,26 @@ func join(path, name string) string {
 	if name == "" {
 		name = `""`
 	}
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		name = strings.Trim(strconv.Quote(name), `"`) // it is shown, and was chosen by whoever asks
+	}
 	if path == "" {
 		return name
 	}
 	return path + "." + name
 }
 
-// shown is a JSON value in an error, shortened.
+// shown is a JSON value in an error, shortened, on one line.
 func shown(raw []byte) string {
 	const most = 60
+	more := ""
 	if len(raw) > most {
-		return strings.ToValidUTF8(string(raw[:most]), "") + "..."
+		raw, more = raw[:most], "..."
 	}
-	return string(raw)
+	return strings.Map(func(r rune) rune {
+		if r == '\r' || r == '\n' || r == '\t' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(string(raw), "")) + more
 }

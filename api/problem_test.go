@@ -127,6 +127,7 @@ func TestProblem_OfRequests(t *testing.T) {
 		a.problem("method", "method")
 		is(t, "Allow", a.header.Get("Allow"), "GET, PUT, PATCH, DELETE")
 		e.do("GET", "/metrics", "").want(404).problem("no-route", "path")
+		e.do("GET", "/v1/tasks?=x", "").want(400).problem("invalid", `""`)
 		e.do("GET", "/v1/tasks/a/attempts", "").problem("no-output", "")
 		e.do("GET", "/v1/tasks/a/output", "").problem("no-output", "")
 		e.do("GET", "/v1/backup", "").problem("no-backup", "")

@@ -133,7 +133,13 @@ func (c *call) query() error {
 	return nil
 }
 
-func quoteName(name string) string { return strings.Trim(quote(name), `"`) }
+// quoteName is a name that is no name as a field has it.
+func quoteName(name string) string {
+	if name == "" {
+		return `""`
+	}
+	return strings.Trim(quote(name), `"`)
+}
 
 func (rt *route) parameters() string {
 	if len(rt.params) == 0 {

@@ -68,6 +68,7 @@ var badSpecs = []struct{ spec, field string }{
 	{`{"kind": "http", "payload": {}, "in": "1s"}`, "kind"},
 	{`{"kind": "..", "in": "1s"}`, "kind"},
 	{`{"kind": "k\ud800", "in": "1s"}`, "kind"},
+	{`{"kind": "k", "in": "1s", "a\r\nb\u202e": 1}`, `a\r\nb\u202e`},
 	{`{"kind": "k", "in": "1s", "tags": ["a", "\\\udc00\ud800"]}`, "tags"},
 	{`{"command": {"args": ["x"], "env": {"A\ud83d\u0041": "1"}}, "in": "1s"}`, "command.env"},
 	{`{"kind": "k", "in": "1s", "payload": ` + nested(1001) + `}`, "payload"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/target"
 )
 
@@ -82,6 +83,9 @@ func (c *call) list() error {
 		return err
 	}
 	tasks, cursor, err := c.d.ListPage(c.r.Context(), q)
+	if e, ok := errors.AsType[*store.Error](err); ok && e.Field == "after" {
+		return wrong("cursor", quote(q.Cursor), "that of the page before")
+	}
 	if err != nil {
 		return err
 	}
