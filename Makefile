@@ -116,6 +116,10 @@ reproduce: ## make the program and the packages in two clones of this commit, an
 test-packaging: ## run the program in an empty root, install and remove the .deb, try a release; needs root, dpkg and git
 	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 30m -v -run 'TestPackaging' .
 
+.PHONY: attack
+attack: ## attack a daemon with 100,000 malformed requests, 5,000 slow connections and 10,000 readers that never read
+	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v ./internal/attack
+
 .PHONY: sim
 sim: ## run package duly in SEEDS (2000) worlds with faults and crashes, each drawn from a seed
 	go test -count=1 -timeout 20m ./internal/sim -run TestSim -sim.seeds=$(or $(SEEDS),2000)

@@ -19,16 +19,16 @@ import (
 
 // attacks are what docs/security.md has to have a row for, in its sections: words of the row's first cell.
 var attacks = map[string][]string{
-	"Tokens and scopes": {"no token", "an empty one", "off by a byte", "scopes"},
-	"Browsers":          {"Host tricks", "Origin tricks"},
-	"Names and bodies":  {"`..`", "%2e", "empty", "RTL", "invalid UTF-8", "JSON bombs"},
-	"Exhaustion":        {"slow connections", "event-stream readers that never read"},
+	"Tokens and scopes": {"no token", "an empty one", "in the query", "off by a byte", "scopes"},
+	"Browsers":          {"Host tricks", "Origin tricks", "content types", "method overrides"},
+	"Names and bodies":  {"`..`", "%2e", "empty", "64 KiB", "RTL", "invalid UTF-8", "CRLF and NUL", "JSON bombs", "malformed requests"},
+	"Exhaustion":        {"slow connections, 5,000", "event-stream readers that never read, 10,000", "schedule bombs"},
 	"Callbacks": {
-		"decimal", "hex", "v4-mapped", "localhost.", "169.254.169.254", "a resolver that rebinds", "redirect chains", "endless",
+		"decimal", "hex", "v4-mapped", "localhost.", "169.254.169.254", "a resolver that rebinds", "redirect chains", "endless", "headers", "slow", "a gzip bomb",
 	},
-	"Commands":   {"environment leaks", "descriptor leaks"},
-	"Secrets":    {"secrets in the log"},
-	"Signatures": {"rotation"},
+	"Commands":   {"argument injection", "environment leaks", "descriptor leaks", "NUL"},
+	"Secrets":    {"secrets in the log", "metrics", "dump", "a backup"},
+	"Signatures": {"replay", "rotation"},
 }
 
 // TestDocs_AttacksAreTried holds docs/security.md to the tests of this tree.

@@ -53,7 +53,7 @@ func newServer(streams context.Context, p *port, h http.Handler, g *guard, l lim
 	}
 	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = l.header, l.idle, l.maxHeader
 	s.ConnContext = withConn
-	s.DisableGeneralOptionsHandler = true // "OPTIONS *" would be answered past the handler, and its body waited for without a limit
+	s.DisableGeneralOptionsHandler = true                          // "OPTIONS *" would be answered past the handler, and its body waited for without a limit
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug) // what strangers can bring about must not fill the log
 	return s
 }
@@ -61,7 +61,7 @@ func newServer(streams context.Context, p *port, h http.Handler, g *guard, l lim
 // logPanics logs a panic, of which the server itself would tell only those who read all that strangers can bring about.
 func logPanics(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
+		defer func() { //nolint:contextcheck // it is the request's
 			v := recover()
 			if v == nil {
 				return
