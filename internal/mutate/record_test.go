@@ -32,9 +32,9 @@ type result struct {
 type earlier struct {
 	score
 
-	total, broken int
-	paragraph     string
-	reached       map[string]int // of those that are listed, by id
+	total     int
+	paragraph string
+	reached   map[string]int // of those that are listed, by id
 }
 
 // A score is a result in numbers.
