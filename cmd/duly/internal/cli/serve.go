@@ -27,8 +27,11 @@ directory. Beyond loopback it needs TLS, or --insecure.
 A setting is given by its flag, by its variable (DULY_ and its name in capitals, with _ for -), or in a YAML file by its name with _ for
 -; the first of these that is there counts. --check says what comes of it, and starts nothing.
 
+With --notify-url or --notify-command somebody is told when a task dies or expires, or is later than --notify-late; --ping-url is called
+while all is well. docs/daemon.md shows what they are told.
+
 SIGTERM and Ctrl-C end it when what runs has finished, or --drain-timeout has passed; a second one stops what runs. SIGHUP reads tokens,
-certificates, webhook secrets and the log level again. docs/daemon.md says how to keep it running.`
+certificates, webhook secrets, the log level and who is told again. docs/daemon.md says how to keep it running.`
 
 // newServe is `duly serve`. Its --data and --socket are those by which other commands find it.
 func newServe(s *session) *cobra.Command {
@@ -75,7 +78,7 @@ func newServe(s *session) *cobra.Command {
 			flags.Lookup(x.Flag()).NoOptDefVal = "true"
 		}
 	}
-	for _, name := range []string{"config", "tls-cert", "tls-key", "webhook-secrets"} {
+	for _, name := range []string{"config", "tls-cert", "tls-key", "webhook-secrets", "notify-command"} {
 		if err := cmd.MarkFlagFilename(name); err != nil {
 			panic(err) // no such flag
 		}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/cmd/duly/internal/database"
+	"github.com/dulyhq/duly/cmd/duly/internal/deadman"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/notice"
 	"github.com/dulyhq/duly/store/pebble"
 )
 
@@ -50,6 +52,14 @@ type Config struct {
 	HistoryAge   time.Duration
 	OutputAge    time.Duration
 	OutputBytes  int64
+
+	NotifyURL      string   // "" is none
+	NotifyCommand  []string // nil is none
+	NotifyLate     time.Duration
+	NotifyInterval time.Duration
+	NotifyLimit    int
+	PingURL        string // "" is none
+	PingInterval   time.Duration
 
 	given                    Given
 	listenGiven, socketGiven bool              // else what the init system hands over takes their place
@@ -98,6 +108,7 @@ type Given struct {
 func Load(g Given) (*Config, error) {
 	c := &Config{
 		Listen: []string{DefaultListen}, LogLevel: "info", LogFormat: "text", DrainTimeout: 30 * time.Second,
+		NotifyInterval: notice.DefaultInterval, NotifyLimit: notice.DefaultLimit, PingInterval: deadman.DefaultInterval,
 		given: g, from: map[string]string{},
 	}
 	var err error
@@ -156,6 +167,9 @@ func (c *Config) check() error {
 		}
 	}
 	if err := c.checkStore(); err != nil {
+		return err
+	}
+	if err := c.checkTelling(); err != nil {
 		return err
 	}
 	_, err := c.secrets()

@@ -48,6 +48,8 @@ type Daemon struct {
 	cert     atomic.Pointer[certificate]
 	webhooks atomic.Pointer[[][]byte]
 	notify   notifier
+	notices  *prometheus.CounterVec
+	pings    *prometheus.CounterVec
 	ending   atomic.Bool
 
 	ports     []*port
@@ -180,7 +182,7 @@ func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
 	if s.cert != nil {
 		d.cert.Store(s.cert)
 	}
-	d.veil.keep(slices.Concat(s.texts, []string{text}, c.Store.Secrets(), d.config.Store.Secrets()))
+	d.veil.keep(slices.Concat(s.texts, []string{text}, c.Store.Secrets(), d.config.Store.Secrets(), c.addressSecrets(), d.config.addressSecrets()))
 	d.level.Set(level(c.LogLevel))
 }
 
@@ -234,6 +236,7 @@ func (d *Daemon) metrics() http.Handler {
 		dulyprom.New(d.scheduler, dulyprom.Logger(d.log)),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	r.MustRegister(d.tellings()...)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn)})
 }
 

@@ -61,7 +61,7 @@ func readFile(path string) (*file, error) {
 		if key == "tokens" {
 			return f.readTokens(v)
 		}
-		texts, err := f.texts(key, v, settingOf(key).list)
+		texts, err := f.texts(key, v, settingOf(key))
 		f.values[key] = value{texts, v.Line}
 		return err
 	})
@@ -141,15 +141,14 @@ func (f *file) unknown(k *yaml.Node, known []string) error {
 }
 
 // texts are the values of a key, which are written once, or in a list where it is one.
-func (f *file) texts(key string, n *yaml.Node, list bool) ([]string, error) {
+func (f *file) texts(key string, n *yaml.Node, s *Setting) ([]string, error) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	list := s.list
 	switch {
-	case n.Kind == yaml.ScalarNode && list:
-		return (&Setting{list: true}).split(n.Value), nil
 	case n.Kind == yaml.ScalarNode:
-		return []string{n.Value}, nil
+		return s.split(n.Value), nil
 	case n.Kind == yaml.SequenceNode && list && len(n.Content) > 0:
 		var texts []string
 		for _, item := range n.Content {
@@ -173,7 +172,7 @@ func (f *file) readTokens(n *yaml.Node) error {
 	for _, item := range n.Content {
 		t := Token{where: fmt.Sprintf("%s:%d", f.path, item.Line)}
 		err := f.mapping(item, []string{"name", "scopes", "sha256", "file"}, func(key string, v *yaml.Node) error {
-			texts, err := f.texts(key, v, key == "scopes")
+			texts, err := f.texts(key, v, &Setting{list: key == "scopes"})
 			if err != nil {
 				return err
 			}

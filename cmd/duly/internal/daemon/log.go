@@ -51,15 +51,18 @@ func asJSON(text string) string {
 
 // Write implements io.Writer. A log writes each line by one call.
 func (v *veil) Write(line []byte) (int, error) {
-	text := string(line)
-	if known := v.known.Load(); known != nil {
-		text = known.Replace(text)
-	}
-	text = looksSecret.ReplaceAllStringFunc(text, cover)
-	if _, err := io.WriteString(v.to, text); err != nil {
+	if _, err := io.WriteString(v.to, v.hide(string(line))); err != nil {
 		return 0, err
 	}
 	return len(line), nil
+}
+
+// hide covers what is secret in a text.
+func (v *veil) hide(text string) string {
+	if known := v.known.Load(); known != nil {
+		text = known.Replace(text)
+	}
+	return looksSecret.ReplaceAllStringFunc(text, cover)
 }
 
 // cover replaces what is secret in a match of looksSecret.

@@ -37,9 +37,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.watch(watched)
 	}()
 	d.announce(ctx)
+	r.telling = d.startTelling(ctx, d.config)
 	err := r.until(ctx)
 	err = errors.Join(err, r.drain(ctx))
+	r.telling.stop() // it ends while what is left of commands does
 	r.outlive()
+	r.telling.end()
 	err = errors.Join(err, r.shutdown(ctx))
 	unwatch()
 	<-kept
@@ -54,9 +57,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 type running struct {
 	*Daemon
 
-	stop   context.CancelFunc // ends the scheduler's run
-	ran    chan error         // how that has ended
-	served chan error         // how servers have ended
+	stop    context.CancelFunc // ends the scheduler's run
+	ran     chan error         // how that has ended
+	served  chan error         // how servers have ended
+	telling *telling
 
 	serving int  // servers of which that was not received
 	over    bool // ran was received
@@ -204,6 +208,11 @@ func (r *running) reload(ctx context.Context) {
 	}
 	if err != nil {
 		r.log.Error("the reload is refused, everything stays as it was", "error", err)
+		return
+	}
+	if tellingOf(c) != r.telling.config {
+		r.telling.end()
+		r.telling = r.startTelling(ctx, c)
 	}
 }
 

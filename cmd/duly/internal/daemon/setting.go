@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type Setting struct {
 	What   string // for help, with the default
 	Reload bool   // SIGHUP takes a new value; others need a restart
 	list   bool   // it may be given several times
+	whole  bool   // of a list: commas do not divide a value
 	secret bool   // its value is not shown in errors
 	set    func(c *Config, values []string) (want string)
 	show   func(c *Config) string
@@ -41,7 +43,9 @@ func (s *Setting) Variable() string { return "DULY_" + strings.ToUpper(s.Key) }
 func flagOf(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 
 // Settings are all that there are, in the order in which help lists them.
-var Settings = []Setting{
+var Settings = slices.Concat(ownSettings, tellSettings)
+
+var ownSettings = []Setting{
 	{
 		Key: "listen", Arg: "ADDR", list: true, set: setListen, show: func(c *Config) string { return orNone(strings.Join(c.Listen, ",")) },
 		What: "serve TCP on `ADDR`, host:port, several with commas; none is the socket alone (default: " + DefaultListen + ")",
@@ -128,7 +132,7 @@ func (s *Setting) value(values []string) string {
 
 // split takes the text of a flag or a variable apart, where the setting is a list.
 func (s *Setting) split(text string) []string {
-	if !s.list {
+	if !s.list || s.whole {
 		return []string{text}
 	}
 	parts := strings.Split(text, ",")
