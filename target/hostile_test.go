@@ -219,7 +219,7 @@ func TestHostileAnswers(t *testing.T) {
 func TestGzipBomb(t *testing.T) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(make([]byte, 16<<20)); err != nil {
+	if _, err := w.Write(make([]byte, 4<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
