@@ -11,7 +11,10 @@ import (
 )
 
 // handle is the leader's pidfd, which names its group also when the leader is gone; -1 where the kernel has none.
-type handle struct{ fd int }
+type handle struct {
+	fd   int
+	file *os.File // that has fd, if the runtime's poller waits for it; nil if not
+}
 
 func (h *handle) init(attr *syscall.SysProcAttr) {
 	h.fd = -1
@@ -19,9 +22,47 @@ func (h *handle) init(attr *syscall.SysProcAttr) {
 }
 
 func (h *handle) release() {
-	if h.fd >= 0 {
+	switch {
+	case h.file != nil:
+		_ = h.file.Close() // nothing was written to it
+	case h.fd >= 0:
 		_ = unix.Close(h.fd)
-		h.fd = -1
+	}
+	h.fd, h.file = -1, nil
+}
+
+// started puts a pidfd that can be polled in the place of the one that the process was started with: os.Process has a copy of that,
+// and waits by it in ways of its own.
+func (h *handle) started(pid int) {
+	if h.fd < 0 {
+		return
+	}
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK) // nobody has reaped pid yet
+	if err != nil {
+		return // a kernel before 5.10, or no descriptor is left
+	}
+	_ = unix.Close(h.fd)
+	h.fd, h.file = fd, os.NewFile(uintptr(fd), "pidfd")
+}
+
+// exit returns what waits until the leader has exited, or comes back earlier, where that can't be told without a thread that waits. In
+// the runtime's poller any number of processes are waited for without one: a program that has as many threads as its system lets it have
+// dies of the next.
+func (h *handle) exit() (wait func()) {
+	file := h.file
+	return func() {
+		if file == nil {
+			return
+		}
+		conn, err := file.SyscallConn()
+		if err != nil {
+			return
+		}
+		_ = conn.Read(func(fd uintptr) bool { // an error is of a poller that does not know pidfds
+			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor
+			n, err := unix.Poll(p, 0)
+			return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+		})
 	}
 }
 

@@ -1,9 +1,11 @@
 package proc
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -66,5 +68,43 @@ func TestNoFileLeaks(t *testing.T) {
 	}
 	if after := count(); after > before {
 		t.Errorf("%d files are open, there were %d", after, before)
+	}
+}
+
+// However many processes run, none costs this one a thread.
+func TestNoThreadEach(t *testing.T) {
+	threads := func() int {
+		b, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			t.Skipf("SKIPPED, NOT TESTED: %v", err)
+		}
+		_, rest, _ := bytes.Cut(b, []byte("\nThreads:"))
+		line, _, _ := bytes.Cut(rest, []byte("\n"))
+		n, err := strconv.Atoi(string(bytes.TrimSpace(line)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const many = 200
+	var all []*Process
+	defer func() {
+		for _, p := range all {
+			p.Kill()
+			<-p.Done()
+		}
+	}()
+	before := threads()
+	for range many {
+		p, err := Start(t.Context(), Spec{Args: Shell("exec sleep 600")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = append(all, p); p.group.handle.file == nil {
+			t.Skip("SKIPPED, NOT TESTED: this kernel has no pidfd that can be polled")
+		}
+	}
+	if after := threads(); after > before+many/4 {
+		t.Errorf("with %d processes there are %d threads, there were %d", many, after, before)
 	}
 }

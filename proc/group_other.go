@@ -15,6 +15,8 @@ func (*group) attr(Group) *syscall.SysProcAttr { return nil }
 
 func (g *group) started(p *os.Process, _ Group) { g.process = p }
 
+func (*group) exit() (wait func()) { return func() {} }
+
 func (*group) terminate() error { return errors.ErrUnsupported }
 
 func (g *group) kill() { _ = g.process.Kill() }

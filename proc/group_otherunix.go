@@ -11,6 +11,10 @@ func (*handle) init(*syscall.SysProcAttr) {}
 
 func (*handle) release() {}
 
+func (*handle) started(int) {}
+
+func (*handle) exit() func() { return func() {} }
+
 func (*handle) sure() bool { return false }
 
 func (*handle) signal(pid int, sig syscall.Signal) error { return syscall.Kill(-pid, sig) }

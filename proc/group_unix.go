@@ -21,7 +21,13 @@ func (g *group) attr(kind Group) *syscall.SysProcAttr {
 	return a
 }
 
-func (g *group) started(p *os.Process, kind Group) { g.process, g.alone = p, kind == SameGroup }
+func (g *group) started(p *os.Process, kind Group) {
+	g.process, g.alone = p, kind == SameGroup
+	g.handle.started(p.Pid)
+}
+
+// exit returns what waits until the leader has exited, as far as that can be told without a thread; it may come back earlier.
+func (g *group) exit() (wait func()) { return g.handle.exit() }
 
 // terminate asks everybody to end; also those who were stopped.
 func (g *group) terminate() error {

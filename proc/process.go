@@ -100,7 +100,9 @@ func Start(ctx context.Context, spec Spec) (*Process, error) { //nolint:contextc
 		timeout.stop()
 		return nil, &Error{Op: "start", Args: spec.Args, Err: err}
 	}
+	wait := p.group.exit()
 	go func() {
+		wait()
 		p.waitErr = p.cmd.Wait()
 		p.ended = p.engine.Elapsed()
 		close(p.exited)
