@@ -53,7 +53,9 @@
 // (ECANCELED from read and from settime), to a signal, to a closed or foreign
 // descriptor and to exhaustion is simulated by a fake of the timerfd. Real
 // timerfds are tested for waking, for never waking early, for being moved and
-// for leaving nothing behind. The portable alarm is tested on Linux.
+// for leaving nothing behind. The portable alarm is tested on Linux. A program
+// that is built with the tag clockstep has Step, which does to all system
+// clocks what setting the machine's would; no other build has anything of it.
 package clock
 
 import (

@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func newSystem() Clock {
+func linuxSystem(now func() instant, k kernel) Clock {
 	return newSystemClock(
-		sources{now: runtimeNow(), bootTime: readBootTime},
+		sources{now: now, bootTime: readBootTime},
 		func(c *systemClock, w *waker) Alarm {
 			if c.bootTime == nil {
 				return newTimerAlarm(c, w)
 			}
-			return newFDAlarm(c, w, linuxKernel{})
+			return newFDAlarm(c, w, k)
 		})
 }
 
