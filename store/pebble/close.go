@@ -173,6 +173,9 @@ func (s *Store) stuck(err error) {
 	s.broken = err
 	s.mu.Unlock()
 	s.o.Logger.Error("storage can't be opened again", "dir", s.dir, "error", err)
+	if s.o.Stuck != nil {
+		s.o.Stuck(err)
+	}
 }
 
 // seal writes down what the directory holds: each file with its size, and the digest of those that have no checksums of their own.

@@ -30,6 +30,7 @@ type Options struct {
 	CacheSize  int64         // bytes of the block cache; 0 is 32 MiB
 	Logger     *slog.Logger  // hears when storage fails and when it works again; nil is slog.Default()
 	Clock      clock.Clock   // nil is clock.System()
+	Stuck      func(error)   // is told, once, that storage has failed and that only another process can open it; nil is nobody
 	FS         vfs.FS        // nil is the operating system's
 }
 
