@@ -63,6 +63,9 @@ type CallbackOptions struct {
 	Engine *timer.Engine
 	// Clock says what time it is, for signatures and for dates in answers. Nil is the system's.
 	Clock clock.Clock
+	// Scarce, if not nil, is told of each attempt how the machine is: with the error where it had no descriptor or memory left to connect
+	// with, and with nil where there was an answer.
+	Scarce func(error)
 }
 
 // noProxy says so little because what went wrong may repeat the proxy's address, with its password.
@@ -82,6 +85,9 @@ var errTooLong = errors.New("no whole answer within the time that a callback may
 //
 // To one host there are at most 1,000 connections at a time, which are kept for the next callbacks; who finds them all taken waits, within
 // its timeout.
+//
+// What this machine has no descriptor or memory left for is put off, for a minute first and twice as long each time, up to an hour, and
+// does not count as an attempt.
 //
 // Every address is checked when it is connected to, not when its name is looked up, so that it does not matter what the name stands for
 // at another moment.
@@ -197,7 +203,13 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 	}
 	resp, err := by.RoundTrip(req)
 	if err != nil {
+		if ctx.Err() == nil && undialed(err) {
+			return r.later(x.o.Scarce, err)
+		}
 		return r.broken(ctx, err)
+	}
+	if x.o.Scarce != nil {
+		x.o.Scarce(nil)
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was only read
 	if err := r.read(resp); err != nil {
@@ -287,6 +299,29 @@ func (r *callbackRun) broken(ctx context.Context, err error) error {
 // scrub returns a text without the callback's secrets, and without its signature, which is one for some minutes.
 func (r *callbackRun) scrub(s string) string {
 	return newScrubber(append(r.c.secrets(), r.signature)).scrub(s)
+}
+
+// undialed says that this machine had no descriptor or memory left to connect with, or to look a name up. Package net says the latter in
+// words alone.
+func undialed(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "dial" {
+		return false
+	}
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return exhausted(err) || ok && (strings.Contains(dns.Err, syscall.EMFILE.Error()) || strings.Contains(dns.Err, syscall.ENFILE.Error()))
+}
+
+// later puts off what this machine has nothing left for: the receiver has not seen anything of it.
+func (r *callbackRun) later(scarce func(error), err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	if scarce != nil {
+		scarce(err)
+	}
+	r.outcome, r.reason = OutcomeLater, oneLine(r.scrub(err.Error()))
+	return putOff(r.a)
 }
 
 // answered says what an answer means.

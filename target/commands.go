@@ -32,6 +32,9 @@ type CommandOptions struct {
 	// Kill, when it ends, makes an end of what runs without its grace: for a process that is about to exit, and would leave commands to
 	// run on beside those that its successor starts for the same tasks. Nil never ends.
 	Kill context.Context //nolint:containedctx // it is not of an attempt, but of all
+	// Scarce, if not nil, is told of each start how the machine is: with the error where it had no process, memory or descriptor left for
+	// the command, which is put off then, and with nil where the command was started.
+	Scarce func(error)
 	// Logger is told what goes wrong beside a command, and that is not its failure. Nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -113,6 +116,7 @@ func (r *commandRun) run(ctx context.Context) error {
 	if err != nil {
 		return r.failed(ctx, nil, err)
 	}
+	r.scarce(nil)
 	if r.o.Kill != nil {
 		defer context.AfterFunc(r.o.Kill, p.Kill)() //nolint:contextcheck // Kill is of all attempts
 	}
@@ -228,7 +232,7 @@ func (r *commandRun) failed(ctx context.Context, res *proc.Result, err error) er
 	case res != nil && res.Code == 0: // it has ended well; what follows is about its pipes
 		return r.done(reasonOf(err))
 	case res == nil && exhausted(err):
-		r.o.Logger.Warn("a command could not be started for want of resources, it is tried later", "task", r.a.Name, "error", reasonOf(err))
+		r.scarce(err)
 		return r.later(reasonOf(err))
 	case res == nil && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, exec.ErrNotFound) ||
 		errors.Is(err, syscall.ENOEXEC)) && !aboutDir(err):
@@ -322,10 +326,24 @@ func (r *commandRun) exited(exit *proc.ExitError) error {
 	return &failure{r.reason, nil}
 }
 
+// scarce says how the machine is. Where nobody wants to know that it goes to the log.
+func (r *commandRun) scarce(err error) {
+	if r.o.Scarce != nil {
+		r.o.Scarce(err)
+	} else if err != nil {
+		r.o.Logger.Warn("a command could not be started for want of resources, it is tried later", "task", r.a.Name, "error", reasonOf(err))
+	}
+}
+
 // later puts the run off.
 func (r *commandRun) later(reason string) error {
 	r.outcome, r.reason = OutcomeLater, oneLine(r.hidden.scrub(reason))
-	snoozed := r.a.Number - r.a.Failed - r.a.Lost - 1
+	return putOff(r.a)
+}
+
+// putOff returns what has a run tried later, at no cost to its attempts.
+func putOff(a *duly.AttemptInfo) error {
+	snoozed := a.Number - a.Failed - a.Lost - 1
 	return duly.Snooze(min(firstLater<<min(max(snoozed, 0), 6), lastLater))
 }
 

@@ -66,8 +66,8 @@ type Outputs struct {
 	nextID  uint64
 	total   int64 // bytes of all segments
 	live    map[*recording]struct{}
-	pruneAt int64
-	failing bool
+	pruneAt int64 // on Reading.Boot: a clock that is set for a while must not make everything old
+	failing error // why nothing can be written; nil: it can
 	isDone  bool
 }
 
@@ -107,7 +107,7 @@ func OpenOutputs(dir string, o OutputOptions) (*Outputs, error) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.pruneLocked(x.now())
+	x.pruneLocked(x.opts.Clock.Read())
 	return x, nil
 }
 
@@ -205,6 +205,16 @@ func (o *Outputs) closeFileLocked() error {
 
 func (o *Outputs) now() time.Time { return time.Unix(0, o.opts.Clock.Read().Wall).UTC() }
 
+// Failing says why what attempts print can't be kept, as was found out when something was printed last; nil if it is kept.
+func (o *Outputs) Failing() error {
+	if o == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failing
+}
+
 // write appends records, and returns where they are. It tells the logger when it begins to fail and when it works again.
 func (o *Outputs) write(recs ...record) (places []place, err error) {
 	o.mu.Lock()
@@ -212,16 +222,16 @@ func (o *Outputs) write(recs ...record) (places []place, err error) {
 	for i := range recs {
 		p, err := o.writeLocked(&recs[i])
 		if err != nil {
-			if !o.failing && !errors.Is(err, errOutputsClosed) {
-				o.failing = true
+			if o.failing == nil && !errors.Is(err, errOutputsClosed) {
+				o.failing = err
 				o.log.Warn("what attempts print cannot be kept", "directory", o.dir, "error", err)
 			}
 			return places, err
 		}
 		places = append(places, p)
 	}
-	if o.failing {
-		o.failing = false
+	if o.failing != nil {
+		o.failing = nil
 		o.log.Info("what attempts print is kept again", "directory", o.dir)
 	}
 	return places, nil
@@ -231,7 +241,7 @@ func (o *Outputs) writeLocked(r *record) (place, error) {
 	if o.isDone {
 		return place{}, errOutputsClosed
 	}
-	if now := o.now(); now.UnixNano() >= o.pruneAt {
+	if now := o.opts.Clock.Read(); now.Boot >= o.pruneAt {
 		o.pruneLocked(now)
 	}
 	if err := o.roomLocked(r); err != nil {
@@ -314,15 +324,15 @@ func (o *Outputs) dropLocked() error {
 }
 
 // pruneLocked deletes segments in which everything is too old.
-func (o *Outputs) pruneLocked(now time.Time) {
-	oldest := now.Add(-o.opts.MaxAge).UnixNano()
+func (o *Outputs) pruneLocked(now clock.Reading) {
+	oldest := now.Wall - int64(o.opts.MaxAge)
 	for len(o.segs) > 0 && o.segs[0].last < oldest {
 		if err := o.dropLocked(); err != nil {
 			o.log.Warn("old outputs cannot be deleted", "error", err)
 			break
 		}
 	}
-	o.pruneAt = now.Add(min(o.opts.MaxAge/16, time.Hour)).UnixNano()
+	o.pruneAt = now.Boot + int64(min(o.opts.MaxAge/16, time.Hour))
 }
 
 // view returns the segments as they are now, for reading without the lock, and the attempts that run.
@@ -332,7 +342,7 @@ func (o *Outputs) view() ([]segment, []*recording, error) {
 	if o.isDone {
 		return nil, nil, errOutputsClosed
 	}
-	if now := o.now(); now.UnixNano() >= o.pruneAt {
+	if now := o.opts.Clock.Read(); now.Boot >= o.pruneAt {
 		o.pruneLocked(now)
 	}
 	segs := make([]segment, len(o.segs))
