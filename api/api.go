@@ -68,6 +68,9 @@ type Options struct {
 	Metrics http.Handler
 	// Ready says whether /readyz answers 200. Nil asks whether the store answers.
 	Ready func(context.Context) error
+	// Problems tells what keeps the process from a part of its work while it is ready, for /readyz and /v1/stats. Whoever asks /readyz may
+	// be anybody. Nil: there are none.
+	Problems func(context.Context) []HealthProblem
 	// Backup writes a copy of where the tasks are as a tar archive, without disturbing who works on them. An error before the first byte
 	// is answered as one. Nil: there are no backups, and asking for one is an error that says so.
 	Backup func(ctx context.Context, w io.Writer) error
@@ -85,6 +88,12 @@ type Options struct {
 	MaxBatch int
 }
 
+// What a body is made into takes several times its room, so that few of those that are large are read at a time; the others wait.
+const (
+	largeBody = 64 << 10
+	largeMost = 4
+)
+
 const (
 	defaultMaxBody  = 1 << 20
 	defaultMaxBatch = 1_000_000
@@ -98,6 +107,7 @@ type Handler struct {
 	log    *slog.Logger
 	routes []*route
 	cross  *http.CrossOriginProtection
+	large  chan struct{} // has one for each large body that is in memory
 	closed chan struct{}
 	once   sync.Once
 	told   [toldMost]atomic.Pointer[told] // by their seqs
@@ -118,7 +128,7 @@ func New(d *duly.Scheduler, o Options) *Handler {
 	if o.Clock == nil {
 		o.Clock = clock.System()
 	}
-	h := &Handler{d: d, o: o, clk: o.Clock, log: o.Logger, cross: http.NewCrossOriginProtection(), closed: make(chan struct{})}
+	h := &Handler{d: d, o: o, clk: o.Clock, log: o.Logger, cross: http.NewCrossOriginProtection(), large: make(chan struct{}, largeMost), closed: make(chan struct{})}
 	h.routes = h.table()
 	return h
 }
@@ -149,6 +159,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := &call{Handler: h, w: w, r: r, route: rt}
+	defer c.lessen()
 	if rt.need != "" {
 		if err := c.allow(rt.need); err != nil {
 			return err

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"time"
 )
 
 const tarForm = "application/x-tar"
@@ -53,7 +54,7 @@ func (a *archive) Write(p []byte) (int, error) {
 	if !a.begun {
 		a.begin()
 	}
-	if err := a.rc.SetWriteDeadline(a.c.now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := a.rc.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	return a.c.w.Write(p)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/dulyhq/duly"
 )
@@ -26,6 +27,7 @@ const ndjson = "application/x-ndjson"
 const (
 	batchLines = 1000    // that are put as one
 	batchBytes = 4 << 20 // as are no more than about so many
+	largeLines = 1 << 20 // that are as one large body
 )
 
 // errLines says that a batch has more lines than it may. It has no text of its own.
@@ -63,7 +65,9 @@ func (c *call) batch() error {
 	b := &batch{stream: s, in: bufio.NewReaderSize(&patient{s}, 64<<10)}
 	for last := false; !last; {
 		last = b.fill()
-		if !b.put() {
+		heard := b.put()
+		b.lessen()
+		if !heard {
 			break // nobody listens any more
 		}
 	}
@@ -74,6 +78,9 @@ func (c *call) batch() error {
 func (b *batch) fill() (last bool) {
 	for len(b.chunk) < batchLines && b.size < batchBytes {
 		text, err := b.next()
+		if err == nil && b.size+len(text) > largeLines { // what comes slowly and is small holds up nobody
+			err = b.enlarge()
+		}
 		switch {
 		case errors.Is(err, errLines):
 			b.refuse("", err)
@@ -93,7 +100,7 @@ func (b *batch) fill() (last bool) {
 type patient struct{ *stream }
 
 func (p *patient) Read(b []byte) (int, error) {
-	if err := p.rc.SetReadDeadline(p.now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := p.rc.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	return p.r.Body.Read(b)

@@ -50,8 +50,9 @@ func (c *call) stream(form string) (*stream, context.Context, context.CancelFunc
 
 // flush sends what is in the buffer. It fails when the reader does not take it in time, or has gone.
 func (s *stream) flush() error {
+	// Deadlines of connections go by the runtime's clock, whatever is done to the one that tasks follow.
 	// A writer that knows no deadlines, or does not flush, is a test's or a middleware's: it is written to all the same.
-	if err := s.rc.SetWriteDeadline(s.now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.rc.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := s.w.Write(s.buf.Bytes()); err != nil {

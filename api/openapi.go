@@ -254,6 +254,7 @@ var words = map[string][]string{
 	"StoreState.kind":   {"directory", "postgres"},
 	"NodeState.state":   {"live", "stands_down", "away", "gone"},
 	"Problem.slug":      slugs(),
+	"Health.status":     {"ok", "degraded"},
 }
 
 var states = []string{"none", "pending", "running", "done", "dead", "cancelled", "expired", "skipped"}

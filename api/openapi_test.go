@@ -263,6 +263,8 @@ func TestOpenAPI_HasTheTypes(t *testing.T) {
 			api.KindStats{},
 			api.StoreState{},
 			api.NodeState{},
+			api.Health{},
+			api.HealthProblem{},
 			api.Problem{},
 			api.Policy{},
 			target.Command{},

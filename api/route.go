@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -66,6 +67,8 @@ type call struct {
 	d     *duly.Scheduler // of the namespace that was asked for
 	q     url.Values
 	name  string // in the path
+
+	isLarge bool // its body is one of few
 }
 
 // find returns the route of a request, and what its path has for "{name}".
@@ -259,6 +262,11 @@ func (c *call) json(status int, v any) error {
 
 // read reads the body, which must be a JSON object, and returns which fields it has. With empty allowed there may be none.
 func (c *call) read(into any, empty bool) (given []string, err error) {
+	if n := c.r.ContentLength; n < 0 || n > largeBody {
+		if err := c.enlarge(); err != nil {
+			return nil, err
+		}
+	}
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.o.MaxBody))
 	if err != nil {
 		return nil, c.unread(err)
@@ -270,6 +278,28 @@ func (c *call) read(into any, empty bool) (given []string, err error) {
 		return nil, err
 	}
 	return decode(b, into)
+}
+
+// enlarge waits until another large body may be in memory. The end of the request lets the next one in.
+func (c *call) enlarge() error {
+	if c.isLarge {
+		return nil
+	}
+	select {
+	case c.large <- struct{}{}:
+		c.isLarge = true
+		return nil
+	case <-c.r.Context().Done():
+		return context.Cause(c.r.Context())
+	}
+}
+
+// lessen is the end of what enlarge has begun.
+func (c *call) lessen() {
+	if c.isLarge {
+		<-c.large
+		c.isLarge = false
+	}
 }
 
 // unread says why the body can't be read.

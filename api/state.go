@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"io"
 	"net/http"
 
@@ -12,7 +11,7 @@ var stateRoutes = []route{
 	{method: http.MethodGet, path: "/v1/stats", need: Read, what: "Tell the counters, and how late attempts began.", answer: &Stats{}, serve: (*call).stats},
 	{method: http.MethodGet, path: "/openapi.json", what: "Describe this.", answer: map[string]any{}, serve: (*call).openapi},
 	{method: http.MethodGet, path: "/livez", what: "Answer that the process lives.", form: "text/plain", serve: (*call).live},
-	{method: http.MethodGet, path: "/readyz", what: "Answer whether requests can be carried out.", form: "text/plain", serve: (*call).ready},
+	{method: http.MethodGet, path: "/readyz", what: "Answer whether requests can be carried out, and what is wrong beside that.", answer: &Health{}, serve: (*call).ready},
 	{method: http.MethodGet, path: "/metrics", need: Read, what: "Tell the counters in the text form of Prometheus.", form: "text/plain", serve: (*call).metrics},
 }
 
@@ -23,7 +22,7 @@ func (c *call) stats() error {
 		return err
 	}
 	v := statsOf(&s)
-	v.Version = c.o.Version
+	v.Version, v.Problems = c.o.Version, c.problems(c.r.Context())
 	if c.o.Store != nil {
 		v.Store = c.o.Store()
 	}
@@ -46,29 +45,7 @@ func statsOf(s *duly.Stats) Stats {
 }
 
 // live answers GET /livez.
-func (c *call) live() error { return c.ok() }
-
-// ready answers GET /readyz.
-func (c *call) ready() error {
-	ready := c.o.Ready
-	if ready == nil {
-		_, err := c.d.Store().Clock(c.r.Context())
-		return c.readiness(err)
-	}
-	return c.readiness(ready(c.r.Context()))
-}
-
-func (c *call) readiness(err error) error {
-	switch {
-	case err == nil:
-		return c.ok()
-	case errors.Is(err, ErrUnavailable):
-		return err
-	}
-	return &mistake{class: ErrUnavailable, why: "not ready: " + err.Error()}
-}
-
-func (c *call) ok() error {
+func (c *call) live() error {
 	c.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if c.r.Method != http.MethodHead {
 		_, _ = io.WriteString(c.w, "ok\n") // whoever does not take it has gone

@@ -71,17 +71,22 @@ func TestLatenessHistogram(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	var ready error
+	var problems []api.HealthProblem
 	o := api.Options{
 		Authorize: func(_ *http.Request, need api.Scope) error { return api.ErrUnauthenticated },
 		Ready:     func(context.Context) error { return ready },
+		Problems:  func(context.Context) []api.HealthProblem { return problems },
 		Metrics:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 	}
 	bubble(t, o, func(t *testing.T, e *env) {
+		is(t, "/livez", e.do("GET", "/livez", "").want(http.StatusOK).body, "ok\n")
+		is(t, "/readyz", e.do("GET", "/readyz", "").want(http.StatusOK).body, `{"status":"ok","problems":[]}`+"\n")
 		for _, path := range []string{"/livez", "/readyz"} {
-			a := e.do("GET", path, "").want(http.StatusOK)
-			is(t, path, a.body, "ok\n")
 			is(t, "HEAD "+path, e.do("HEAD", path, "").want(http.StatusOK).body, "")
 		}
+		problems = []api.HealthProblem{{Slug: "no-space", Detail: "12 MiB are left", Since: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}}
+		const shown = `[{"slug":"no-space","detail":"12 MiB are left","since":"2026-11-29T12:00:00Z"}]`
+		is(t, "/readyz", e.do("GET", "/readyz", "").want(http.StatusOK).body, `{"status":"degraded","problems":`+shown+"}\n")
 		ready = errors.New("the disk is gone")
 		p := e.do("GET", "/readyz", "").want(http.StatusServiceUnavailable).problem("unavailable", "")
 		is(t, "detail", p.Detail, "not ready: the disk is gone")
@@ -92,6 +97,7 @@ func TestHealth(t *testing.T) {
 	o.Authorize = nil
 	bubble(t, o, func(t *testing.T, e *env) {
 		is(t, "metrics", e.raw("GET", "/metrics", "").want(http.StatusOK).body, "up 1\n")
+		is(t, "problems of /v1/stats", read[api.Stats](e.do("GET", "/v1/stats", "").want(http.StatusOK)).Problems[0], problems[0])
 	})
 	bubble(t, api.Options{}, func(t *testing.T, e *env) {
 		e.do("GET", "/readyz", "").want(http.StatusOK)

@@ -273,6 +273,7 @@ type Stats struct {
 	History     int64                `json:"history"`
 	Near        int                  `json:"near"` // tasks in memory
 	StoreErrors uint64               `json:"store_errors"`
+	Problems    []HealthProblem      `json:"problems"` // that stand now, as /readyz tells them; never null
 	Store       *StoreState          `json:"store,omitempty"`
 	Kinds       map[string]KindStats `json:"kinds"` // never null
 }

@@ -300,6 +300,12 @@ func (c *Client) Stats(ctx context.Context) (s api.Stats, err error) {
 	return s, err
 }
 
+// Health returns what keeps the daemon from a part of its work. The error is ErrUnavailable if it is there, and can't do any.
+func (c *Client) Health(ctx context.Context) (h api.Health, err error) {
+	err = c.call(ctx, &request{op: "health", method: http.MethodGet, path: "/readyz"}, &h)
+	return h, err
+}
+
 // Ready returns nil if the daemon is there and at work.
 func (c *Client) Ready(ctx context.Context) error {
 	return c.call(ctx, &request{op: "ready", method: http.MethodGet, path: "/readyz"}, nil)

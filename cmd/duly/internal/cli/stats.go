@@ -58,6 +58,9 @@ func (s *session) stats(ctx context.Context, output string) error {
 	if x.StoreErrors > 0 {
 		fmt.Fprintf(&b, "%s\n", p.paint(red, counted(int64(min(x.StoreErrors, 1<<62)), "call that the store failed", "calls that the store failed")))
 	}
+	for _, w := range x.Problems {
+		fmt.Fprintf(&b, "%s since %s: %s\n", p.paint(yellow, clean(w.Slug)), p.instant(w.Since), clean(w.Detail))
+	}
 	if st := x.Store; st != nil && st.Node != "" {
 		fmt.Fprintf(&b, "tasks in %s, schema %s of version %d, PostgreSQL %s\n", clean(st.At), clean(st.Schema), st.Version, clean(st.Server))
 		b.WriteString(shareText(p, st))

@@ -46,6 +46,7 @@ func TestDocs_JSON(t *testing.T) {
 		api.Attempt{},
 		api.Chunk{},
 		api.Stats{},
+		api.HealthProblem{},
 		api.StoreState{},
 		api.NodeState{},
 		api.KindStats{},
