@@ -45,6 +45,7 @@ type Daemon struct {
 	level    slog.LevelVar
 	veil     *veil
 	guard    guard
+	health   *health
 	cert     atomic.Pointer[certificate]
 	webhooks atomic.Pointer[[][]byte]
 	notify   notifier
@@ -55,8 +56,9 @@ type Daemon struct {
 	ports     []*port
 	servers   []*server
 	store     store.Store
-	shared    *sharing  // nil: the store is in the directory
-	lock      io.Closer // of the directory
+	shared    *sharing   // nil: the store is in the directory
+	stuck     chan error // gets why the store in the directory can't go on in this process; it is told of once
+	lock      io.Closer  // of the directory
 	outputs   *target.Outputs
 	scheduler *duly.Scheduler
 
@@ -72,11 +74,13 @@ type Daemon struct {
 
 // Run opens a daemon and runs it until ctx ends or it is told to end by a signal.
 func Run(ctx context.Context, c *Config, p Process) error {
+	makeThreads(spareThreads)
 	d, err := Open(ctx, c, p)
 	if err != nil {
 		return err
 	}
 	defer d.takeLog()()
+	fitMemory(d.process.Getenv, d.log)
 	return d.Run(ctx)
 }
 
@@ -92,10 +96,16 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 	if p.Name == "" {
 		p.Name = "duly"
 	}
-	d = &Daemon{config: c, process: p, limits: l, veil: &veil{to: p.Stderr}, notify: newNotifier(p.Getenv, p.PID)}
+	d = &Daemon{config: c, process: p, limits: l, stuck: make(chan error, 1), veil: &veil{to: p.Stderr}, notify: newNotifier(p.Getenv, p.PID)}
 	d.log = newLogger(d.veil, c.LogFormat, &d.level)
+	d.health = newHealth(d.log)
 	d.streams, d.endStreams = context.WithCancel(context.WithoutCancel(ctx))
 	d.patience, d.kill = context.WithCancel(context.WithoutCancel(ctx))
+	defer func(h *health) {
+		if err != nil {
+			h.close()
+		}
+	}(d.health)
 	s, err := c.secrets()
 	if err != nil {
 		return nil, err
@@ -189,7 +199,7 @@ func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
 // handle ties the daemon's kinds to what runs them.
 func (d *Daemon) handle() {
 	c := d.config
-	command := target.Commands(target.CommandOptions{Outputs: d.outputs, Kill: d.patience, Logger: d.log})
+	command := target.Commands(target.CommandOptions{Outputs: d.outputs, Kill: d.patience, Scarce: d.health.scarce, Logger: d.log})
 	duly.Handle(d.scheduler, target.KindCommand, func(ctx context.Context, a *duly.Attempt[target.Command]) error {
 		d.commands.Add(1)
 		defer d.commands.Done()
@@ -197,6 +207,7 @@ func (d *Daemon) handle() {
 	})
 	o := target.CallbackOptions{
 		Outputs: d.outputs, Secrets: func() [][]byte { return *d.webhooks.Load() }, Allow: c.addresses(), UserAgent: "duly/" + d.process.Version,
+		Scarce: d.health.scarce,
 	}
 	if c.CallbackProxy {
 		o.Proxy = http.ProxyFromEnvironment
@@ -212,7 +223,7 @@ func (c *Config) addresses() target.Addresses {
 func (d *Daemon) serveAll() {
 	o := api.Options{
 		Outputs: d.outputs, Commands: true, Callbacks: true, CheckCallback: d.config.addresses().Check, Defaults: target.Defaults,
-		Metrics: d.metrics(), Ready: d.ready, Backup: d.backup, Store: d.state, Version: d.process.Version, Logger: d.log,
+		Metrics: d.metrics(), Ready: d.ready, Problems: d.problems, Backup: d.backup, Store: d.state, Version: d.process.Version, Logger: d.log,
 	}
 	for _, p := range d.ports {
 		o := o
@@ -223,6 +234,7 @@ func (d *Daemon) serveAll() {
 			o.Commands = !p.beyond || d.config.AllowCommands
 		}
 		s := newServer(d.streams, p, api.New(d.scheduler, o), g, d.limits, d.log)
+		s.health = d.health
 		if p.secure {
 			s.TLSConfig = tlsConfig(&d.cert)
 		}
@@ -233,7 +245,7 @@ func (d *Daemon) serveAll() {
 func (d *Daemon) metrics() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		dulyprom.New(d.scheduler, dulyprom.Logger(d.log)),
+		dulyprom.New(d.scheduler, dulyprom.Logger(d.log)), newProblemMetric(d),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	r.MustRegister(d.tellings()...)
@@ -278,6 +290,7 @@ func (d *Daemon) close() error {
 	d.endStreams()
 	d.kill()
 	closePorts(d.ports)
+	d.health.close()
 	var errs []error
 	if d.scheduler != nil {
 		ctx, cancel := within(context.WithoutCancel(d.streams), time.Second)

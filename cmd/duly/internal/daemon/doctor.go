@@ -180,6 +180,30 @@ func (p *Patient) daemon(ctx context.Context) []Check {
 		all[len(all)-1].Text += "; " + storeText(s.Store)
 		all = append(all, nodes(s.Store), serverClock(s.Store))
 	}
+	return append(all, healthChecks(s.Problems)...)
+}
+
+// healthHints say what to do about the problems that a daemon tells of.
+var healthHints = map[string]string{
+	noSpace:       "free some space: what is there goes on, and new tasks are taken again by themselves",
+	noOutput:      "free some space, or look at who may write to the data directory: tasks run all the same",
+	noDescriptors: "let the daemon have more descriptors (ulimit -n, LimitNOFILE=), or fewer attempts at a time (--workers)",
+	noProcesses:   "let the daemon have more processes (ulimit -u, TasksMax=) or memory, or fewer attempts at a time (--workers)",
+	clockWasSet:   "if it is right now there is nothing to do: tasks follow it",
+}
+
+// healthChecks are the daemon's own words about how it is.
+func healthChecks(problems []api.HealthProblem) (all []Check) {
+	for _, w := range problems {
+		c := Check{Name: "health", Verdict: Warn, Text: w.Slug + " since " + w.Since.Format(time.RFC3339) + ": " + w.Detail, Hint: healthHints[w.Slug]}
+		if c.Hint == "" {
+			c.Hint = "the daemon's log says more"
+		}
+		all = append(all, c)
+	}
+	if len(all) == 0 {
+		all = []Check{{Name: "health", Verdict: Fine, Text: "the daemon knows of no problem"}}
+	}
 	return all
 }
 
@@ -271,7 +295,7 @@ func (p *Patient) clock(ctx context.Context) Check {
 	if err == nil && len(events) > 0 {
 		if ahead := events[0].At.Sub(now); ahead > time.Second {
 			c.Verdict, c.Text = Warn, "it was set back: the last thing that happened is "+ahead.Round(time.Second).String()+" ahead of it"
-			c.Hint = "delays are not affected; what is due at an instant waits for it"
+			c.Hint = "what is due waits for it: set it right if it is not"
 		}
 	}
 	return c

@@ -26,7 +26,7 @@ func verdicts(checks []Check) string {
 func TestExamine(t *testing.T) {
 	f := serve(t)
 	p := Patient{Data: f.d.config.Data, Client: f.socketClient(), Version: "v1.2.3-test", Now: time.Now}
-	const well = "data directory ok; permissions ok; daemon ok; socket ok; version ok; store ok"
+	const well = "data directory ok; permissions ok; daemon ok; socket ok; version ok; store ok; health ok"
 	look := func(want string) []Check {
 		t.Helper()
 		checks := Examine(t.Context(), p)
@@ -63,7 +63,7 @@ func TestExamine(t *testing.T) {
 		if err := os.Chmod(f.d.Socket(), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		look("data directory ok; permissions warn; daemon ok; socket fail; version ok; store ok")
+		look("data directory ok; permissions warn; daemon ok; socket fail; version ok; store ok; health ok")
 		if err := os.Chmod(f.d.Socket(), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -103,6 +103,8 @@ func (r *running) until(ctx context.Context) error {
 		case err := <-r.served:
 			r.serving--
 			return err
+		case err := <-r.stuck:
+			return fmt.Errorf("the daemon has to be started anew: %w", err)
 		}
 	}
 }
@@ -246,20 +248,21 @@ func (r *running) renew(c *Config) error {
 	return nil
 }
 
-// watch tells the init system that all is well, as often as it wants to hear so, while the store answers; a database that is away is no
-// reason to start this process anew.
+// watch tells the init system that all is well, as often as it wants to hear so, while the store answers, be it that it fails: a disk that is
+// full, or a database that is away, is no reason to start this process anew. One that hangs is.
 func (d *Daemon) watch(ctx context.Context) {
 	if d.notify.address == "" || d.notify.watch <= 0 {
 		return
 	}
 	for wait.Sleep(ctx, d.notify.watch/2) == nil {
-		var err error
+		hangs := false
 		if d.shared == nil {
 			asked, cancel := within(ctx, d.notify.watch/2)
-			_, err = d.store.Clock(asked)
+			_, err := d.store.Clock(asked)
+			hangs = err != nil && asked.Err() != nil
 			cancel()
 		}
-		if err == nil {
+		if !hangs {
 			d.tell(ctx, "WATCHDOG=1")
 		}
 	}

@@ -38,13 +38,17 @@ func (f *atomicFlag) set() bool { return !f.b.Swap(true) }
 type server struct {
 	http.Server
 
-	port  *port
-	conns int
+	port   *port
+	conns  int
+	health *health
 }
 
 // newServer returns the server of a port. streams ends when answers that have no end of their own are to end.
 func newServer(streams context.Context, p *port, h http.Handler, g *guard, l limits, log *slog.Logger) *server {
 	s := &server{port: p, conns: l.conns}
+	if limit := descriptorLimit(); limit > 0 { // strangers must not take those that the store, commands and callbacks need
+		s.conns = min(s.conns, int(min(max(limit/4, 1), 1<<20))) //nolint:gosec // it is small
+	}
 	s.Handler = logPanics(endStreams(streams, h, g), log)
 	if p.socket {
 		s.Handler = withProfiles(s.Handler)
@@ -219,9 +223,10 @@ func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // serve answers until the server is shut down or closed.
 func (s *server) serve() error {
 	var err error
-	switch l := newCapped(s.port.Listener, s.conns); {
+	noticed := newReserving(s.port.Listener, s.health, s.port.socket)
+	switch l := newCapped(noticed, s.conns); {
 	case s.port.socket:
-		err = s.Serve(s.port.Listener)
+		err = s.Serve(noticed)
 	case s.port.secure:
 		err = s.ServeTLS(l, "", "")
 	default:

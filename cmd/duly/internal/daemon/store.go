@@ -64,6 +64,7 @@ func (d *Daemon) openDirectory(ctx context.Context) (*pebble.Store, error) {
 	for tries := 1; ; tries++ {
 		st, err := pebble.Open(home.Store(c.Data), pebble.Options{ //nolint:contextcheck // the store lives longer than ctx
 			Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{vfs.Default},
+			Stuck: func(err error) { d.stuck <- err },
 		})
 		if !errors.Is(err, store.ErrLocked) || tries == triesMost {
 			return st, err

@@ -1,0 +1,69 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What is noticed is told at /readyz, by the counters, by the doctor and by the metrics, until it is over.
+func TestHealth(t *testing.T) {
+	f := serve(t)
+	c := f.socketClient()
+	h, err := c.Health(t.Context())
+	if err != nil || h.Status != "ok" || h.Problems == nil || len(h.Problems) > 0 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	f.d.health.scarce(fmt.Errorf("fork: %w", syscall.EAGAIN))
+	h, err = c.Health(t.Context())
+	if err != nil || h.Status != "degraded" || len(h.Problems) != 1 || h.Problems[0].Slug != "processes" || h.Problems[0].Since.IsZero() {
+		t.Errorf("%+v, %v", h, err)
+	}
+	since := h.Problems[0].Since
+	f.d.health.scarce(syscall.ENOMEM)
+	s, err := c.Stats(t.Context())
+	if err != nil || len(s.Problems) != 1 || !s.Problems[0].Since.Equal(since) || !strings.Contains(s.Problems[0].Detail, syscall.ENOMEM.Error()) {
+		t.Errorf("%+v, %v", s.Problems, err)
+	}
+	warned := false
+	for _, check := range Examine(t.Context(), Patient{Client: c, Version: s.Version, Now: time.Now}) {
+		warned = warned || check.Name == "health" && check.Verdict == Warn && check.Hint == healthHints[noProcesses]
+	}
+	if !warned {
+		t.Error("the doctor does not know")
+	}
+	metric := func(want string) {
+		t.Helper()
+		if status, text := f.ask("GET", "/metrics", "", "Authorization: Bearer "+f.token()); status != 200 || !strings.Contains(text, want) {
+			t.Errorf("metrics: %d, without %s\n%s", status, want, text)
+		}
+	}
+	metric(`duly_problem{slug="processes"} 1`)
+	metric(`duly_problem{slug="store"} 0`)
+	f.d.health.scarce(nil)
+	metric(`duly_problem{slug="processes"} 0`)
+	if h, err = c.Health(t.Context()); err != nil || h.Status != "ok" {
+		t.Errorf("%+v, %v", h, err)
+	}
+	if n := strings.Count(f.log.String(), "there is a problem"); n != 1 {
+		t.Errorf("it was logged %d times", n)
+	}
+	for _, slug := range problemSlugs[1:] {
+		if healthHints[slug] == "" {
+			t.Errorf("the doctor does not say what to do about %s", slug)
+		}
+	}
+}
+
+// Where only another process can open the store, the daemon ends, so that whoever looks after it starts it again.
+func TestHealth_Stuck(t *testing.T) {
+	f := serve(t)
+	f.d.stuck <- errors.New("it is stuck")
+	if err := f.wait(); err == nil || !strings.Contains(err.Error(), "started anew: it is stuck") {
+		t.Errorf("it ended with %v", err)
+	}
+	f.err = nil // that was right
+}

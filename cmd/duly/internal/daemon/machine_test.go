@@ -1,0 +1,35 @@
+package daemon
+
+import "testing"
+
+func TestGroupMemory(t *testing.T) {
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"no groups": {nil, 0},
+		"v2": {map[string]string{
+			"/proc/self/cgroup": "0::/system.slice/duly.service\n", "/sys/fs/cgroup/system.slice/duly.service/memory.max": "268435456\n",
+			"/sys/fs/cgroup/system.slice/memory.max": "max\n",
+		}, 268435456},
+		"v2, around it": {map[string]string{
+			"/proc/self/cgroup": "0::/a/b\n", "/sys/fs/cgroup/a/b/memory.max": "max\n", "/sys/fs/cgroup/a/memory.max": "1000\n",
+		}, 1000},
+		"v2, both": {map[string]string{
+			"/proc/self/cgroup": "0::/a/b\n", "/sys/fs/cgroup/a/b/memory.max": "3000\n", "/sys/fs/cgroup/a/memory.max": "2000\n",
+		}, 2000},
+		"v2, in a container": {map[string]string{"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/memory.max": "5000\n"}, 5000},
+		"v1": {map[string]string{
+			"/proc/self/cgroup": "9:name=systemd:/x\n4:memory:/duly\n0::/\n", "/sys/fs/cgroup/memory/duly/memory.limit_in_bytes": "7000\n",
+			"/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}, 7000},
+		"v1, a path outside of the container": {map[string]string{
+			"/proc/self/cgroup": "4:memory:/docker/0123\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "8000\n",
+		}, 8000},
+		"nonsense": {map[string]string{"/proc/self/cgroup": "\n::\n0::../../..\n0:x\n", "/sys/fs/cgroup/memory.max": "-1\n"}, 0},
+	} {
+		if got := groupMemory(func(name string) string { return tt.files[name] }); got != tt.want {
+			t.Errorf("%s: got %d, want %d", name, got, tt.want)
+		}
+	}
+}
