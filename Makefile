@@ -120,6 +120,10 @@ test-packaging: ## run the program in an empty root, install and remove the .deb
 attack: ## attack a daemon with 100,000 malformed requests, 5,000 slow connections and 10,000 readers that never read
 	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v ./internal/attack
 
+.PHONY: hardship
+hardship: ## take the daemon's disk, descriptors, processes, memory and right time away, with a million tasks and a thousand readers
+	cd cmd/duly && DULY_TEST_LONG=1 go test -count=1 -timeout 60m -v ./internal/hardship
+
 .PHONY: sim
 sim: ## run package duly in SEEDS (2000) worlds with faults and crashes, each drawn from a seed
 	go test -count=1 -timeout 20m ./internal/sim -run TestSim -sim.seeds=$(or $(SEEDS),2000)
