@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"net/http"
-	"time"
 )
 
 const tarForm = "application/x-tar"
@@ -54,7 +53,7 @@ func (a *archive) Write(p []byte) (int, error) {
 	if !a.begun {
 		a.begin()
 	}
-	if err := a.rc.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := a.rc.SetWriteDeadline(byRuntime(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	return a.c.w.Write(p)

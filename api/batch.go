@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/dulyhq/duly"
 )
@@ -100,7 +99,7 @@ func (b *batch) fill() (last bool) {
 type patient struct{ *stream }
 
 func (p *patient) Read(b []byte) (int, error) {
-	if err := p.rc.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := p.rc.SetReadDeadline(byRuntime(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	return p.r.Body.Read(b)

@@ -48,11 +48,16 @@ func (c *call) stream(form string) (*stream, context.Context, context.CancelFunc
 	return s, ctx, cancel
 }
 
+// byRuntime is an instant so far ahead by the runtime's clock, which deadlines of connections go by, whatever is done to the one that
+// tasks follow.
+func byRuntime(d time.Duration) time.Time {
+	return time.Now().Add(d) //nolint:forbidigo // see above
+}
+
 // flush sends what is in the buffer. It fails when the reader does not take it in time, or has gone.
 func (s *stream) flush() error {
-	// Deadlines of connections go by the runtime's clock, whatever is done to the one that tasks follow.
 	// A writer that knows no deadlines, or does not flush, is a test's or a middleware's: it is written to all the same.
-	if err := s.rc.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.rc.SetWriteDeadline(byRuntime(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := s.w.Write(s.buf.Bytes()); err != nil {

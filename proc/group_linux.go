@@ -59,7 +59,7 @@ func (h *handle) exit() (wait func()) {
 			return
 		}
 		_ = conn.Read(func(fd uintptr) bool { // an error is of a poller that does not know pidfds
-			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor
+			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 			n, err := unix.Poll(p, 0)
 			return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 		})

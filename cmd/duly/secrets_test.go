@@ -116,7 +116,7 @@ func (l *leak) settings() {
 
 func (l *leak) spec(s api.Spec) api.Spec {
 	now := api.Duration(0)
-	s.In, s.Policy.Attempts = &now, 1
+	s.In, s.Attempts = &now, 1
 	return s
 }
 
@@ -201,12 +201,12 @@ func (l *leak) refusals() {
 	if port == nil {
 		l.Fatalf("it does not say where it listens:\n%s", l.said())
 	}
-	strange := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}} //nolint:gosec // who it is does not matter
-	clear, err := http.NewRequestWithContext(l.Context(), http.MethodGet, "http://"+port[1]+"/?token="+l.hide("query in the clear"), nil)
+	strange := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	plain, err := http.NewRequestWithContext(l.Context(), http.MethodGet, "http://"+port[1]+"/?token="+l.hide("query in the clear"), nil)
 	if err != nil {
 		l.Fatal(err)
 	}
-	if res, err := strange.Do(clear); err == nil { // that somebody does so is logged, at the level debug
+	if res, err := strange.Do(plain); err == nil { // that somebody does so is logged, at the level debug
 		_ = res.Body.Close() // nothing of it matters
 	}
 	for _, query := range []string{"", "?token=" + l.hide("query of a request")} {
@@ -272,8 +272,16 @@ func (l *leak) look() {
 		l.shown["the process's title"] = string(b)
 	}
 	for _, args := range [][]string{
-		{"ls"}, {"doctor"}, {"stats", "-o", "json"}, {"history", "-o", "jsonl"}, {"why", "reflected"}, {"why", "proxied"}, {"logs", "--list", "-o", "jsonl", "redirected"},
-		{"serve", "--check", "--config", l.config}, {"serve", "--config", l.config}, {"--url", "https://me:" + l.hidden["query"] + "@127.0.0.1:1", "ls"},
+		{"ls"},
+		{"doctor"},
+		{"stats", "-o", "json"},
+		{"history", "-o", "jsonl"},
+		{"why", "reflected"},
+		{"why", "proxied"},
+		{"logs", "--list", "-o", "jsonl", "redirected"},
+		{"serve", "--check", "--config", l.config},
+		{"serve", "--config", l.config},
+		{"--url", "https://me:" + l.hidden["query"] + "@127.0.0.1:1", "ls"},
 	} {
 		cmd := program(l.Context(), l.T, l.dir, args...)
 		out, _ := cmd.CombinedOutput() // some of them fail

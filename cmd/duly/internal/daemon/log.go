@@ -3,7 +3,7 @@ package daemon
 import (
 	"encoding/json"
 	"io"
-	"log"
+	"log" //nolint:depguard // what libraries print there is taken from it
 	"log/slog"
 	"net/url"
 	"regexp"

@@ -39,7 +39,7 @@ func fitMemory(getenv func(string) string, log *slog.Logger) {
 		return
 	}
 	most := groupMemory(func(name string) string {
-		b, err := os.ReadFile(name)
+		b, err := os.ReadFile(name) //nolint:gosec // one of the kernel's
 		if err != nil {
 			return ""
 		}

@@ -101,7 +101,7 @@ func (s *reserving) waits() (yes bool) {
 		return false
 	}
 	_ = raw.Control(func(fd uintptr) {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(p, 0)
 		yes = n > 0 && err == nil
 	})

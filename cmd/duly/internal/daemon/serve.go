@@ -47,7 +47,7 @@ type server struct {
 func newServer(streams context.Context, p *port, h http.Handler, g *guard, l limits, log *slog.Logger) *server {
 	s := &server{port: p, conns: l.conns}
 	if limit := descriptorLimit(); limit > 0 { // strangers must not take those that the store, commands and callbacks need
-		s.conns = min(s.conns, int(min(max(limit/4, 1), 1<<20))) //nolint:gosec // it is small
+		s.conns = min(s.conns, int(min(max(limit/4, 1), 1<<20)))
 	}
 	s.Handler = logPanics(endStreams(streams, h, g), log)
 	if p.socket {

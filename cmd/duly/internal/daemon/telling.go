@@ -199,7 +199,7 @@ func (d *Daemon) startTelling(ctx context.Context, c *Config) *telling {
 		d.notifies(ctx, t, c, "url", w.Receiver())
 	}
 	if len(c.NotifyCommand) > 0 {
-		x := &notice.Command{Args: c.NotifyCommand, Kill: d.patience, Logger: d.log} //nolint:contextcheck // Kill is of all commands
+		x := &notice.Command{Args: c.NotifyCommand, Kill: d.patience, Logger: d.log}
 		d.notifies(ctx, t, c, "command", x.Receiver())
 	}
 	if c.PingURL != "" {

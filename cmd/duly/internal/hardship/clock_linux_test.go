@@ -51,7 +51,7 @@ func TestClock(t *testing.T) {
 	at := filepath.Join(dir, "steps")
 	s := &stepper{served: serve(t, start{dir: dir, env: []string{"DULY_CLOCKSTEP=" + at}})}
 	var err error
-	if s.conn, err = net.Dial("unix", at); err != nil { //nolint:noctx // at once
+	if s.conn, err = net.Dial("unix", at); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.conn.Close() })

@@ -65,7 +65,7 @@ func TestDescriptors(t *testing.T) {
 		if call == "" {
 			calling++
 			call = fmt.Sprintf("call-%d", calling)
-			d.put(call, api.Spec{HTTP: &target.Callback{URL: sink.URL}, In: in(0)})
+			d.put(call, api.Spec{HTTP: &target.Callback{URL: sink.URL}, In: in(0)}) //nolint:contextcheck // it has the test's
 		}
 		task, err := d.Get(ctx, call)
 		switch {
@@ -103,7 +103,7 @@ func TestDescriptors(t *testing.T) {
 // freePort is an address that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

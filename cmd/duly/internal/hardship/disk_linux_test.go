@@ -54,7 +54,7 @@ func (b *ballast) leave(bytes int64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	want := info.Size() + int64(u.Bavail)*u.Bsize - bytes //nolint:gosec,unconvert // it is a small disk
+	want := info.Size() + int64(u.Bavail)*u.Bsize - bytes
 	if want < info.Size() {
 		if err := f.Truncate(max(want, 0)); err != nil {
 			b.Fatal(err)

@@ -33,7 +33,7 @@ var built string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "hardship")
 	if err == nil {
-		err = os.Chmod(dir, 0o755) //nolint:gosec // other users start what is in it
+		err = os.Chmod(dir, 0o755)
 	}
 	if err == nil {
 		built, err = build(dir)
@@ -132,7 +132,7 @@ func serve(t *testing.T, s start) *served {
 	t.Cleanup(func() {
 		_ = d.cmd.Process.Signal(syscall.SIGTERM) // so that it takes its commands along; it may be over
 		_ = d.cmd.Process.Signal(syscall.SIGINT)
-		limit, stop := context.WithTimeout(context.Background(), 20*time.Second)
+		limit, stop := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
 		defer stop()
 		select {
 		case <-d.ended:

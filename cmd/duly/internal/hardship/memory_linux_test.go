@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -38,12 +39,12 @@ func memoryGroup(t *testing.T, most int) (enter string) {
 			root, file = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
 		}
 		dir := filepath.Join(root, parts[2], fmt.Sprintf("duly-hardship-%d", os.Getpid()))
-		if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // of the kernel's
+		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Logf("no control group: %v", err)
 			continue
 		}
 		t.Cleanup(func() { _ = os.Remove(dir) }) // it stays if something has survived, which the test says
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(fmt.Sprint(most)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.Itoa(most)), 0o600); err != nil {
 			t.Logf("no control group: %v", err)
 			continue
 		}
@@ -94,14 +95,14 @@ func TestMemory(t *testing.T) {
 	listening, hangUp := context.WithCancel(ctx)
 	var listeners sync.WaitGroup
 	for range readers {
-		conn, err := net.Dial("unix", filepath.Join(d.data(), "duly.sock")) //nolint:noctx // at once
+		conn, err := net.Dial("unix", filepath.Join(d.data(), "duly.sock"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		listeners.Go(func() {
 			defer conn.Close() //nolint:errcheck // it was only read
 			defer context.AfterFunc(listening, func() { _ = conn.Close() })()
-			fmt.Fprint(conn, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			_, _ = fmt.Fprint(conn, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			for lines := bufio.NewReader(conn); ; {
 				if _, err := lines.ReadSlice('\n'); err != nil && listening.Err() != nil {
 					return

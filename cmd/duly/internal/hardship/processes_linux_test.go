@@ -17,7 +17,7 @@ func nobody(t *testing.T, dir string) *syscall.Credential {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	id := uint32(700_000 + os.Getpid()%100_000) //nolint:gosec // small
+	id := uint32(700_000 + os.Getpid()%100_000)
 	if err := os.Chown(dir, int(id), int(id)); err != nil {
 		t.Fatal(err)
 	}

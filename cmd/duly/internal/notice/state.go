@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -164,7 +165,7 @@ func readState(text string) (s state, err error) {
 		return state{}, fmt.Errorf("the note is none of this program's: %w", err)
 	}
 	if s.After < 0 || s.Held.count() < 0 || len(s.Held.Names) > mostNames || s.Sealed != nil && len(s.Sealed.Names) > mostNames {
-		return state{}, fmt.Errorf("the note is none of this program's")
+		return state{}, errors.New("the note is none of this program's")
 	}
 	return s, nil
 }

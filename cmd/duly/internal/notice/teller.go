@@ -206,7 +206,7 @@ func (t *teller) session(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		d := max(next.Sub(time.Now()), 0)
+		d := max(time.Until(next), 0)
 		if t.slot != nil && !t.slot.summary() {
 			_ = wait.Sleep(ctx, d) // the loop looks at ctx
 			continue
@@ -218,7 +218,7 @@ func (t *teller) session(ctx context.Context) {
 	t.state.By = ""
 	last, done := park.Within(context.WithoutCancel(ctx), saving, context.DeadlineExceeded)
 	defer done()
-	if err := t.save(last); err != nil { //nolint:contextcheck // ctx has ended
+	if err := t.save(last); err != nil {
 		t.o.Logger.WarnContext(ctx, "how far notices were told could not be kept, some are told again", "note", t.o.Note, "error", err)
 	}
 }
