@@ -119,6 +119,8 @@ func TestDisk(t *testing.T) {
 		d.until("the store fails", func() error {
 			if d.Ready(ctx) == nil {
 				b.leave(0) // what the store has given back since
+				filler := sh(strings.Repeat("#", 100<<10))
+				_, _ = d.Patch(ctx, "kept-0", api.Change{Command: filler}) // a log that was used before takes a while to fill
 				return errNotYet
 			}
 			return nil
