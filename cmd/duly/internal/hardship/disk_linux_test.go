@@ -54,7 +54,7 @@ func (b *ballast) leave(bytes int64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	want := info.Size() + int64(u.Bavail)*u.Bsize - bytes
+	want := info.Size() + int64(u.Bavail)*int64(u.Bsize) - bytes //nolint:unconvert // it has 32 bits where a word has
 	if want < info.Size() {
 		if err := f.Truncate(max(want, 0)); err != nil {
 			b.Fatal(err)
