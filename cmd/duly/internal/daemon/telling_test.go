@@ -148,7 +148,11 @@ func TestTelling(t *testing.T) {
 	f.signals <- reloadSignal
 	f.log.await(t, "msg=reloaded")
 	put("restore")
-	if text := heard(t, got); !strings.HasPrefix(text, "/hush-hush-3 ") || !strings.Contains(text, `"name":"restore"`) {
+	text = heard(t, got)
+	if strings.Contains(text, `"name":"backup"`) { // told again: it was not kept yet that it had been
+		text = heard(t, got)
+	}
+	if !strings.HasPrefix(text, "/hush-hush-3 ") || !strings.Contains(text, `"name":"restore"`) {
 		t.Errorf("told %s", text)
 	}
 	_, metrics := f.ask(http.MethodGet, "/metrics", "", "Authorization: Bearer "+f.token())
