@@ -314,9 +314,6 @@ func undialed(err error) bool {
 
 // later puts off what this machine has nothing left for: the receiver has not seen anything of it.
 func (r *callbackRun) later(scarce func(error), err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
 	if scarce != nil {
 		scarce(err)
 	}
