@@ -196,6 +196,8 @@ func (e *Engine) kick(sh *shard) {
 	}
 }
 
+// rearm sets neither timeline's alarm later: whoever has just published a deadline there, and found the alarm set early
+// enough for it, counts on that. Where nothing is left to ring for it rings once in vain.
 func (e *Engine) rearm() {
 	e.armMu.Lock()
 	defer e.armMu.Unlock()
@@ -205,7 +207,7 @@ func (e *Engine) rearm() {
 	}
 	if nextBoot, nextWall := e.nexts(); nextBoot < boot || nextWall < wall {
 		e.rearms.Add(1)
-		e.setAlarmLocked(nextBoot, nextWall)
+		e.setAlarmLocked(min(nextBoot, boot), min(nextWall, wall))
 		if e.live.Load() == 0 { // idle may have looked just before the alarm was set
 			e.lingerLocked()
 		}

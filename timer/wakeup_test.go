@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -294,3 +295,80 @@ func wakeInBubble(t *testing.T) {
 	}
 	patientClose(t, e)
 }
+
+// TestRearm_NeverLater: an arrival on one timeline leaves the other's alarm as early as it is, although what that was set for has
+// gone: a deadline that arrives there at the same moment may have found it set early enough.
+func TestRearm_NeverLater(t *testing.T) {
+	set := time.Unix(1_770_000_000, 0)
+	delay := func(e *Engine, d time.Duration) (Expiry, error) { return e.Expire(e.Elapsed()+d, nobody{}) }
+	instant := func(e *Engine, d time.Duration) (Expiry, error) { return e.ExpireAt(set.Add(d), nobody{}) }
+	for name, arrive := range map[string][2]func(*Engine, time.Duration) (Expiry, error){
+		"instant gone": {instant, delay}, "delay gone": {delay, instant},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := clock.NewManual(set)
+			e := New(Options{Clock: m})
+			defer patientClose(t, e)
+			now := m.Now()
+			alarms := func() [2]int64 {
+				boot, wall := m.Armed()
+				got := [2]int64{boot - now.Boot, wall - now.Wall}
+				if name == "instant gone" {
+					slices.Reverse(got[:])
+				}
+				return got // of what goes, and of what arrives
+			}
+			var x Expiry
+			for i, d := range [2]time.Duration{2 * time.Hour, time.Minute} { // the first stays: an engine with nothing left lets go of its alarm
+				var err error
+				if x, err = arrive[1-i](e, d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !x.Stop() {
+				t.Fatal("not stopped")
+			}
+			if _, err := arrive[1](e, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := alarms(), [2]int64{int64(time.Minute), int64(time.Hour)}; got != want {
+				t.Errorf("the alarms are set to %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// TestRearm_TwoArrive: of two deadlines that arrive at once, one on each timeline, where an alarm is still set for one that has gone, both
+// are waited for.
+func TestRearm_TwoArrive(t *testing.T) {
+	for range rounds(10_000) {
+		m := clock.NewManual(time.Unix(1_770_000_000, 0))
+		e := New(Options{Clock: m})
+		at := m.Now()
+		due := time.Unix(0, at.Wall).Add(time.Second)
+		keep, err := e.Expire(3*time.Hour, nobody{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, err := e.ExpireAt(due, nobody{})
+		if err != nil || !gone.Stop() {
+			t.Fatal(err, "or not stopped")
+		}
+		var begin, both sync.WaitGroup
+		begin.Add(2)
+		meet := func() { begin.Done(); begin.Wait() }
+		both.Go(func() { meet(); _, _ = e.Expire(time.Hour, nobody{}) })
+		both.Go(func() { meet(); _, _ = e.ExpireAt(due, nobody{}) })
+		both.Wait()
+		if boot, wall := m.Armed(); boot > at.Boot+int64(time.Hour) || wall > due.UnixNano() {
+			t.Fatalf("the alarms are set to %d and %d, want %d and %d", boot, wall, at.Boot+int64(time.Hour), due.UnixNano())
+		}
+		keep.Stop()
+		patientClose(t, e)
+	}
+}
+
+// nobody is told of a deadline.
+type nobody struct{}
+
+func (nobody) Expire(error) {}
