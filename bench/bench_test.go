@@ -10,19 +10,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // TestMain lets the test binary be the child that the harness starts, as the program is.
-func TestMain(m *testing.M) {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdin, os.Stdout, os.Stderr))
-	}
-	// A child under the race detector would sleep for a second before it ends.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { runs.TestMain(childVariable, asChild, m.Run) }
 
 // TestQuick runs every line on every engine at a small size and checks that each sample's counts are right.
 func TestQuick(t *testing.T) {
@@ -30,7 +23,7 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := measureAll(t.Context(), opts, progress{io.Discard})
+	results, err := measureAll(t.Context(), opts, runs.Progress{W: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,14 +49,14 @@ func TestQuick(t *testing.T) {
 // checkCell checks that a cell has every figure of its line, and that the figures can be true.
 func checkCell(t *testing.T, r *result, l line, engine string, n int) {
 	t.Helper()
-	if r == nil || len(r.samples) != 1 {
+	if r == nil || len(r.Samples) != 1 {
 		t.Errorf("%s on %s with %d: no sample", l.name, engine, n)
 		return
 	}
 	if r.pending != n {
 		t.Errorf("%s on %s: %d pending, want %d", l.name, engine, r.pending, n)
 	}
-	v := r.samples[0]
+	v := r.Samples[0]
 	for _, f := range l.figures {
 		if _, ok := v[f.key]; !ok {
 			t.Errorf("%s on %s: no figure %q in %v", l.name, engine, f.key, v)
@@ -135,9 +128,9 @@ func readText(t *testing.T, path string) string {
 func TestBrokenChildIsAProblem(t *testing.T) {
 	l := hotLines()[0]
 	r := &result{line: l, engine: engineSpec{name: "nobody"}, n: 1}
-	measureGroup(t.Context(), os.Args[0], options{count: 1, budget: time.Second}, []*result{r}, progress{io.Discard})
-	if r.problem == "" || len(r.samples) != 0 {
-		t.Errorf("problem %q and %d samples, want a problem and none", r.problem, len(r.samples))
+	measureGroup(t.Context(), options{count: 1, budget: time.Second}, []*result{r}, runs.Progress{W: io.Discard})
+	if r.Problem == "" || len(r.Samples) != 0 {
+		t.Errorf("problem %q and %d samples, want a problem and none", r.Problem, len(r.Samples))
 	}
 	rep := report{results: []*result{r}}
 	if len(rep.problems()) != 1 {
@@ -210,7 +203,7 @@ func TestCompare(t *testing.T) {
 	}
 	cell := func(engine string, samples ...values) *result {
 		e, _ := findEngine(engine)
-		return &result{line: l, engine: e, n: 10, pending: 10, samples: samples}
+		return &result{line: l, engine: e, n: 10, pending: 10, Cell: runs.Cell{Samples: samples}}
 	}
 	rep := report{results: []*result{
 		cell(engineDuly, values{"a": 40, "b": 4}, values{"a": 60, "b": 4}, values{"a": 50, "b": 4}),

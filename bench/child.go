@@ -3,11 +3,10 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
-	"os"
-	"runtime/pprof"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // childVariable is the environment variable that makes the program a child: it carries the childSpec.
@@ -35,39 +34,24 @@ type childReply struct {
 func childMain(text string, in io.Reader, out, errs io.Writer) int {
 	var spec childSpec
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		progress{errs}.printf("bench child: read spec: %v\n", err)
+		runs.Progress{W: errs}.Printf("bench child: read spec: %v\n", err)
 		return 2
 	}
 	l, okLine := findLine(spec.Line)
 	e, okEngine := findEngine(spec.Engine)
 	if !okLine || !okEngine || e.create == nil {
-		progress{errs}.printf("bench child: no line %q on engine %q\n", spec.Line, spec.Engine)
+		runs.Progress{W: errs}.Printf("bench child: no line %q on engine %q\n", spec.Line, spec.Engine)
 		return 2
 	}
 	c := newCell(spec, l, e)
 	l.setup(c)
 	answer := json.NewEncoder(out)
-	must("answer", answer.Encode(childReply{Pending: c.pending}))
-	if spec.Profile != "" {
-		f, err := os.Create(spec.Profile)
-		must("create profile", err)
-		must("start profile", pprof.StartCPUProfile(f))
-		defer func() {
-			pprof.StopCPUProfile()
-			must("close profile", f.Close())
-		}()
-	}
+	runs.Must("answer", answer.Encode(childReply{Pending: c.pending}))
+	defer runs.Profile(spec.Profile)()
 	for orders := bufio.NewScanner(in); orders.Scan(); {
 		v := l.sample(c)
-		must("answer", answer.Encode(childReply{Pending: c.pending, Values: v}))
+		runs.Must("answer", answer.Encode(childReply{Pending: c.pending, Values: v}))
 	}
 	// No Close: taking ten million timers down by hand would only delay the next cell.
 	return 0
-}
-
-// must ends the child with a stack: there is nothing to measure on a broken engine.
-func must(what string, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("bench: %s: %v", what, err))
-	}
 }

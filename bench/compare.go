@@ -48,8 +48,8 @@ func compareOne(f figure, n int, ours, theirs *result, shown map[int]bool) row {
 		return x
 	}
 	x.ours = cellText(f, ours)
-	a, okA := figures.SpreadOf(ours.samples, f.key)
-	b, okB := figures.SpreadOf(theirs.samples, f.key)
+	a, okA := figures.SpreadOf(ours.Samples, f.key)
+	b, okB := figures.SpreadOf(theirs.Samples, f.key)
 	if !okA || !okB || b.Median <= 0 || theirs.engine.name == engineEmpty {
 		return x
 	}
@@ -66,7 +66,7 @@ func compareOne(f figure, n int, ours, theirs *result, shown map[int]bool) row {
 
 // withAbsolute writes goals that name no peer into the first line of the figure.
 func withAbsolute(rows []row, first int, f figure, n int, ours *result) []row {
-	s, ok := figures.SpreadOf(ours.samples, f.key)
+	s, ok := figures.SpreadOf(ours.Samples, f.key)
 	for _, g := range f.goals {
 		if !ok || g.peer != "" || g.size != 0 && g.size != n || first >= len(rows) {
 			continue
@@ -92,10 +92,10 @@ func ratioText(ratio float64) string {
 
 // cellText writes a figure of a cell: the median and the ends.
 func cellText(f figure, r *result) string {
-	s, ok := figures.SpreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.Samples, f.key)
 	switch {
-	case !ok && r.problem != "":
-		return "no result: " + r.problem
+	case !ok && r.Problem != "":
+		return "no result: " + r.Problem
 	case !ok:
 		return "not all fired"
 	}
@@ -135,16 +135,16 @@ func (r report) problems() []string {
 	var out []string
 	for _, res := range r.results {
 		at := fmt.Sprintf("%s on %s with %s", res.line.name, res.engine.name, figures.Size(res.n))
-		if res.problem != "" {
-			out = append(out, at+": "+res.problem)
+		if res.Problem != "" {
+			out = append(out, at+": "+res.Problem)
 		}
-		if len(res.samples) == 0 && res.problem == "" {
+		if len(res.Samples) == 0 && res.Problem == "" {
 			out = append(out, at+": no sample")
 		}
 		if res.engine.heavy {
 			continue // their promises are theirs
 		}
-		for _, v := range res.samples {
+		for _, v := range res.Samples {
 			if text := checkSample(v); text != "" {
 				out = append(out, at+": "+text)
 				break

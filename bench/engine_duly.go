@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/timer"
 )
@@ -23,18 +24,18 @@ type dulyEngine struct {
 
 func (d *dulyEngine) Close() {
 	_, err := d.e.Close(context.Background())
-	must("close", err)
+	runs.Must("close", err)
 }
 
 func (d *dulyEngine) Put(name string, delay time.Duration, t task) {
 	_, err := d.e.Put(name, schedule.After(delay), t.ctx)
-	must("put", err)
+	runs.Must("put", err)
 }
 
 func (d *dulyEngine) Cancel(name string) bool { return d.e.Cancel(name) == timer.Cancelled }
 
 func (d *dulyEngine) Rearm(name string, delay time.Duration, _ task) {
-	must("move", d.e.Move(name, schedule.After(delay)))
+	runs.Must("move", d.e.Move(name, schedule.After(delay)))
 }
 
 func (d *dulyEngine) Grow(slots int) { d.timers = make([]timer.Timer, slots) }

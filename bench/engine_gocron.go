@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/google/uuid"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // gocronEngine drives gocron with one-time jobs. gocron removes by identifier, or by tag in a walk over all jobs; the map from
@@ -18,18 +20,18 @@ type gocronEngine struct {
 
 func newGocron() *gocronEngine {
 	s, err := gocron.NewScheduler()
-	must("make gocron scheduler", err)
+	runs.Must("make gocron scheduler", err)
 	return &gocronEngine{scheduler: s, ids: make(map[string]uuid.UUID)}
 }
 
 func (g *gocronEngine) Start() { g.scheduler.Start() }
 
-func (g *gocronEngine) Close() { must("shut gocron down", g.scheduler.Shutdown()) }
+func (g *gocronEngine) Close() { runs.Must("shut gocron down", g.scheduler.Shutdown()) }
 
 func (g *gocronEngine) Put(name string, d time.Duration, t task) {
 	at := gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(time.Now().Add(d)))
 	job, err := g.scheduler.NewJob(at, gocron.NewTask(t.plain), gocron.WithName(name))
-	must("add gocron job", err)
+	runs.Must("add gocron job", err)
 	g.mu.Lock()
 	g.ids[name] = job.ID()
 	g.mu.Unlock()
@@ -49,5 +51,5 @@ func (g *gocronEngine) Rearm(name string, d time.Duration, t task) {
 	g.mu.Unlock()
 	at := gocron.OneTimeJob(gocron.OneTimeJobStartDateTime(time.Now().Add(d)))
 	_, err := g.scheduler.Update(id, at, gocron.NewTask(t.plain), gocron.WithName(name))
-	must("update gocron job", err)
+	runs.Must("update gocron job", err)
 }

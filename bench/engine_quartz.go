@@ -6,6 +6,8 @@ import (
 
 	"github.com/reugn/go-quartz/job"
 	"github.com/reugn/go-quartz/quartz"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // quartzEngine drives go-quartz with run-once triggers under job keys.
@@ -15,7 +17,7 @@ type quartzEngine struct {
 
 func newQuartz() *quartzEngine {
 	s, err := quartz.NewStdScheduler()
-	must("make quartz scheduler", err)
+	runs.Must("make quartz scheduler", err)
 	return &quartzEngine{scheduler: s}
 }
 
@@ -43,5 +45,5 @@ func (q *quartzEngine) Rearm(name string, d time.Duration, t task) {
 func (q *quartzEngine) schedule(name string, d time.Duration, t task, opts *quartz.JobDetailOptions) {
 	f := job.NewFunctionJob(func(ctx context.Context) (struct{}, error) { return struct{}{}, t.ctx(ctx) })
 	detail := quartz.NewJobDetailWithOptions(f, quartz.NewJobKey(name), opts)
-	must("schedule quartz job", q.scheduler.ScheduleJob(detail, quartz.NewRunOnceTrigger(d)))
+	runs.Must("schedule quartz job", q.scheduler.ScheduleJob(detail, quartz.NewRunOnceTrigger(d)))
 }

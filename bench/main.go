@@ -8,36 +8,26 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 func main() {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdin, os.Stdout, os.Stderr))
-	}
 	if spec, ok := os.LookupEnv(schedulesVariable); ok {
 		os.Exit(scheduleChild(spec, os.Stdout))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	runs.Main("bench", childVariable, asChild, run)
 }
+
+func asChild(spec string) int { return childMain(spec, os.Stdin, os.Stdout, os.Stderr) }
 
 // run measures what the flags ask for and writes the report.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -51,23 +41,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if opts.waits {
 		return runWaits(ctx, opts.out, stdout, stderr)
 	}
-	rep := report{machine: figures.DescribeMachine(ctx), opts: opts, started: time.Now(), args: args}
-	if rep.results, err = measureAll(ctx, opts, progress{stderr}); err != nil {
+	rep := report{opts: opts, Run: runs.Run{Args: args, Quick: opts.quick, Started: time.Now(), Machine: figures.DescribeMachine(ctx)}}
+	if rep.results, err = measureAll(ctx, opts, runs.Progress{W: stderr}); err != nil {
 		return err
 	}
-	rep.took = time.Since(rep.started)
-	if _, err := io.WriteString(stdout, rep.tables()); err != nil {
-		return fmt.Errorf("print tables: %w", err)
-	}
-	if opts.out != "" {
-		if err := figures.WriteReport(opts.out, rep.markdown()); err != nil {
-			return err
-		}
-	}
-	if problems := rep.problems(); len(problems) > 0 {
-		return fmt.Errorf("check results: %s", strings.Join(problems, "; "))
-	}
-	return nil
+	rep.Took = time.Since(rep.Started)
+	return runs.End(stdout, rep.tables(), opts.out, rep.write, rep.problems())
 }
 
 // options are the command's flags.

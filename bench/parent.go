@@ -7,36 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
-// A result is what a cell gave: its samples, and why there are none or fewer pending timers than asked for.
+// A result is what a cell gave, and how many pending timers it has.
 type result struct {
+	runs.Cell
 	line    line
 	engine  engineSpec
 	n       int
 	pending int
-	samples []values
-	problem string // the child's end, if it was not the expected one
 }
 
 func (r *result) cut() bool { return r.pending < r.n }
 
-// progress tells whoever waits what is being measured.
-type progress struct{ w io.Writer }
-
-// printf does its best: a report is worth more than its progress.
-func (p progress) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
-
 // measureAll runs every cell that the options leave in, line by line.
-func measureAll(ctx context.Context, o options, out progress) ([]*result, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
-	}
+func measureAll(ctx context.Context, o options, out runs.Progress) ([]*result, error) {
 	var all []*result
 	for _, l := range plan() {
 		if o.rows != nil && !o.rows[l.row] || o.lines != nil && !o.lines[l.name] {
@@ -47,9 +37,9 @@ func measureAll(ctx context.Context, o options, out progress) ([]*result, error)
 				return nil, err
 			}
 			began := time.Now()
-			out.printf("row %d %s n=%d:", l.row, l.name, group[0].n)
-			measureGroup(ctx, self, o, group, out)
-			out.printf(" %.1f s\n", time.Since(began).Seconds())
+			out.Printf("row %d %s n=%d:", l.row, l.name, group[0].n)
+			measureGroup(ctx, o, group, out)
+			out.Printf(" %.1f s\n", time.Since(began).Seconds())
 			all = append(all, group...)
 		}
 	}
@@ -80,7 +70,7 @@ func groups(l line, o options) [][]*result {
 
 // measureGroup takes the samples of several engines in turns, A B A B. The processes live side by side and all but one wait;
 // a line that needs a fresh process for every sample gets one.
-func measureGroup(ctx context.Context, self string, o options, group []*result, out progress) {
+func measureGroup(ctx context.Context, o options, group []*result, out runs.Progress) {
 	runs := o.count
 	if limit := group[0].line.maxRuns; limit > 0 {
 		runs = min(runs, limit)
@@ -88,12 +78,12 @@ func measureGroup(ctx context.Context, self string, o options, group []*result, 
 	children := make([]*child, len(group))
 	for range runs {
 		for i, r := range group {
-			if r.problem != "" {
+			if r.Problem != "" {
 				continue
 			}
-			out.printf(" %s", r.engine.name)
+			out.Printf(" %s", r.engine.name)
 			if children[i] == nil {
-				children[i] = startChild(ctx, self, o, r)
+				children[i] = startChild(ctx, o, r)
 			}
 			children[i].sample(r)
 			if r.line.fresh {
@@ -119,28 +109,27 @@ type child struct {
 
 // startChild starts the cell's process and waits until it is filled. What goes wrong is the result's problem, so that one broken
 // cell does not cost the others.
-func startChild(ctx context.Context, self string, o options, r *result) *child {
+func startChild(ctx context.Context, o options, r *result) *child {
 	order := childSpec{
 		Line: r.line.name, Engine: r.engine.name, N: r.n, Quick: o.quick, Sample: o.sample, Budget: o.budget,
 	}
 	if o.profile != "" {
 		order.Profile = filepath.Join(o.profile, fmt.Sprintf("%s-%s-%d.pprof", r.line.name, r.engine.name, r.n))
 	}
-	spec, err := json.Marshal(order)
-	if err != nil {
-		r.problem = err.Error()
-		return nil
-	}
 	// A cell may fill for a budget and then sample; what takes much longer hangs.
 	ctx, stop := context.WithTimeout(ctx, 4*o.budget+time.Duration(o.count)*time.Minute)
-	c := &child{cmd: exec.CommandContext(ctx, self), stop: stop}
-	c.cmd.Env = append(os.Environ(), childVariable+"="+string(spec))
-	c.cmd.Stderr = os.Stderr
+	cmd, err := runs.Command(ctx, childVariable, order)
+	if err != nil {
+		stop()
+		r.Problem = err.Error()
+		return nil
+	}
+	c := &child{cmd: cmd, stop: stop}
 	out, errOut := c.cmd.StdoutPipe()
 	in, errIn := c.cmd.StdinPipe()
 	if err := errors.Join(errOut, errIn, c.cmd.Start()); err != nil {
 		stop()
-		r.problem = fmt.Sprintf("start: %v", err)
+		r.Problem = fmt.Sprintf("start: %v", err)
 		return nil
 	}
 	c.orders, c.replies = in, bufio.NewReader(out)
@@ -152,15 +141,15 @@ func startChild(ctx context.Context, self string, o options, r *result) *child {
 
 // sample asks for one sample and keeps it.
 func (c *child) sample(r *result) {
-	if c == nil || r.problem != "" {
+	if c == nil || r.Problem != "" {
 		return
 	}
 	if _, err := io.WriteString(c.orders, "sample\n"); err != nil {
-		r.problem = fmt.Sprintf("order sample: %v", err)
+		r.Problem = fmt.Sprintf("order sample: %v", err)
 		return
 	}
 	if reply, ok := c.read(r); ok {
-		r.samples = append(r.samples, reply.Values)
+		r.Samples = append(r.Samples, reply.Values)
 	}
 }
 
@@ -171,7 +160,7 @@ func (c *child) read(r *result) (childReply, bool) {
 		err = json.Unmarshal(text, &reply)
 	}
 	if err != nil {
-		r.problem = fmt.Sprintf("read reply: %v", err)
+		r.Problem = fmt.Sprintf("read reply: %v", err)
 		return reply, false
 	}
 	return reply, true
@@ -184,6 +173,6 @@ func (c *child) end(r *result) {
 	}
 	defer c.stop()
 	if err := errors.Join(c.orders.Close(), c.cmd.Wait()); err != nil {
-		r.problem = fmt.Sprintf("child: %v", err)
+		r.Problem = fmt.Sprintf("child: %v", err)
 	}
 }

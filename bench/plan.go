@@ -1,5 +1,7 @@
 package main
 
+import "github.com/dulyhq/duly/bench/runs"
+
 // A line is one thing measured: a set-up, a sample that can be taken again and again, and the figures that a sample gives.
 type line struct {
 	row     int    // of the targets
@@ -37,7 +39,7 @@ type goal struct {
 }
 
 // values are the numbers of one sample. Keys that no figure names are for the checks.
-type values map[string]float64
+type values = runs.Values
 
 // Keys that more than one line uses.
 const (

@@ -3,18 +3,16 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // report is everything measured in one run.
 type report struct {
-	machine figures.Machine
+	runs.Run
+
 	opts    options
-	args    []string
-	started time.Time
-	took    time.Duration
 	results []*result
 }
 
@@ -23,16 +21,13 @@ type row struct {
 	n, what, ours, peer, theirs, ratio, target, verdict string
 }
 
+// write writes the report to a file.
+func (r report) write(path string) error { return figures.WriteReport(path, r.markdown()) }
+
 // markdown gives the report for a file, but for its Observations.
 func (r report) markdown() string {
 	w := new(strings.Builder)
-	fmt.Fprint(w, "# The in-process engine beside its peers\n\n")
-	if r.opts.quick {
-		fmt.Fprint(w, "**A quick run: it checks the harness; the figures mean nothing.**\n\n")
-	}
-	fmt.Fprintf(w, "Written by `make bench` (module `bench`, arguments: %s) on %s in %s. Everything above Observations is "+
-		"replaced by the next run.\n\n", figures.Arguments(r.args), r.started.UTC().Format("2006-01-02 15:04 UTC"),
-		r.took.Round(time.Second))
+	w.WriteString(r.Head("The in-process engine beside its peers", "bench"))
 	r.settingsTo(w)
 	r.versionsTo(w)
 	r.summaryTo(w)
@@ -51,20 +46,13 @@ func (r report) markdown() string {
 }
 
 func (r report) settingsTo(w *strings.Builder) {
-	m := r.machine
-	fmt.Fprint(w, "## Machine and settings\n\n| what | value |\n|---|---|\n")
-	for _, kv := range [][2]string{
-		{"CPU", fmt.Sprintf("%s, %d cores, shared", figures.OrUnknown(m.CPU), m.Cores)},
-		{"system", m.System + ", kernel " + figures.OrUnknown(m.Kernel)},
-		{"transparent huge pages", figures.OrUnknown(m.HugePages)},
-		{"load average at the start", figures.OrUnknown(m.Load)},
-		{"Go", fmt.Sprintf("%s, GOMAXPROCS %s, GOGC %s", m.GoVersion, m.GOMAXPROCS, m.GOGC)},
+	fmt.Fprint(w, "## Machine and settings\n\n")
+	w.WriteString(r.Settings([][]string{
+		{"transparent huge pages", figures.OrUnknown(r.Machine.HugePages)},
 		{"samples", fmt.Sprintf("%d of %v, medians, in brackets the least and the most", r.opts.count, r.opts.sample)},
 		{"budget for filling a cell", r.opts.budget.String()},
-	} {
-		fmt.Fprintf(w, "| %s | %s |\n", kv[0], kv[1])
-	}
-	fmt.Fprint(w, "\nEach engine runs in a process of its own at each size. The processes of one line and size live side by "+
+	}...).Markdown())
+	fmt.Fprint(w, "Each engine runs in a process of its own at each size. The processes of one line and size live side by "+
 		"side and take turns sample by sample; those that wait have nothing to do. CPU is user and system time of the process by "+
 		"getrusage, the collector's and the engine's goroutines included. A collection runs before each sample. Deadlines that "+
 		"pend are spread over an hour. Ratios count; absolute figures are orientation.\n\n")
@@ -76,11 +64,11 @@ func (r report) versionsTo(w *strings.Builder) {
 		switch {
 		case e.name == engineEmpty:
 		case e.name == engineDuly:
-			fmt.Fprintf(w, "| %s | commit %s |\n", e.title, figures.OrUnknown(r.machine.Commit))
+			fmt.Fprintf(w, "| %s | commit %s |\n", e.title, figures.OrUnknown(r.Machine.Commit))
 		case e.module == "":
-			fmt.Fprintf(w, "| %s | %s |\n", e.title, r.machine.GoVersion)
+			fmt.Fprintf(w, "| %s | %s |\n", e.title, r.Machine.GoVersion)
 		default:
-			fmt.Fprintf(w, "| %s | %s |\n", e.title, figures.OrUnknown(r.machine.Modules[e.module]))
+			fmt.Fprintf(w, "| %s | %s |\n", e.title, figures.OrUnknown(r.Machine.Modules[e.module]))
 		}
 	}
 	fmt.Fprint(w, "\nRussellLuo/timingwheel, which earlier comparisons had, could not be obtained when this was written and is "+

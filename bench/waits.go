@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/timer"
 	"github.com/dulyhq/duly/wait"
 )
@@ -48,7 +49,7 @@ func runWaits(ctx context.Context, path string, stdout, stderr io.Writer) error 
 	for _, measure := range []func() []waitRow{timedAcquire, pendingDeadlines, condCancel} {
 		runtime.GC()
 		rows = append(rows, measure()...)
-		progress{stderr}.printf("row %d\n", rows[len(rows)-1].row)
+		runs.Progress{W: stderr}.Printf("row %d\n", rows[len(rows)-1].row)
 	}
 	text := waitTable(rows)
 	if _, err := io.WriteString(stdout, text); err != nil {
@@ -183,7 +184,7 @@ func pendingDeadlines() []waitRow {
 		handles, x := make([]timer.Expiry, waitDeadlines), &nobody{}
 		ours := weighEach(func(i int) {
 			h, err := e.Expire(e.Elapsed()+far+time.Duration(i), x)
-			must("expire", err)
+			runs.Must("expire", err)
 			handles[i] = h
 		})
 		for _, h := range handles {

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"runtime/pprof"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // childVariable is the environment variable that makes the program a child: it carries the childSpec.
@@ -37,11 +33,6 @@ type childSpec struct {
 // address is where the sample's database is.
 func (s *childSpec) address() string { return s.Server + " dbname=" + s.Database }
 
-// childReply is a child's output.
-type childReply struct {
-	Values values `json:"values,omitempty"`
-}
-
 // cell is a child at work.
 type cell struct {
 	spec childSpec
@@ -60,49 +51,23 @@ func childMain(text string, out, errs io.Writer) int {
 		err = errors.Join(errLine, errEngine)
 	}
 	if err != nil {
-		progress{errs}.printf("cluster child: read spec: %v\n", err)
+		runs.Progress{W: errs}.Printf("cluster child: read spec: %v\n", err)
 		return 2
 	}
-	if c.spec.Profile != "" && c.spec.Base == 0 {
-		f, err := os.Create(c.spec.Profile)
-		must("create profile", err)
-		must("start profile", pprof.StartCPUProfile(f))
-		defer func() {
-			pprof.StopCPUProfile()
-			must("close profile", f.Close())
-		}()
+	if c.spec.Base == 0 {
+		defer runs.Profile(c.spec.Profile)()
 	}
 	work := c.line.work
 	if c.spec.Base != 0 {
 		work = putAhead
 	}
-	must("answer", json.NewEncoder(out).Encode(childReply{Values: work(c)}))
+	runs.Must("answer", json.NewEncoder(out).Encode(work(c)))
 	return 0
-}
-
-// runChild runs a process of one sample to its end.
-func runChild(ctx context.Context, self string, spec childSpec) (values, error) {
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Stderr = os.Stderr
-	text, err := json.Marshal(spec)
-	if err != nil {
-		return nil, fmt.Errorf("write spec: %w", err)
-	}
-	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("child: %w", err)
-	}
-	var reply childReply
-	if err := json.Unmarshal(out, &reply); err != nil {
-		return nil, fmt.Errorf("read reply: %w", err)
-	}
-	return reply.Values, nil
 }
 
 func (c *cell) open() engine {
 	e, err := c.eng.open(c.spec.address(), c.line.callers)
-	must("open", err)
+	runs.Must("open", err)
 	return e
 }
 
@@ -122,12 +87,5 @@ func (m meter) since(b meter, n int) values {
 	spent := m.client.Since(b.client)
 	return values{
 		keyRate: float64(n) / spent.Wall.Seconds(), keyClient: figures.Micros(spent.CPU) / float64(n), keyServer: figures.Micros(m.server-b.server) / float64(n),
-	}
-}
-
-// must ends the child with a stack: there is nothing to measure on a broken engine.
-func must(what string, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("cluster: %s: %v", what, err))
 	}
 }

@@ -10,20 +10,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/bench/servers"
 )
 
 // TestMain lets the test binary be the child that the harness starts, as the program is.
-func TestMain(m *testing.M) {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdout, os.Stderr))
-	}
-	// A child under the race detector would sleep for a second before it ends.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { runs.TestMain(childVariable, asChild, m.Run) }
 
 // needServer skips a test where there is no server, which in CI is a failure.
 func needServer(t *testing.T) {
@@ -65,7 +57,7 @@ func TestQuick(t *testing.T) {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	results, err := measure(t.Context(), filepath.Join(dir, "s"), opts, progress{io.Discard})
+	results, err := measure(t.Context(), filepath.Join(dir, "s"), opts, runs.Progress{W: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,11 +103,11 @@ func TestQuick(t *testing.T) {
 func checkCell(t *testing.T, r *result) {
 	t.Helper()
 	at := r.line.name + " on " + r.engine.name
-	if len(r.samples) != 1 {
-		t.Errorf("%s: %d samples", at, len(r.samples))
+	if len(r.Samples) != 1 {
+		t.Errorf("%s: %d samples", at, len(r.Samples))
 		return
 	}
-	v := r.samples[0]
+	v := r.Samples[0]
 	for _, f := range r.line.figures {
 		x, ok := v[f.key]
 		switch f.key {
@@ -155,11 +147,11 @@ func TestBrokenChildIsAProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := measure(t.Context(), filepath.Join(dir, "s"), opts, progress{io.Discard})
+	results, err := measure(t.Context(), filepath.Join(dir, "s"), opts, runs.Progress{W: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if problems := (report{results: results}).problems(); len(results) != 1 || results[0].problem == "" || len(problems) != 1 {
+	if problems := (report{results: results}).problems(); len(results) != 1 || results[0].Problem == "" || len(problems) != 1 {
 		t.Errorf("results %v, problems %q, want one", results, problems)
 	}
 }
@@ -173,7 +165,7 @@ func TestProblems(t *testing.T) {
 		}
 		r := &result{line: l, engine: e}
 		if v != nil {
-			r.samples = []values{v}
+			r.Samples = []values{v}
 		}
 		return r
 	}
@@ -239,7 +231,7 @@ func TestCompare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &result{line: l, engine: e, n: n, samples: samples}
+		return &result{line: l, engine: e, n: n, Cell: runs.Cell{Samples: samples}}
 	}
 	rep := report{results: []*result{
 		cell(engineDuly, 10, values{"a": 4, "b": 20}, values{"a": 6, "b": 21}, values{"a": 5, "b": 22}),

@@ -29,7 +29,7 @@ func (r report) rowsOf(l line) (out []row) {
 		if len(out) == first {
 			out = append(out, row{what: f.title, n: figures.Size(ours.n), ours: cellText(f, ours)})
 		}
-		if s, ok := figures.SpreadOf(ours.samples, f.key); ok && f.most != nil {
+		if s, ok := figures.SpreadOf(ours.Samples, f.key); ok && f.most != nil {
 			out[first].target, out[first].verdict = f.most.text, verdict(s.Median <= f.most.limit)
 		}
 	}
@@ -54,8 +54,8 @@ func compareOne(f figure, ours, theirs *result) row {
 	if ours.n != theirs.n {
 		x.n += ", " + figures.Size(theirs.n)
 	}
-	a, okA := figures.SpreadOf(ours.samples, f.key)
-	b, okB := figures.SpreadOf(theirs.samples, f.key)
+	a, okA := figures.SpreadOf(ours.Samples, f.key)
+	b, okB := figures.SpreadOf(theirs.Samples, f.key)
 	least, aimed := f.ratios[theirs.engine.name]
 	if aimed {
 		x.target = fmt.Sprintf(">= %gx", least)
@@ -74,15 +74,15 @@ func compareOne(f figure, ours, theirs *result) row {
 
 // cellText writes a figure of a cell: the median and the ends, and how many had not begun when it was cut.
 func cellText(f figure, r *result) string {
-	s, ok := figures.SpreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.Samples, f.key)
 	switch {
-	case !ok && r.problem != "":
+	case !ok && r.Problem != "":
 		return "no result"
 	case !ok:
 		return "not measured"
 	}
 	text := s.Text(f.digits, f.unit)
-	if left, ok := figures.SpreadOf(r.samples, keyLeft); ok && left.High > 0 {
+	if left, ok := figures.SpreadOf(r.Samples, keyLeft); ok && left.High > 0 {
 		text += fmt.Sprintf(" (%s never began)", figures.Number(left.High, 0))
 	}
 	return text
@@ -103,13 +103,13 @@ func (r report) problems() (out []string) {
 	for _, res := range r.results {
 		at := fmt.Sprintf("%s on %s", res.line.name, res.engine.name)
 		switch {
-		case res.problem != "":
-			out = append(out, at+": "+res.problem)
+		case res.Problem != "":
+			out = append(out, at+": "+res.Problem)
 			continue
-		case len(res.samples) == 0:
+		case len(res.Samples) == 0:
 			out = append(out, at+": no sample")
 		}
-		for _, v := range res.samples {
+		for _, v := range res.Samples {
 			if res.engine.name == engineDuly && (v[keyLeft] != 0 || v[keyTwice] != 0 || v[keyEarly] != 0) {
 				out = append(out, fmt.Sprintf("%s: of %.0f tasks %.0f never began or are not as they should be, %.0f began twice, %.0f early",
 					at, v[keyWant], v[keyLeft], v[keyTwice], v[keyEarly]))

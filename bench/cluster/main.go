@@ -13,29 +13,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/bench/servers"
 )
 
-func main() {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdout, os.Stderr))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "cluster:", err)
-		os.Exit(1)
-	}
-}
+func main() { runs.Main("cluster", childVariable, asChild, run) }
+
+func asChild(spec string) int { return childMain(spec, os.Stdout, os.Stderr) }
 
 // options are the command's flags.
 type options struct {
@@ -64,34 +52,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := os.Chmod(root, 0o711); err != nil { // what the server's user may not enter, it can't work in
 		return fmt.Errorf("open the directory to the server: %w", err)
 	}
-	rep := report{opts: opts, started: time.Now(), args: args, machine: figures.DescribeMachine(ctx), mount: figures.MountOf(root)}
-	syncs := 1000
-	if opts.quick {
-		syncs = 20
-	}
-	if rep.disk, err = figures.MeasureDisk(root, syncs); err != nil {
-		return err
-	}
+	rep := report{opts: opts}
 	if rep.server, err = servers.Version(ctx, servers.Postgres); err != nil {
 		return err
 	}
-	rep.results, err = measure(ctx, filepath.Join(root, "s"), opts, progress{stderr})
-	if err != nil {
+	if rep.Run, err = runs.Begin(ctx, "cluster", root, args, opts.quick); err != nil {
 		return err
 	}
-	rep.took = time.Since(rep.started)
-	if _, err := io.WriteString(stdout, rep.tables()); err != nil {
-		return fmt.Errorf("print tables: %w", err)
+	if rep.results, err = measure(ctx, filepath.Join(root, "s"), opts, runs.Progress{W: stderr}); err != nil {
+		return err
 	}
-	if opts.out != "" {
-		if err := figures.WriteReport(opts.out, rep.text()); err != nil {
-			return err
-		}
-	}
-	if problems := rep.problems(); len(problems) > 0 {
-		return fmt.Errorf("check results: %s", strings.Join(problems, "; "))
-	}
-	return nil
+	rep.Took = time.Since(rep.Started)
+	return runs.End(stdout, rep.tables(), opts.out, rep.write, rep.problems())
 }
 
 func parseFlags(args []string, stderr io.Writer) (options, error) {

@@ -4,35 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/bench/servers"
 )
 
-// A result is what a cell gave: its samples, and why there are none.
+// A result is what a cell gave.
 type result struct {
-	line    line
-	engine  engineSpec
-	n       int
-	samples []values
-	problem string
+	runs.Cell
+	line   line
+	engine engineSpec
+	n      int
 }
-
-// progress tells whoever waits what is being measured.
-type progress struct{ w io.Writer }
-
-// printf does its best: a report is worth more than its progress.
-func (p progress) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
 
 // A bench runs cells.
 type bench struct {
-	self   string // the program
 	o      options
 	server *servers.Server
 	admin  *pgx.Conn // to the database that is nobody's
@@ -40,11 +31,8 @@ type bench struct {
 }
 
 // measure starts a server in a directory that it makes, and runs every cell that the options leave in, line by line.
-func measure(ctx context.Context, dir string, o options, out progress) (results []*result, err error) {
+func measure(ctx context.Context, dir string, o options, out runs.Progress) (results []*result, err error) {
 	b := &bench{o: o}
-	if b.self, err = os.Executable(); err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
-	}
 	if b.server, err = servers.Start(ctx, servers.Postgres, dir); err != nil {
 		return nil, err
 	}
@@ -64,48 +52,29 @@ func measure(ctx context.Context, dir string, o options, out progress) (results 
 				return nil, err
 			}
 			if o.engines == nil || o.engines[name] {
-				group = append(group, &result{line: l, engine: e, n: l.sizeFor(o, name)})
+				group = append(group, b.cell(l, e))
 			}
 		}
-		began := time.Now()
-		out.printf("%s:", l.name)
-		if err := b.measure(ctx, group, out); err != nil {
+		if err := b.measure(ctx, out, l.name, group); err != nil {
 			return nil, err
 		}
-		out.printf(" %.1f s\n", time.Since(began).Seconds())
 		results = append(results, group...)
 	}
 	return results, ctx.Err()
 }
 
-// measure takes the samples of a line's cells. The engines take turns.
-func (b *bench) measure(ctx context.Context, group []*result, out progress) error {
-	for i := range max(b.o.count, b.o.peers) {
-		for _, r := range group {
-			if i >= b.samples(r) || r.problem != "" {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			out.printf(" %s", r.engine.name)
-			v, err := b.sample(ctx, r, i == b.samples(r)-1)
-			if err != nil {
-				r.problem = err.Error()
-				out.printf(" (%v)", err)
-				continue
-			}
-			r.samples = append(r.samples, v)
-		}
-	}
-	return nil
+// measure takes the samples of a line's cells.
+func (b *bench) measure(ctx context.Context, out runs.Progress, title string, group []*result) error {
+	return runs.Line(ctx, out, title, group, func(r *result) *runs.Cell { return &r.Cell }, b.sample)
 }
 
-func (b *bench) samples(r *result) int {
-	if r.engine.name != engineDuly {
-		return b.o.peers
+// cell is a line on an engine.
+func (b *bench) cell(l line, e engineSpec) *result {
+	count := b.o.count
+	if e.name != engineDuly {
+		count = b.o.peers
 	}
-	return b.o.count
+	return &result{Cell: runs.Cell{Engine: e.name, Count: count}, line: l, engine: e, n: l.sizeFor(b.o, e.name)}
 }
 
 // sample takes one sample in a database of its own. What the one before has left to be written is written first.
@@ -133,7 +102,5 @@ func (b *bench) sample(ctx context.Context, r *result, last bool) (v values, err
 	if last && b.o.profile != "" {
 		spec.Profile = filepath.Join(b.o.profile, fmt.Sprintf("%s-%s.pprof", r.line.name, r.engine.name))
 	}
-	ctx, stop := context.WithTimeout(ctx, 10*time.Minute+b.o.budget) // what takes longer hangs
-	defer stop()
-	return runChild(ctx, b.self, spec)
+	return runs.Child(ctx, childVariable, spec, 10*time.Minute+b.o.budget)
 }

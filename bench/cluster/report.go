@@ -3,50 +3,36 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"runtime"
 	"strings"
-	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // report is everything measured in one run.
 type report struct {
-	machine figures.Machine
-	mount   string // the file system that is measured on
-	disk    figures.Disk
+	runs.Run
+
 	server  string // what it says of its version
 	opts    options
-	args    []string
-	started time.Time
-	took    time.Duration
 	results []*result
 }
+
+// write writes the report to a file.
+func (r report) write(path string) error { return figures.WriteReport(path, r.text()) }
 
 // text is the report for a file.
 func (r report) text() string {
 	w := new(strings.Builder)
-	fmt.Fprint(w, "# Tasks in PostgreSQL, beside River\n\n")
-	if r.opts.quick {
-		fmt.Fprint(w, "**A quick run: it checks the harness; the figures mean nothing.**\n\n")
-	}
-	fmt.Fprintf(w, "Written by `make bench-cluster` (module `bench`, program `cluster`, arguments: %s) on %s in %s. The next run replaces it.\n\n",
-		figures.Arguments(r.args), r.started.UTC().Format("2006-01-02 15:04 UTC"), r.took.Round(time.Second))
-	m := r.machine
+	w.WriteString(r.Head("Tasks in PostgreSQL, beside River", "bench-cluster"))
+	m := r.Machine
 	fmt.Fprint(w, "## Machine and settings\n\n")
-	w.WriteString(figures.Table{
-		{"what", "value"},
-		{"CPU", fmt.Sprintf("%s, %d cores, shared", cmp.Or(m.CPU, runtime.GOARCH), m.Cores)},
-		{"system", m.System + ", kernel " + figures.OrUnknown(m.Kernel)},
-		{"file system", r.mount},
-		{"a sync of the disk", r.disk.String()},
-		{"load average at the start", figures.OrUnknown(m.Load)},
-		{"Go", fmt.Sprintf("%s, GOMAXPROCS %s, GOGC default", m.GoVersion, m.GOMAXPROCS)},
+	w.WriteString(r.Settings([][]string{
 		{"server", r.server + ", its defaults, synchronous_commit on, a Unix socket"},
 		{"duly", "commit " + m.Commit + ", pgx " + m.Modules["github.com/jackc/pgx/v5"]},
 		{"samples", fmt.Sprintf("%d, of a peer %d; medians, in brackets the least and the most", r.opts.count, r.opts.peers)},
 		{"patience", r.opts.budget.String() + " after the last instant; what has not begun by then is counted as left"},
-	}.Markdown())
+	}...).Markdown())
 	fmt.Fprint(w, "One server is started for the run, on the same machine. Each sample is taken in a process of its own, in a new database, after a checkpoint; the "+
 		"engines take turns. A task is some 235 bytes of the user's: a name of 22, a payload of 201. CPU is user and system time: of the process that puts and "+
 		"works, and of the server with all its processes. Where two numbers of tasks stand, the second is the peer's. Ratios count; absolute figures are "+

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // workLate measures how late tasks begin that come due evenly.
@@ -18,7 +18,7 @@ func workLate(c *cell) values {
 	gap := time.Second / time.Duration(c.line.rate)
 	eng := c.open()
 	b := engines.NewBeginnings(n)
-	must("run", eng.Run(b.Note))
+	runs.Must("run", eng.Run(b.Note))
 	lead := c.line.lead
 	if c.spec.Quick {
 		lead /= 4
@@ -30,14 +30,14 @@ func workLate(c *cell) values {
 		return engines.Task{ID: uint64(id), Due: due(id)}
 	})
 	if left := time.Until(first); left < 0 && !c.spec.Quick {
-		must("put in time", fmt.Errorf("the last put came %v after the first task was due", -left))
+		runs.Must("put in time", fmt.Errorf("the last put came %v after the first task was due", -left))
 	}
 	before := c.meter()
 	await(b, due(n).Add(c.spec.Budget))
 	v := c.meter().since(before, n)
 	delete(v, keyRate)
 	maps.Copy(v, latenessOf(b, n, due))
-	must("close", eng.Close())
+	runs.Must("close", eng.Close())
 	return v
 }
 
@@ -77,20 +77,16 @@ func hintDue(base time.Time, id int) time.Time { return base.Add(time.Duration(i
 func workHint(c *cell) values {
 	n, eng := c.spec.N, c.open()
 	b := engines.NewBeginnings(n)
-	must("run", eng.Run(b.Note))
+	runs.Must("run", eng.Run(b.Note))
 	base := time.Now().Add(hintStart + hintAhead).Truncate(time.Millisecond)
-	self, err := os.Executable()
-	must("find own program", err)
 	spec := c.spec
 	spec.Base = base.UnixNano()
-	ctx, stop := context.WithDeadline(context.Background(), hintDue(base, n).Add(c.spec.Budget))
-	defer stop()
-	put, err := runChild(ctx, self, spec)
-	must("put by another process", err)
+	put, err := runs.Child(context.Background(), childVariable, spec, time.Until(hintDue(base, n).Add(c.spec.Budget)))
+	runs.Must("put by another process", err)
 	await(b, hintDue(base, n).Add(c.spec.Budget))
 	v := latenessOf(b, n, func(id int) time.Time { return hintDue(base, id) })
 	v[keyRushed] = put[keyRushed]
-	must("close", eng.Close())
+	runs.Must("close", eng.Close())
 	return v
 }
 
@@ -102,11 +98,11 @@ func putAhead(c *cell) values {
 	for id := range c.spec.N {
 		due := hintDue(base, id)
 		time.Sleep(time.Until(due.Add(-hintAhead)))
-		must("put", eng.PutOne(context.Background(), engines.Task{ID: uint64(id), Due: due}))
+		runs.Must("put", eng.PutOne(context.Background(), engines.Task{ID: uint64(id), Due: due}))
 		if time.Until(due) < hintAhead-hintLate {
 			rushed++
 		}
 	}
-	must("close", eng.Close())
+	runs.Must("close", eng.Close())
 	return values{keyRushed: float64(rushed)}
 }

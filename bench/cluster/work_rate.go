@@ -11,6 +11,7 @@ import (
 
 	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // spread gives tasks that are due from an instant on, in an order that is not that of their numbers.
@@ -21,7 +22,7 @@ func spread(n int, from time.Time) func(i int) engines.Task {
 }
 
 func fill(eng engine, n int, of func(i int) engines.Task) {
-	must("put", engines.Batches(n, putters, of, func(tasks []engines.Task) error { return eng.Put(context.Background(), tasks) }))
+	runs.Must("put", engines.Batches(n, putters, of, func(tasks []engines.Task) error { return eng.Put(context.Background(), tasks) }))
 }
 
 // calls has the line's callers do n things, each the next when it is answered, and gives the figures.
@@ -34,7 +35,7 @@ func (c *cell) calls(n int, do func(i int) error) values {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				began := time.Now()
-				must(c.line.name, do(int(i)))
+				runs.Must(c.line.name, do(int(i)))
 				took[w] = append(took[w], time.Since(began))
 			}
 		})
@@ -50,8 +51,8 @@ func (c *cell) calls(n int, do func(i int) error) values {
 // there checks that n tasks are there, and closes the engine.
 func there(eng engine, v values, n int) values {
 	left, err := eng.Left(context.Background())
-	must("count", err)
-	must("close", eng.Close())
+	runs.Must("count", err)
+	runs.Must("close", eng.Close())
 	v[keyWant], v[keyLeft] = float64(n), float64(n-left)
 	return v
 }
@@ -78,7 +79,7 @@ func workCancel(c *cell) values {
 	of := spread(n, time.Now().Add(day))
 	fill(eng, n, of)
 	if r, ok := eng.(*engines.River); ok {
-		must("read the numbers", r.Number(context.Background(), n))
+		runs.Must("read the numbers", r.Number(context.Background(), n))
 	}
 	v := c.calls(n, func(i int) error { return eng.CancelOne(context.Background(), of(i)) })
 	there(eng, v, 0)
@@ -93,17 +94,17 @@ func workBacklog(c *cell) values {
 	fill(eng, n, spread(n, time.Now().Add(-day)))
 	b := engines.NewBeginnings(n)
 	before := c.meter()
-	must("run", eng.Run(b.Note))
+	runs.Must("run", eng.Run(b.Note))
 	patience := time.NewTimer(c.spec.Budget + time.Duration(n)*time.Millisecond)
 	defer patience.Stop()
 	select {
 	case <-b.All:
 	case <-patience.C:
 	}
-	must("wait for the outcomes", waitDone(eng))
+	runs.Must("wait for the outcomes", waitDone(eng))
 	v := c.meter().since(before, n)
 	maps.Copy(v, countsOf(b, n))
-	must("close", eng.Close())
+	runs.Must("close", eng.Close())
 	return v
 }
 

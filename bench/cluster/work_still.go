@@ -13,6 +13,7 @@ import (
 
 	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/store"
 )
 
@@ -24,16 +25,16 @@ func workIdle(c *cell) values {
 	if c.spec.Quick {
 		warm, length = 500*time.Millisecond, 2*time.Second
 	}
-	must("run", eng.Run(func(uint64) { must("run", errors.New("a task began a day early")) }))
+	runs.Must("run", eng.Run(func(uint64) { runs.Must("run", errors.New("a task began a day early")) }))
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, c.spec.Server+" dbname=postgres") // what asks here is not counted there
-	must("connect", err)
+	runs.Must("connect", err)
 	time.Sleep(warm)
 	first, before := c.counted(ctx, conn), c.meter()
 	time.Sleep(length)
 	last, after := c.counted(ctx, conn), c.meter()
 	spent := after.client.Since(before.client)
-	must("hang up", conn.Close(ctx))
+	runs.Must("hang up", conn.Close(ctx))
 	percent := func(d time.Duration) float64 { return 100 * d.Seconds() / spent.Wall.Seconds() }
 	return there(eng, values{
 		keyStmts: float64(last.stmts-first.stmts) / spent.Wall.Seconds(), keyXacts: float64(last.xacts-first.xacts) / spent.Wall.Seconds(),
@@ -48,9 +49,9 @@ type asked struct{ stmts, xacts int64 }
 var executed = regexp.MustCompile(`LOG:  duration: [0-9.]+ ms  (execute|statement)`)
 
 func (c *cell) counted(ctx context.Context, conn *pgx.Conn) (a asked) {
-	must("count transactions", conn.QueryRow(ctx, "select xact_commit + xact_rollback from pg_stat_database where datname = $1", c.spec.Database).Scan(&a.xacts))
+	runs.Must("count transactions", conn.QueryRow(ctx, "select xact_commit + xact_rollback from pg_stat_database where datname = $1", c.spec.Database).Scan(&a.xacts))
 	f, err := os.Open(c.spec.Log)
-	must("read the server's log", err)
+	runs.Must("read the server's log", err)
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
@@ -58,7 +59,7 @@ func (c *cell) counted(ctx context.Context, conn *pgx.Conn) (a asked) {
 			a.stmts++
 		}
 	}
-	must("read the server's log", errors.Join(lines.Err(), f.Close()))
+	runs.Must("read the server's log", errors.Join(lines.Err(), f.Close()))
 	return a
 }
 
@@ -73,14 +74,14 @@ const (
 // workSnapshot measures how long a node takes to read what is due soon, while the server has to keep rows that are dead.
 func workSnapshot(c *cell) values {
 	conn, err := pgx.Connect(context.Background(), c.spec.address())
-	must("connect", err)
+	runs.Must("connect", err)
 	var v values
 	if c.eng.name == engineDuly {
 		v = c.fetchDuly(conn)
 	} else {
 		v = c.fetchRiver(conn)
 	}
-	must("hang up", conn.Close(context.Background()))
+	runs.Must("hang up", conn.Close(context.Background()))
 	return v
 }
 
@@ -89,19 +90,19 @@ func hold(conn *pgx.Conn) {
 	ctx := context.Background()
 	for _, sql := range []string{"begin isolation level repeatable read", "select count(*) from pg_class"} {
 		_, err := conn.Exec(ctx, sql)
-		must("hold a snapshot", err)
+		runs.Must("hold a snapshot", err)
 	}
 }
 
 func (c *cell) fetchDuly(conn *pgx.Conn) values {
 	ctx := context.Background()
 	st, eng, err := openDuly(c.spec.address())
-	must("open", err)
+	runs.Must("open", err)
 	hold(conn)
 	n := c.spec.N
 	dead := spread(n, time.Now().Add(-day))
 	fill(eng, n, dead)
-	must("finish", engines.Batches(n, putters, dead, func(tasks []engines.Task) error { return eng.Finish(ctx, tasks) }))
+	runs.Must("finish", engines.Batches(n, putters, dead, func(tasks []engines.Task) error { return eng.Finish(ctx, tasks) }))
 	from := time.Now().Add(time.Hour)
 	fill(eng, liveTasks, func(i int) engines.Task {
 		return engines.Task{ID: uint64(n + i), Due: from.Add(time.Duration(engines.Shuffled(i, liveTasks)) * liveFor / liveTasks)}
@@ -116,17 +117,17 @@ func (c *cell) fetchDuly(conn *pgx.Conn) values {
 	read := timed(near, func(i int) {
 		after := at.Add(time.Duration(i%4) * time.Second)
 		p, err := st.Due(ctx, store.DueQuery{After: store.Cursor{At: after}, Until: after.Add(liveFor / 2), Limit: page})
-		must("read what is due soon", err)
+		runs.Must("read what is due soon", err)
 		if len(p.Tasks) != page {
-			must("read what is due soon", errors.New("tasks are missing"))
+			runs.Must("read what is due soon", errors.New("tasks are missing"))
 		}
 	})
 	v[keyFetch50], v[keyFetch99] = figures.Millis(figures.Quantile(read, 0.5)), figures.Millis(figures.Quantile(read, 0.99))
 	read = timed(all, func(int) {
 		p, err := st.Due(ctx, store.DueQuery{Until: at.Add(liveFor), Limit: page})
-		must("read from the beginning", err)
+		runs.Must("read from the beginning", err)
 		if len(p.Tasks) != page {
-			must("read from the beginning", errors.New("tasks are missing"))
+			runs.Must("read from the beginning", errors.New("tasks are missing"))
 		}
 	})
 	v[keyAll50] = figures.Millis(figures.Quantile(read, 0.5))
@@ -136,12 +137,12 @@ func (c *cell) fetchDuly(conn *pgx.Conn) values {
 func (c *cell) fetchRiver(conn *pgx.Conn) values {
 	ctx := context.Background()
 	r, err := engines.OpenRiver(c.spec.address(), engines.RiverOptions{})
-	must("open", err)
+	runs.Must("open", err)
 	hold(conn)
 	n := c.spec.N
 	past := time.Now().Add(-day)
 	fill(r, n, spread(n, past))
-	must("finish", r.Finish(ctx))
+	runs.Must("finish", r.Finish(ctx))
 	jobs, times := liveJobs, liveJobs/fetchJobs
 	if c.spec.Quick {
 		jobs, times = 10*fetchJobs, 10
@@ -149,9 +150,9 @@ func (c *cell) fetchRiver(conn *pgx.Conn) values {
 	fill(r, jobs, func(i int) engines.Task { return engines.Task{ID: uint64(n + i), Due: past.Add(time.Hour)} })
 	read := timed(times, func(int) {
 		got, err := r.Fetch(ctx, fetchJobs)
-		must("fetch", err)
+		runs.Must("fetch", err)
 		if got != fetchJobs {
-			must("fetch", errors.New("jobs are missing"))
+			runs.Must("fetch", errors.New("jobs are missing"))
 		}
 	})
 	v := values{keyFetch50: figures.Millis(figures.Quantile(read, 0.5)), keyFetch99: figures.Millis(figures.Quantile(read, 0.99))}

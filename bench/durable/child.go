@@ -2,11 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"os"
-	"runtime/pprof"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // childVariable is the environment variable that makes the program a child: it carries the childSpec.
@@ -26,11 +25,6 @@ type childSpec struct {
 	Profile string `json:"profile,omitempty"` // file for a CPU profile
 }
 
-// childReply is a child's output.
-type childReply struct {
-	Values values `json:"values,omitempty"`
-}
-
 // cell is a child at work.
 type cell struct {
 	spec childSpec
@@ -42,18 +36,10 @@ type cell struct {
 func childMain(text string, out, errs io.Writer) int {
 	var spec childSpec
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		progress{errs}.printf("durable child: read spec: %v\n", err)
+		runs.Progress{W: errs}.Printf("durable child: read spec: %v\n", err)
 		return 2
 	}
-	if spec.Profile != "" {
-		f, err := os.Create(spec.Profile)
-		must("create profile", err)
-		must("start profile", pprof.StartCPUProfile(f))
-		defer func() {
-			pprof.StopCPUProfile()
-			must("close profile", f.Close())
-		}()
-	}
+	defer runs.Profile(spec.Profile)()
 	if spec.Endure != nil {
 		endure(spec.Where, spec.Endure, json.NewEncoder(out))
 		return 0
@@ -61,23 +47,16 @@ func childMain(text string, out, errs io.Writer) int {
 	l, okLine := findLine(spec.Line)
 	e, okEngine := findEngine(spec.Engine)
 	if !okLine || !okEngine {
-		progress{errs}.printf("durable child: no line %q on engine %q\n", spec.Line, spec.Engine)
+		runs.Progress{W: errs}.Printf("durable child: no line %q on engine %q\n", spec.Line, spec.Engine)
 		return 2
 	}
 	c := &cell{spec: spec, line: l, eng: e}
-	must("answer", json.NewEncoder(out).Encode(childReply{Values: l.work(c)}))
+	runs.Must("answer", json.NewEncoder(out).Encode(l.work(c)))
 	return 0
 }
 
 func (c *cell) open() engine {
 	e, err := c.eng.open(c.spec.Where)
-	must("open", err)
+	runs.Must("open", err)
 	return e
-}
-
-// must ends the child with a stack: there is nothing to measure on a broken engine.
-func must(what string, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("durable: %s: %v", what, err))
-	}
 }

@@ -24,7 +24,7 @@ func (r report) rowsOf(l line) (out []row) {
 		if len(out) == first {
 			out = append(out, row{n: figures.Size(ours.n), what: f.title, ours: cellText(f, ours)})
 		}
-		if s, ok := figures.SpreadOf(ours.samples, f.key); ok && f.goal.text != "" {
+		if s, ok := figures.SpreadOf(ours.Samples, f.key); ok && f.goal.text != "" {
 			out[first].target, out[first].verdict = f.goal.text, "missed"
 			if s.Median <= f.goal.limit {
 				out[first].verdict = "met"
@@ -41,8 +41,8 @@ func compareOne(f figure, ours, theirs *result) row {
 		return x
 	}
 	x.ours = cellText(f, ours)
-	a, okA := figures.SpreadOf(ours.samples, f.key)
-	b, okB := figures.SpreadOf(theirs.samples, f.key)
+	a, okA := figures.SpreadOf(ours.Samples, f.key)
+	b, okB := figures.SpreadOf(theirs.Samples, f.key)
 	if okA && okB && b.Median > 0 {
 		x.ratio = fmt.Sprintf("%.4fx", a.Median/b.Median)
 	}
@@ -51,17 +51,17 @@ func compareOne(f figure, ours, theirs *result) row {
 
 // cellText writes a figure of a cell: the median and the ends, and how many had not begun when it was cut.
 func cellText(f figure, r *result) string {
-	s, ok := figures.SpreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.Samples, f.key)
 	switch {
-	case r.absent != "":
+	case r.Absent != "":
 		return "**NOT ON THIS MACHINE**"
-	case !ok && r.problem != "":
+	case !ok && r.Problem != "":
 		return "no result"
 	case !ok:
 		return "not measured"
 	}
 	text := s.Text(f.digits, f.unit)
-	if left, ok := figures.SpreadOf(r.samples, keyLeft); ok && left.High > 0 {
+	if left, ok := figures.SpreadOf(r.Samples, keyLeft); ok && left.High > 0 {
 		text += fmt.Sprintf(" (%s never began)", figures.Number(left.High, 0))
 	}
 	return text
@@ -82,15 +82,15 @@ func (r report) problems() (out []string) {
 	for _, res := range r.results {
 		at := fmt.Sprintf("%s on %s", res.line.name, res.engine.name)
 		switch {
-		case res.absent != "":
+		case res.Absent != "":
 			continue
-		case res.problem != "":
-			out = append(out, at+": "+res.problem)
+		case res.Problem != "":
+			out = append(out, at+": "+res.Problem)
 			continue
-		case len(res.samples) == 0:
+		case len(res.Samples) == 0:
 			out = append(out, at+": no sample")
 		}
-		for _, v := range res.samples {
+		for _, v := range res.Samples {
 			if res.engine.name == engineDuly && (v[keyLeft] != 0 || v[keyTwice] != 0 || v[keyEarly] != 0) {
 				out = append(out, fmt.Sprintf("%s: of %.0f tasks %.0f never began, %.0f began twice, %.0f early", at, v[keyWant], v[keyLeft], v[keyTwice], v[keyEarly]))
 			}

@@ -12,20 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/bench/servers"
 )
 
 // TestMain lets the test binary be the child that the harness starts, as the program is.
-func TestMain(m *testing.M) {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdout, os.Stderr))
-	}
-	// A child under the race detector would sleep for a second before it ends.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { runs.TestMain(childVariable, asChild, m.Run) }
 
 // shortDir is a directory whose name leaves room for that of a socket.
 func shortDir(t *testing.T) string {
@@ -65,7 +57,7 @@ func TestQuick(t *testing.T) {
 					t.Skipf("%s is %v", e.server, err)
 				}
 			}
-			results, err := testBench(t, "-quick", "-engines", e.name).measureAll(t.Context(), progress{io.Discard})
+			results, err := testBench(t, "-quick", "-engines", e.name).measureAll(t.Context(), runs.Progress{W: io.Discard})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,11 +77,11 @@ func TestQuick(t *testing.T) {
 // checkCell checks that a cell has every figure of its line, and that the figures can be true.
 func checkCell(t *testing.T, r *result) {
 	t.Helper()
-	if len(r.samples) != 1 {
-		t.Errorf("%s: %d samples", r.line.name, len(r.samples))
+	if len(r.Samples) != 1 {
+		t.Errorf("%s: %d samples", r.line.name, len(r.Samples))
 		return
 	}
-	v := r.samples[0]
+	v := r.Samples[0]
 	for _, f := range r.line.figures {
 		x, ok := v[f.key]
 		early := r.engine.name == engineAsynq || r.engine.name == engineAsynqAlways // it knows whole seconds only
@@ -136,7 +128,7 @@ func TestRunWritesReport(t *testing.T) {
 // TestReportKeeps holds each of the two runs to its own part of the file.
 func TestReportKeeps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "durable.md")
-	lines := report{results: []*result{{line: plan()[0], engine: allEngines()[0], samples: []values{{keyP50: 1}}}}}
+	lines := report{results: []*result{{line: plan()[0], engine: allEngines()[0], Cell: runs.Cell{Samples: []values{{keyP50: 1}}}}}}
 	hours := report{hour: &hour{n: 5, rate: 1, spans: []span{{late: delays{n: 1}}}}}
 	if err := hours.write(path); err != nil {
 		t.Fatal(err)
@@ -175,7 +167,7 @@ func readText(t *testing.T, path string) string {
 func TestEndurance(t *testing.T) {
 	t.Parallel()
 	b := testBench(t, "-quick", "-endure", leastEndurance.String(), "-rate", "100", "-n", "1")
-	h, err := b.endureAll(t.Context(), progress{io.Discard})
+	h, err := b.endureAll(t.Context(), runs.Progress{W: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,13 +201,13 @@ func TestHourSees(t *testing.T) {
 		case 20:
 			late = -time.Nanosecond
 		case 30, 500: // begin twice
-			must("note", j.note(i, late))
+			runs.Must("note", j.note(i, late))
 		case 501:
 			late = 3 * time.Second
 		}
-		must("note", j.note(i, late))
+		runs.Must("note", j.note(i, late))
 	}
-	must("close", j.close())
+	runs.Must("close", j.close())
 	h := &hour{from: base, until: base.Add(100 * time.Second), killed: base.Add(50 * time.Second), put: 1100, left: 100, spans: []span{{}, {from: 90 * time.Second}}}
 	if err := h.look(path, spec); err != nil {
 		t.Fatal(err)
@@ -244,27 +236,27 @@ func TestJournalCells(t *testing.T) {
 	}
 	for _, late := range []time.Duration{0, 1500 * time.Nanosecond, -time.Nanosecond, -time.Hour, time.Hour} {
 		id := int64(late/time.Nanosecond) & 0xff
-		must("note", j.note(id, late))
-		must("note", j.note(id, late+time.Second))
+		runs.Must("note", j.note(id, late))
+		runs.Must("note", j.note(id, late+time.Second))
 		b, ok := beganOf(j.read(id + 1))
 		if want := late.Round(0).Truncate(time.Microsecond); !ok || b.times != 2 || late >= 0 && b.late != want || late < 0 && (b.late >= 0 || b.late > late) {
 			t.Errorf("noted %v twice, read %+v, %v", late, b, ok)
 		}
-		must("clear", j.write(id+1, 0))
+		runs.Must("clear", j.write(id+1, 0))
 	}
-	must("set put", j.setPut(77))
+	runs.Must("set put", j.setPut(77))
 	if j.put() != 77 || j.read(10_000) != 0 {
 		t.Errorf("put = %d, behind the end %d", j.put(), j.read(10_000))
 	}
-	must("close", j.close())
+	runs.Must("close", j.close())
 }
 
 // TestAbsentServerIsSaid lets a server be one that no machine has.
 func TestAbsentServerIsSaid(t *testing.T) {
 	b := testBench(t, "-quick")
 	var out bytes.Buffer
-	r := &result{line: plan()[0], engine: engineSpec{name: engineRiver, title: "N on Nothing", server: "Nothing"}}
-	if err := b.measure(t.Context(), []*result{r}, progress{&out}); err != nil {
+	r := b.cell(plan()[0], engineSpec{name: engineRiver, title: "N on Nothing", server: "Nothing"})
+	if err := b.measure(t.Context(), runs.Progress{W: &out}, "", []*result{r}); err != nil {
 		t.Fatal(err)
 	}
 	rep := report{results: []*result{r}}
@@ -278,19 +270,19 @@ func TestAbsentServerIsSaid(t *testing.T) {
 
 func TestBrokenChildIsAProblem(t *testing.T) {
 	b := testBench(t, "-count", "2")
-	r := &result{line: plan()[0], engine: engineSpec{name: "nobody"}, n: 1}
-	if err := b.measure(t.Context(), []*result{r}, progress{io.Discard}); err != nil {
+	r := b.cell(plan()[0], engineSpec{name: "nobody"})
+	if err := b.measure(t.Context(), runs.Progress{W: io.Discard}, "", []*result{r}); err != nil {
 		t.Fatal(err)
 	}
-	if problems := (report{results: []*result{r}}).problems(); r.problem == "" || len(problems) != 1 {
-		t.Errorf("problem %q, problems %q, want one", r.problem, problems)
+	if problems := (report{results: []*result{r}}).problems(); r.Problem == "" || len(problems) != 1 {
+		t.Errorf("problem %q, problems %q, want one", r.Problem, problems)
 	}
 }
 
 func TestProblems(t *testing.T) {
 	cell := func(engine string, v values) *result {
 		e, _ := findEngine(engine)
-		return &result{line: plan()[0], engine: e, samples: []values{v}}
+		return &result{line: plan()[0], engine: e, Cell: runs.Cell{Samples: []values{v}}}
 	}
 	rep := report{results: []*result{
 		cell(engineDuly, values{keyWant: 9, keyLeft: 1, keyTwice: 2, keyEarly: 3}),
@@ -334,7 +326,7 @@ func TestCompare(t *testing.T) {
 	}
 	cell := func(engine string, samples ...values) *result {
 		e, _ := findEngine(engine)
-		return &result{line: l, engine: e, n: 10, samples: samples}
+		return &result{line: l, engine: e, n: 10, Cell: runs.Cell{Samples: samples}}
 	}
 	rep := report{results: []*result{
 		cell(engineDuly, values{"a": 4, keyEarly: 0}, values{"a": 6, keyEarly: 1}, values{"a": 5, keyEarly: 1}),

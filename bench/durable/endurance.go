@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // The endurance run, from outside its processes.
@@ -68,7 +69,7 @@ func delaysOf(late []time.Duration) delays {
 }
 
 // endureAll fills a directory, runs it under load, kills the process in the middle, and looks at what the journal says.
-func (b *bench) endureAll(ctx context.Context, out progress) (*hour, error) {
+func (b *bench) endureAll(ctx context.Context, out runs.Progress) (*hour, error) {
 	h := &hour{n: pendingTasks, rate: b.o.rate}
 	switch {
 	case b.o.quick:
@@ -84,19 +85,19 @@ func (b *bench) endureAll(ctx context.Context, out progress) (*hour, error) {
 	began := time.Now()
 	base := began.Add(time.Duration(h.n)*time.Second/fillLeast + margin)
 	spec := endureSpec{N: h.n, Rate: h.rate, Base: base.UnixNano(), Journal: filepath.Join(b.root, "journal"), Fill: true}
-	out.printf("endurance: fill %s", figures.Size(h.n))
+	out.Printf("endurance: fill %s", figures.Size(h.n))
 	if _, err := b.part(ctx, dir, spec, nil); err != nil {
 		return nil, err
 	}
 	h.filled = time.Since(began)
-	out.printf(" in %.0f s", h.filled.Seconds())
+	out.Printf(" in %.0f s", h.filled.Seconds())
 	if h.from = base; time.Now().Add(margin).After(base) { // what is overdue by now is not looked at
 		h.from = time.Now().Add(margin * 2)
 	}
 	pause(ctx, time.Until(base.Add(-margin)))
 	h.until = h.from.Add(b.o.endure)
 	spec.Fill, spec.Until = false, h.until.UnixNano()
-	out.printf(", run %v\n", b.o.endure)
+	out.Printf(", run %v\n", b.o.endure)
 	if err := b.twoParts(ctx, dir, spec, h, out); err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // twoParts runs a process until the middle, kills it, and has another go on to the end.
-func (b *bench) twoParts(ctx context.Context, dir string, spec endureSpec, h *hour, out progress) error {
+func (b *bench) twoParts(ctx context.Context, dir string, spec endureSpec, h *hour, out runs.Progress) error {
 	watched, stop := context.WithCancel(ctx)
 	pids := make(chan int, 2)
 	seen := make(chan struct{})
@@ -158,13 +159,10 @@ var errEnded = errors.New("ended")
 
 // part runs one process to its end. started is called when it is at work.
 func (b *bench) part(ctx context.Context, dir string, spec endureSpec, started func(*exec.Cmd, endureReply)) (last endureReply, err error) {
-	cmd := exec.CommandContext(ctx, b.self)
-	cmd.Stderr = os.Stderr
-	text, err := json.Marshal(childSpec{Where: dir, Endure: &spec})
+	cmd, err := runs.Command(ctx, childVariable, childSpec{Where: dir, Endure: &spec})
 	if err != nil {
-		return last, fmt.Errorf("write spec: %w", err)
+		return last, err
 	}
-	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return last, fmt.Errorf("start child: %w", err)
@@ -202,7 +200,7 @@ func minute(length time.Duration) time.Duration {
 }
 
 // watch notes at the end of each minute, of an hour, what the process weighs.
-func (h *hour) watch(ctx context.Context, length time.Duration, dir string, pids <-chan int, out progress) {
+func (h *hour) watch(ctx context.Context, length time.Duration, dir string, pids <-chan int, out runs.Progress) {
 	every, pid := minute(length), 0
 	for at := every; at <= length; at += every {
 		for wait := true; wait; {
@@ -218,7 +216,7 @@ func (h *hour) watch(ctx context.Context, length time.Duration, dir string, pids
 		s.resident, _, _ = figures.Resident(pid)
 		s.disk, _ = figures.TreeBytes(os.DirFS(dir)) // files that go meanwhile are not counted
 		h.spans = append(h.spans, s)
-		out.printf("endurance: %v, resident %.0f MiB, disk %.0f MiB\n", at, mib(s.resident), mib(s.disk))
+		out.Printf("endurance: %v, resident %.0f MiB, disk %.0f MiB\n", at, mib(s.resident), mib(s.disk))
 	}
 }
 

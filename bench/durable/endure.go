@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/engines"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // The endurance run, in its processes.
@@ -52,29 +53,29 @@ type endureReply struct {
 // endure is a process of the endurance run.
 func endure(dir string, s *endureSpec, out *json.Encoder) {
 	eng, err := newDuly(dir)
-	must("open", err)
+	runs.Must("open", err)
 	reply := endureReply{Open: time.Now()}
 	if s.Fill {
 		fill(eng, s.N, func(i int) engines.Task { return engines.Task{ID: uint64(i), Due: s.due(int64(i))} })
-		must("close", eng.Close())
-		must("answer", out.Encode(reply))
+		runs.Must("close", eng.Close())
+		runs.Must("answer", out.Encode(reply))
 		return
 	}
 	j, err := openJournal(s.Journal)
-	must("open the journal", err)
-	must("run", eng.Run(func(id uint64) {
+	runs.Must("open the journal", err)
+	runs.Must("run", eng.Run(func(id uint64) {
 		now := time.Now()
-		must("note", j.note(int64(id), now.Sub(s.due(int64(id)))))
+		runs.Must("note", j.note(int64(id), now.Sub(s.due(int64(id)))))
 	}))
-	must("answer", out.Encode(reply))
+	runs.Must("answer", out.Encode(reply))
 	put := s.feed(eng, j)
-	must("wait for what is due", s.wait(eng, put))
-	must("drain", eng.Drain())
+	runs.Must("wait for what is due", s.wait(eng, put))
+	runs.Must("drain", eng.Drain())
 	reply.Put = put
 	reply.Left, err = eng.Left(context.Background())
-	must("count", err)
-	must("close", errors.Join(eng.Close(), j.close()))
-	must("answer", out.Encode(reply))
+	runs.Must("count", err)
+	runs.Must("close", errors.Join(eng.Close(), j.close()))
+	runs.Must("answer", out.Encode(reply))
 }
 
 // feed puts as many as come due, until the end, and gives how many were put ever.
@@ -87,9 +88,9 @@ func (s *endureSpec) feed(eng engine, j *journal) int64 {
 			for i := put; i < min(put+engines.Batch, want); i++ {
 				batch = append(batch, engines.Task{ID: uint64(i), Due: s.due(i)})
 			}
-			must("put", eng.Put(context.Background(), batch))
+			runs.Must("put", eng.Put(context.Background(), batch))
 			put += int64(len(batch))
-			must("note", j.setPut(put))
+			runs.Must("note", j.setPut(put))
 		}
 	}
 	return put

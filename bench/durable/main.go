@@ -13,27 +13,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
-func main() {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdout, os.Stderr))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "durable:", err)
-		os.Exit(1)
-	}
-}
+func main() { runs.Main("durable", childVariable, asChild, run) }
+
+func asChild(spec string) int { return childMain(spec, os.Stdout, os.Stderr) }
 
 // options are the command's flags.
 type options struct {
@@ -67,36 +55,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	rep := report{opts: opts, started: time.Now(), args: args}
-	syncs := 1000
-	if opts.quick {
-		syncs = 20
-	}
-	if rep.disk, err = figures.MeasureDisk(root, syncs); err != nil {
+	rep := report{opts: opts, servers: serverVersions(ctx)}
+	if rep.Run, err = runs.Begin(ctx, "durable", root, args, opts.quick); err != nil {
 		return err
 	}
-	rep.machine, rep.mount, rep.servers = figures.DescribeMachine(ctx), figures.MountOf(root), serverVersions(ctx)
 	if opts.endure > 0 {
-		rep.hour, err = b.endureAll(ctx, progress{stderr})
+		rep.hour, err = b.endureAll(ctx, runs.Progress{W: stderr})
 	} else {
-		rep.results, err = b.measureAll(ctx, progress{stderr})
+		rep.results, err = b.measureAll(ctx, runs.Progress{W: stderr})
 	}
 	if err != nil {
 		return err
 	}
-	rep.took = time.Since(rep.started)
-	if _, err := io.WriteString(stdout, rep.tables()); err != nil {
-		return fmt.Errorf("print tables: %w", err)
-	}
-	if opts.out != "" {
-		if err := rep.write(opts.out); err != nil {
-			return err
-		}
-	}
-	if problems := rep.problems(); len(problems) > 0 {
-		return fmt.Errorf("check results: %s", strings.Join(problems, "; "))
-	}
-	return nil
+	rep.Took = time.Since(rep.Started)
+	return runs.End(stdout, rep.tables(), opts.out, rep.write, rep.problems())
 }
 
 func parseFlags(args []string, stderr io.Writer) (options, error) {

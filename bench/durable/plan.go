@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // A line is one thing measured: what a child does, and the figures that it gives.
@@ -37,7 +39,7 @@ type goal struct {
 }
 
 // values are the numbers of one sample. Keys that no figure names are for the checks.
-type values map[string]float64
+type values = runs.Values
 
 // Keys that a sample may have.
 const (

@@ -1,28 +1,23 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/bench/servers"
 )
 
 // report is everything measured in one run.
 type report struct {
-	machine figures.Machine
-	mount   string // the file system that is measured on
-	disk    figures.Disk
+	runs.Run
+
 	servers map[string]string // what they say of their versions
 	opts    options
-	args    []string
-	started time.Time
-	took    time.Duration
 	results []*result
 	hour    *hour // of the endurance run; nil if the lines were measured
 }
@@ -58,38 +53,18 @@ func (r report) write(path string) error {
 
 const title = "# Durable tasks beside their peers\n\n"
 
-// began says when the figures were taken, and how.
-func (r report) began(target string) string {
-	text := ""
-	if r.opts.quick {
-		text = "**A quick run: it checks the harness; the figures mean nothing.**\n\n"
-	}
-	return text + fmt.Sprintf("Written by `make %s` (module `bench`, program `durable`, arguments: %s) on %s in %s. The next run replaces it.\n\n",
-		target, figures.Arguments(r.args), r.started.UTC().Format("2006-01-02 15:04 UTC"), r.took.Round(time.Second))
-}
-
 // settings are the lines of a table about the machine.
-func (r report) settings() [][]string {
-	m := r.machine
-	return [][]string{
-		{"what", "value"},
-		{"CPU", fmt.Sprintf("%s, %d cores, shared", cmp.Or(m.CPU, runtime.GOARCH), m.Cores)},
-		{"system", m.System + ", kernel " + figures.OrUnknown(m.Kernel)},
-		{"file system", r.mount},
-		{"a sync of the disk", r.disk.String()},
-		{"load average at the start", figures.OrUnknown(m.Load)},
-		{"Go", fmt.Sprintf("%s, GOMAXPROCS %s, GOGC default", m.GoVersion, m.GOMAXPROCS)},
-		{"duly", "commit " + m.Commit + ", Pebble " + m.Modules["github.com/cockroachdb/pebble/v2"]},
-	}
+func (r report) settings(more ...[]string) figures.Table {
+	return r.Settings(append([][]string{{"duly", "commit " + r.Machine.Commit + ", Pebble " + r.Machine.Modules["github.com/cockroachdb/pebble/v2"]}}, more...)...)
 }
 
 // linesText is the report of the lines, for a file.
 func (r report) linesText() string {
 	w := new(strings.Builder)
 	w.WriteString(title)
-	w.WriteString(r.began("bench-durable"))
+	w.WriteString(r.Began("bench-durable"))
 	fmt.Fprint(w, "## Machine and settings\n\n")
-	w.WriteString(append(figures.Table(r.settings()),
+	w.WriteString(r.settings(
 		[]string{"samples", fmt.Sprintf("%d, of a peer %d; medians, in brackets the least and the most", r.opts.count, r.opts.peers)},
 		[]string{"patience", r.opts.budget.String() + " after the last instant; what has not begun by then is counted as left"}).Markdown())
 	fmt.Fprint(w, "Each sample is taken in a process of its own, in a new directory or on a new server, on the same machine; the engines take turns. "+
@@ -97,7 +72,7 @@ func (r report) linesText() string {
 		"CPU is user and system time of the process that puts and works, not of a server. Ratios count; absolute figures are orientation.\n\n")
 	t := figures.Table{{"engine", "version", "settings"}}
 	for _, e := range allEngines() {
-		t = append(t, []string{e.title, figures.OrUnknown(r.machine.Modules[e.module]) + r.servers[e.server], e.said})
+		t = append(t, []string{e.title, figures.OrUnknown(r.Machine.Modules[e.module]) + r.servers[e.server], e.said})
 	}
 	w.WriteString(t.Markdown())
 	w.WriteString(r.summary())
@@ -170,8 +145,8 @@ func (r report) enduranceText() string {
 	h := r.hour
 	w := new(strings.Builder)
 	w.WriteString(endurance + "\n")
-	w.WriteString(r.began("bench-endurance"))
-	w.WriteString(figures.Table(r.settings()).Markdown())
+	w.WriteString(r.Began("bench-endurance"))
+	w.WriteString(r.settings().Markdown())
 	fmt.Fprintf(w, "The directory is filled with %s tasks, of which %s come due each second, one after the other; for each, another is put at the end, so that as "+
 		"many pend all the time, and none is due before it was pending for %v. A journal outside the store notes each beginning. In the middle the process is killed (SIGKILL), "+
 		"and another goes on at once. Tasks due from %v before the kill until %v after it are looked at on their own.\n\n",

@@ -8,13 +8,14 @@ import (
 
 	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 const putters = 4
 
 // fill puts all tasks, in batches, from some callers.
 func fill(eng engine, n int, of func(i int) engines.Task) {
-	must("put", engines.Batches(n, putters, of, func(batch []engines.Task) error { return eng.Put(context.Background(), batch) }))
+	runs.Must("put", engines.Batches(n, putters, of, func(batch []engines.Task) error { return eng.Put(context.Background(), batch) }))
 }
 
 // countsOf gives the figures for the checks.
@@ -29,7 +30,7 @@ func workLate(c *cell) values {
 	gap := time.Second / time.Duration(c.line.rate)
 	eng := c.open()
 	b := engines.NewBeginnings(n)
-	must("run", eng.Run(b.Note))
+	runs.Must("run", eng.Run(b.Note))
 	lead := c.line.lead
 	if c.spec.Quick {
 		lead /= 4
@@ -40,7 +41,7 @@ func workLate(c *cell) values {
 		id := engines.Shuffled(i, n)
 		return engines.Task{ID: uint64(id), Due: due(id)}
 	})
-	must("put in time", inTime(first))
+	runs.Must("put in time", inTime(first))
 	before := figures.ReadCost()
 	patience := time.NewTimer(time.Until(due(n)) + c.spec.Budget)
 	defer patience.Stop()
@@ -56,7 +57,7 @@ func workLate(c *cell) values {
 	v[keyEarly] = float64(early)
 	v[keyP50], v[keyP99] = figures.Millis(figures.Quantile(late, 0.5)), figures.Millis(figures.Quantile(late, 0.99))
 	v[keyP999], v[keyMax] = figures.Millis(figures.Quantile(late, 0.999)), figures.Millis(figures.Quantile(late, 1))
-	must("close", eng.Close())
+	runs.Must("close", eng.Close())
 	return v
 }
 

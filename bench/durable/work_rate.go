@@ -11,6 +11,7 @@ import (
 
 	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // workBacklog measures how fast what is due already is worked off.
@@ -23,19 +24,19 @@ func workBacklog(c *cell) values {
 	})
 	b := engines.NewBeginnings(n)
 	before := figures.ReadCost()
-	must("run", eng.Run(b.Note))
+	runs.Must("run", eng.Run(b.Note))
 	patience := time.NewTimer(c.spec.Budget + time.Duration(n)*time.Millisecond)
 	defer patience.Stop()
 	select {
 	case <-b.All:
 	case <-patience.C:
 	}
-	must("wait for the outcomes", waitDone(eng))
+	runs.Must("wait for the outcomes", waitDone(eng))
 	spent := figures.ReadCost().Since(before)
 	v := countsOf(b, n)
 	v[keyRate] = v[keyRan] / spent.Wall.Seconds()
 	v[keyCPU] = figures.Micros(spent.CPU) / float64(n)
-	must("close", eng.Close())
+	runs.Must("close", eng.Close())
 	return v
 }
 
@@ -60,8 +61,8 @@ const callers = 64
 func workPut(c *cell) values {
 	n := c.spec.N
 	eng, err := newDuly(c.spec.Where)
-	must("open", err)
-	must("run", eng.Run(func(uint64) { must("run", errors.New("a task began a day early")) }))
+	runs.Must("open", err)
+	runs.Must("run", eng.Run(func(uint64) { runs.Must("run", errors.New("a task began a day early")) }))
 	base := time.Now().Add(24 * time.Hour)
 	var next atomic.Int64
 	took := make([][]time.Duration, callers)
@@ -71,7 +72,7 @@ func workPut(c *cell) values {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				began := time.Now()
-				must("put", eng.PutOne(context.Background(), engines.Task{ID: uint64(i), Due: base.Add(time.Duration(engines.Shuffled(int(i), n)) * time.Millisecond)}))
+				runs.Must("put", eng.PutOne(context.Background(), engines.Task{ID: uint64(i), Due: base.Add(time.Duration(engines.Shuffled(int(i), n)) * time.Millisecond)}))
 				took[w] = append(took[w], time.Since(began))
 			}
 		})
@@ -81,8 +82,8 @@ func workPut(c *cell) values {
 	calls := slices.Concat(took...)
 	slices.Sort(calls)
 	left, err := eng.Left(context.Background())
-	must("count", err)
-	must("close", eng.Close())
+	runs.Must("count", err)
+	runs.Must("close", eng.Close())
 	return values{
 		keyRate: float64(n) / spent.Wall.Seconds(), keyCPU: figures.Micros(spent.CPU) / float64(n),
 		keyCall50: figures.Millis(figures.Quantile(calls, 0.5)), keyCall99: figures.Millis(figures.Quantile(calls, 0.99)),

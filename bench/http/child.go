@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // childVariable is the environment variable that makes the program a child: it carries the childSpec.
@@ -26,15 +27,6 @@ type childSpec struct {
 	Sink int `json:"sink,omitempty"` // the child is a sink for so many callbacks
 }
 
-// environment is that of a child.
-func (s childSpec) environment() ([]string, error) {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("write spec: %w", err)
-	}
-	return append(os.Environ(), childVariable+"="+string(text)), nil
-}
-
 // A cell is a child at work.
 type cell struct {
 	spec childSpec
@@ -48,28 +40,21 @@ type cell struct {
 func childMain(text string, in io.Reader, out, errs io.Writer) int {
 	var spec childSpec
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		progress{errs}.printf("http child: read spec: %v\n", err)
+		runs.Progress{W: errs}.Printf("http child: read spec: %v\n", err)
 		return 2
 	}
 	if spec.Sink > 0 {
 		signal.Ignore(os.Interrupt) // it ends when its input does
-		must("be a sink", sinkMain(spec.Sink, in, out))
+		runs.Must("be a sink", sinkMain(spec.Sink, in, out))
 		return 0
 	}
 	l, ok := findLine(spec.Line)
 	if !ok {
-		progress{errs}.printf("http child: no line %q\n", spec.Line)
+		runs.Progress{W: errs}.Printf("http child: no line %q\n", spec.Line)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	must("answer", json.NewEncoder(out).Encode(l.work(&cell{spec: spec, line: l, ctx: ctx})))
+	runs.Must("answer", json.NewEncoder(out).Encode(l.work(&cell{spec: spec, line: l, ctx: ctx})))
 	return 0
-}
-
-// must ends the child with a stack: there is nothing to measure on a broken daemon.
-func must(what string, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("http: %s: %v", what, err))
-	}
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/client"
 )
 
@@ -168,7 +169,7 @@ func (d *daemon) pid() int { return d.cmd.Process.Pid }
 // client returns one with a token over TCP.
 func (d *daemon) client() *client.Client {
 	c, err := client.New(client.Options{URL: d.url, Token: d.token})
-	must("make a client", err)
+	runs.Must("make a client", err)
 	return c
 }
 

@@ -15,24 +15,19 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // TestMain lets the test binary be the child that the harness starts, as the program is.
 func TestMain(m *testing.M) {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdin, os.Stdout, os.Stderr))
-	}
-	// A child under the race detector would sleep for a second before it ends.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	if built.dir != "" {
-		if err := os.RemoveAll(built.dir); err != nil {
-			panic(err)
+	runs.TestMain(childVariable, asChild, func() int {
+		code := m.Run()
+		if built.dir != "" {
+			runs.Must("remove the daemon", os.RemoveAll(built.dir))
 		}
-	}
-	os.Exit(code)
+		return code
+	})
 }
 
 // built is the daemon that all tests use.
@@ -83,11 +78,11 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := b.measureAll(t.Context(), progress{io.Discard})
+	results, err := b.measureAll(t.Context(), runs.Progress{W: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep := report{results: results, opts: o}
+	rep := report{results: results, opts: o, Run: runs.Run{Quick: true}}
 	if problems := rep.problems(); len(problems) > 0 {
 		t.Errorf("problems:\n%s", strings.Join(problems, "\n"))
 	}
@@ -110,11 +105,11 @@ func TestQuick(t *testing.T) {
 // checkCell checks that a cell has the figures of its line that every system tells.
 func checkCell(t *testing.T, r *result) {
 	t.Helper()
-	if r == nil || len(r.samples) != 1 {
+	if r == nil || len(r.Samples) != 1 {
 		t.Errorf("%+v, want one sample", r)
 		return
 	}
-	v := r.samples[0]
+	v := r.Samples[0]
 	for _, f := range r.line.figures {
 		switch f.key {
 		case keyRate, keyCall50, keyCall99, keyAll, keySettled, keyAPI99, keyPut99, keyGet99, keyList99, keyAPICalls, keyConns, keyRoutines:
@@ -272,9 +267,9 @@ func TestSink(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	l, _ := findLine("burst")
-	rep := report{results: []*result{{line: l, engine: engineClient, n: 9, samples: []values{
+	rep := report{results: []*result{{line: l, engine: engineClient, n: 9, Cell: runs.Cell{Samples: []values{
 		{keyWant: 9, keyLeft: 1, keyTwice: 2, keyEarly: 3, keyAll: 9}, {keyWant: 9, keyAll: 11},
-	}}}}
+	}}}}}
 	want := []string{"burst on client: of 9 tasks 1 are missing, 2 came twice, 3 early"}
 	if diff := cmp.Diff(want, rep.problems()); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
@@ -305,11 +300,11 @@ func TestBrokenChildIsAProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &result{line: line{name: "tea"}, engine: engineClient, n: 1}
-	if err := b.measure(t.Context(), []*result{r}, progress{io.Discard}); err != nil {
+	r := &result{Cell: runs.Cell{Engine: engineClient, Count: 2}, line: line{name: "tea"}, engine: engineClient, n: 1}
+	if err := b.measure(t.Context(), runs.Progress{W: io.Discard}, "", []*result{r}); err != nil {
 		t.Fatal(err)
 	}
-	if problems := (report{results: []*result{r}}).problems(); r.problem == "" || len(problems) != 1 {
-		t.Errorf("problem %q, problems %q, want one", r.problem, problems)
+	if problems := (report{results: []*result{r}}).problems(); r.Problem == "" || len(problems) != 1 {
+		t.Errorf("problem %q, problems %q, want one", r.Problem, problems)
 	}
 }

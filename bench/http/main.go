@@ -14,28 +14,17 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
-func main() {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdin, os.Stdout, os.Stderr))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "http:", err)
-		os.Exit(1)
-	}
-}
+func main() { runs.Main("http", childVariable, asChild, run) }
+
+func asChild(spec string) int { return childMain(spec, os.Stdin, os.Stdout, os.Stderr) }
 
 // options are the command's flags.
 type options struct {
@@ -67,36 +56,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	rep := report{opts: o, args: args, machine: figures.DescribeMachine(ctx), mount: figures.MountOf(root)}
-	syncs := 1000
-	if o.quick {
-		syncs = 20
-	}
-	if rep.disk, err = figures.MeasureDisk(root, syncs); err != nil {
+	rep := report{opts: o}
+	if rep.Run, err = runs.Begin(ctx, "http", root, args, o.quick); err != nil {
 		return err
 	}
-	rep.started = time.Now()
 	if o.soak > 0 {
-		rep.soak, err = b.soakAll(ctx, progress{stderr})
+		rep.soak, err = b.soakAll(ctx, runs.Progress{W: stderr})
 	} else {
-		rep.results, err = b.measureAll(ctx, progress{stderr})
+		rep.results, err = b.measureAll(ctx, runs.Progress{W: stderr})
 	}
 	if err != nil {
 		return err
 	}
-	rep.took = time.Since(rep.started)
-	if _, err := io.WriteString(stdout, rep.tables()); err != nil {
-		return fmt.Errorf("print tables: %w", err)
-	}
-	if o.out != "" {
-		if err := figures.WriteReport(o.out, rep.text()); err != nil {
-			return err
-		}
-	}
-	if problems := rep.problems(); len(problems) > 0 {
-		return fmt.Errorf("check results: %s", strings.Join(problems, "; "))
-	}
-	return nil
+	rep.Took = time.Since(rep.Started)
+	return runs.End(stdout, rep.tables(), o.out, rep.write, rep.problems())
 }
 
 // leastSoak leaves each third of a soak some samples.

@@ -2,36 +2,26 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
-// A result is what a cell gave: its samples, and why there are none.
+// A result is what a cell gave.
 type result struct {
-	line    line
-	engine  string
-	n       int
-	samples []values
-	problem string
+	runs.Cell
+	line   line
+	engine string
+	n      int
 }
-
-// progress tells whoever waits what is being measured.
-type progress struct{ w io.Writer }
-
-// printf does its best: a report is worth more than its progress.
-func (p progress) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
 
 // A bench runs cells.
 type bench struct {
-	self   string // the program
 	daemon string // duly
 	root   string // where it measures
 	o      options
@@ -39,60 +29,36 @@ type bench struct {
 }
 
 func newBench(ctx context.Context, root string, o options) (*bench, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
-	}
-	daemon := o.daemon
-	if daemon == "" {
-		if daemon, err = buildDaemon(ctx, root); err != nil {
+	b := &bench{daemon: o.daemon, root: root, o: o}
+	if b.daemon == "" {
+		var err error
+		if b.daemon, err = buildDaemon(ctx, root); err != nil {
 			return nil, err
 		}
 	}
-	return &bench{self: self, daemon: daemon, root: root, o: o}, nil
+	return b, nil
 }
 
 // measureAll runs every cell that the options leave in, line by line. The engines take turns, sample by sample.
-func (b *bench) measureAll(ctx context.Context, out progress) (results []*result, err error) {
+func (b *bench) measureAll(ctx context.Context, out runs.Progress) (results []*result, err error) {
 	for _, l := range plan() {
 		if b.o.lines != nil && !b.o.lines[l.name] {
 			continue
 		}
 		var group []*result
 		for _, name := range l.engines {
-			group = append(group, &result{line: l, engine: name, n: l.sizeFor(b.o)})
+			group = append(group, &result{Cell: runs.Cell{Engine: name, Count: l.count(b.o)}, line: l, engine: name, n: l.sizeFor(b.o)})
 		}
-		began := time.Now()
-		out.printf("%s n=%d:", l.name, l.sizeFor(b.o))
-		if err := b.measure(ctx, group, out); err != nil {
+		if err := b.measure(ctx, out, fmt.Sprintf("%s n=%d", l.name, l.sizeFor(b.o)), group); err != nil {
 			return nil, err
 		}
-		out.printf(" %.1f s\n", time.Since(began).Seconds())
 		results = append(results, group...)
 	}
 	return results, ctx.Err()
 }
 
-func (b *bench) measure(ctx context.Context, group []*result, out progress) error {
-	for i := range group[0].line.count(b.o) {
-		for _, r := range group {
-			if r.problem != "" {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			out.printf(" %s", r.engine)
-			v, err := b.sample(ctx, r, i == r.line.count(b.o)-1)
-			if err != nil {
-				r.problem = err.Error()
-				out.printf(" (%v)", err)
-				continue
-			}
-			r.samples = append(r.samples, v)
-		}
-	}
-	return nil
+func (b *bench) measure(ctx context.Context, out runs.Progress, title string, group []*result) error {
+	return runs.Line(ctx, out, title, group, func(r *result) *runs.Cell { return &r.Cell }, b.sample)
 }
 
 // sample takes one sample in a directory of its own.
@@ -107,23 +73,7 @@ func (b *bench) sample(ctx context.Context, r *result, last bool) (v values, err
 	if last && b.o.profile != "" {
 		spec.Profile = filepath.Join(b.o.profile, fmt.Sprintf("%s-%s.pprof", r.line.name, r.engine))
 	}
-	ctx, stop := context.WithTimeout(ctx, 5*time.Minute) // what takes longer hangs
-	defer stop()
-	cmd := exec.CommandContext(ctx, b.self)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has a daemon to end
-	cmd.WaitDelay = 30 * time.Second
-	cmd.Stderr = os.Stderr
-	if cmd.Env, err = spec.environment(); err != nil {
-		return nil, err
-	}
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("child: %w", err)
-	}
-	if err := json.Unmarshal(out, &v); err != nil {
-		return nil, fmt.Errorf("read reply: %w", err)
-	}
-	return v, nil
+	return runs.Child(ctx, childVariable, spec, 5*time.Minute)
 }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // A line is one thing measured: what a child does, and the figures that it gives.
@@ -35,7 +37,7 @@ type goal struct {
 }
 
 // values are the numbers of one sample. Keys that no figure names are for the checks.
-type values map[string]float64
+type values = runs.Values
 
 // The ways to put.
 const (

@@ -1,27 +1,24 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"runtime"
 	"strings"
-	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // report is everything measured in one run.
 type report struct {
-	machine figures.Machine
-	mount   string // the file system that is measured on
-	disk    figures.Disk
+	runs.Run
+
 	opts    options
-	args    []string
-	started time.Time
-	took    time.Duration
 	results []*result
 	soak    *soak // nil if the lines were measured
 }
+
+// write writes the report to a file.
+func (r report) write(path string) error { return figures.WriteReport(path, r.text()) }
 
 // text is the report for a file.
 func (r report) text() string {
@@ -30,10 +27,9 @@ func (r report) text() string {
 	}
 	w := new(strings.Builder)
 	w.WriteString("# The daemon over HTTP\n\n")
-	w.WriteString(r.began("bench-http"))
+	w.WriteString(r.Began("bench-http"))
 	fmt.Fprint(w, "## Machine and settings\n\n")
-	w.WriteString(append(figures.Table(r.settings()),
-		[]string{"samples", fmt.Sprintf("%d, of a line that says so 1; medians, in brackets the least and the most", r.opts.count)}).Markdown())
+	w.WriteString(r.settings([]string{"samples", fmt.Sprintf("%d, of a line that says so 1; medians, in brackets the least and the most", r.opts.count)}).Markdown())
 	fmt.Fprint(w, "Each sample has a new `duly serve` with a directory of its own and its defaults, on TCP on loopback with its token, and a process of its own that asks it; engines take turns. "+
 		"All of them share the machine's cores: what the callers and the sink use, the daemon does not have, so their CPU is beside its own. A task is some 235 bytes of the user's: a name of 22, a "+
 		"payload of 201. A target holds for the worst of the samples.\n\n")
@@ -47,29 +43,9 @@ func (r report) text() string {
 	return w.String()
 }
 
-// began says when the figures were taken, and how.
-func (r report) began(target string) string {
-	text := ""
-	if r.opts.quick {
-		text = "**A quick run: it checks the harness; the figures mean nothing.**\n\n"
-	}
-	return text + fmt.Sprintf("Written by `make %s` (module `bench`, program `http`, arguments: %s) on %s in %s. The next run replaces it.\n\n",
-		target, figures.Arguments(r.args), r.started.UTC().Format("2006-01-02 15:04 UTC"), r.took.Round(time.Second))
-}
-
 // settings are the lines of a table about the machine.
-func (r report) settings() [][]string {
-	m := r.machine
-	return [][]string{
-		{"what", "value"},
-		{"CPU", fmt.Sprintf("%s, %d cores, shared", cmp.Or(m.CPU, runtime.GOARCH), m.Cores)},
-		{"system", m.System + ", kernel " + figures.OrUnknown(m.Kernel)},
-		{"file system", r.mount},
-		{"a sync of the disk", r.disk.String()},
-		{"load average at the start", figures.OrUnknown(m.Load)},
-		{"Go", fmt.Sprintf("%s, GOMAXPROCS %s, GOGC default", m.GoVersion, m.GOMAXPROCS)},
-		{"duly", "commit " + m.Commit + ", Pebble " + m.Modules["github.com/cockroachdb/pebble/v2"]},
-	}
+func (r report) settings(more ...[]string) figures.Table {
+	return r.Settings(append([][]string{{"duly", "commit " + r.Machine.Commit + ", Pebble " + r.Machine.Modules["github.com/cockroachdb/pebble/v2"]}}, more...)...)
 }
 
 // summary lists every target with its verdict.
@@ -135,8 +111,8 @@ func (r report) tableOf(l line) figures.Table {
 }
 
 func ratioText(f figure, res, first *result) string {
-	a, okA := figures.SpreadOf(res.samples, f.key)
-	b, okB := figures.SpreadOf(first.samples, f.key)
+	a, okA := figures.SpreadOf(res.Samples, f.key)
+	b, okB := figures.SpreadOf(first.Samples, f.key)
 	if !f.ratio || !okA || !okB || b.Median == 0 {
 		return ""
 	}
@@ -145,9 +121,9 @@ func ratioText(f figure, res, first *result) string {
 
 // cellText writes a figure of a cell: the median and the ends.
 func cellText(f figure, r *result) string {
-	s, ok := figures.SpreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.Samples, f.key)
 	switch {
-	case r.problem != "":
+	case r.Problem != "":
 		return "no result"
 	case !ok:
 		return ""
@@ -157,7 +133,7 @@ func cellText(f figure, r *result) string {
 
 // verdict says whether the worst sample meets the target.
 func verdict(f figure, r *result) string {
-	s, ok := figures.SpreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.Samples, f.key)
 	switch {
 	case f.goal.text == "":
 		return ""
@@ -197,14 +173,14 @@ func (r report) tables() string {
 func (r report) problems() (out []string) {
 	for _, res := range r.results {
 		at := fmt.Sprintf("%s on %s", res.line.name, res.engine)
-		if res.problem != "" {
-			out = append(out, at+": "+res.problem)
+		if res.Problem != "" {
+			out = append(out, at+": "+res.Problem)
 			continue
 		}
-		if len(res.samples) == 0 {
+		if len(res.Samples) == 0 {
 			out = append(out, at+": no sample")
 		}
-		for _, v := range res.samples {
+		for _, v := range res.Samples {
 			if v[keyLeft] != 0 || v[keyTwice] != 0 || v[keyEarly] != 0 {
 				out = append(out, fmt.Sprintf("%s: of %.0f tasks %.0f are missing, %.0f came twice, %.0f early", at, v[keyWant], v[keyLeft], v[keyTwice], v[keyEarly]))
 			}

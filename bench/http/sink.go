@@ -3,18 +3,20 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // What a sink does with a callback, as its path begins.
@@ -223,13 +225,11 @@ type sink struct {
 }
 
 // startSink starts one for callbacks numbered below n.
-func startSink(self string, n int) (*sink, error) {
-	cmd := exec.Command(self) //nolint:noctx // it ends when its input does
-	env, err := childSpec{Sink: n}.environment()
+func startSink(ctx context.Context, n int) (*sink, error) {
+	cmd, err := runs.Command(context.WithoutCancel(ctx), childVariable, childSpec{Sink: n}) // it ends when its input does
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env, cmd.Stderr = env, os.Stderr
 	asked, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start a sink: %w", err)

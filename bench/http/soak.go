@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // The soak, from outside of its load: what is looked at, and the rule by which it is judged.
@@ -104,13 +105,13 @@ type fault struct {
 }
 
 // soakAll keeps a daemon under load and looks at what became of it.
-func (b *bench) soakAll(ctx context.Context, out progress) (s *soak, err error) {
+func (b *bench) soakAll(ctx context.Context, out runs.Progress) (s *soak, err error) {
 	s = &soak{length: b.o.soak, rate: b.o.rate, quick: b.o.quick}
 	dir := filepath.Join(b.root, "soak")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	to, err := startSink(b.self, (b.o.rate+1)*(int(b.o.soak.Seconds())+10))
+	to, err := startSink(ctx, (b.o.rate+1)*(int(b.o.soak.Seconds())+10))
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (b *bench) soakAll(ctx context.Context, out progress) (s *soak, err error) 
 	if s.before, err = s.sample(ctx, d, to, 0); err != nil {
 		return nil, err
 	}
-	out.printf("soak: %v, %d callbacks a second\n", b.o.soak, b.o.rate)
+	out.Printf("soak: %v, %d callbacks a second\n", b.o.soak, b.o.rate)
 	if err := s.run(ctx, d, to, dir, out); err != nil {
 		return nil, errors.Join(err, errors.New(d.said()))
 	}
@@ -133,7 +134,7 @@ func (b *bench) soakAll(ctx context.Context, out progress) (s *soak, err error) 
 	}
 	s.warnings = s.load.strange(d.log)
 	if s.warnings > 0 {
-		out.printf("the daemon's log:\n%s\n", d.said())
+		out.Printf("the daemon's log:\n%s\n", d.said())
 	}
 	return s, ctx.Err()
 }
@@ -147,7 +148,7 @@ func (s *soak) soon() time.Duration {
 }
 
 // run loads the daemon and samples it.
-func (s *soak) run(ctx context.Context, d *daemon, to *sink, dir string, out progress) error {
+func (s *soak) run(ctx context.Context, d *daemon, to *sink, dir string, out runs.Progress) error {
 	began := time.Now()
 	loading, end := context.WithTimeout(ctx, s.length)
 	defer end()
@@ -170,7 +171,7 @@ func (s *soak) run(ctx context.Context, d *daemon, to *sink, dir string, out pro
 		}
 		s.samples = append(s.samples, x)
 		if i%12 == 0 {
-			out.printf("soak: %v, %d callbacks, %.0f goroutines, %.0f descriptors, heap %.0f MiB, resident %.0f MiB, disk %.0f MiB\n",
+			out.Printf("soak: %v, %d callbacks, %.0f goroutines, %.0f descriptors, heap %.0f MiB, resident %.0f MiB, disk %.0f MiB\n",
 				x.at.Round(time.Second), x.came, x.goroutines, x.open, x.heap, x.resident, x.disk)
 		}
 	}
@@ -301,8 +302,8 @@ func (r report) soakText() string {
 	s := r.soak
 	w := new(strings.Builder)
 	w.WriteString("# The daemon under a mixed load\n\n")
-	w.WriteString(r.began("soak"))
-	w.WriteString(figures.Table(r.settings()).Markdown())
+	w.WriteString(r.Began("soak"))
+	w.WriteString(r.settings().Markdown())
 	fmt.Fprintf(w, "A daemon with its defaults but for `--allow-private --history-age %s --output-bytes %s` was under load for %v, from one process and at one sink. Each second %d one-off callbacks come "+
 		"due, of which one in twenty is answered with 500 at first, one hangs until its timeout of 1 s and again, one is answered after %v, one is moved before it is due and one cancelled. Beside them %d tasks "+
 		"recur every 2 s, and %d commands a second write a line to a file. Clients read, list and follow events for some seconds; others send half a request, or half a body, or never read the events "+

@@ -12,6 +12,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/target"
 )
@@ -22,30 +23,28 @@ var apiRates = [3]int{50, 50, 10}
 // workBurst measures what becomes of many callbacks that are due in the same second.
 func workBurst(c *cell) values {
 	n := c.spec.N
-	self, err := os.Executable()
-	must("find own program", err)
-	to, err := startSink(self, n)
-	must("start", err)
+	to, err := startSink(c.ctx, n)
+	runs.Must("start", err)
 	d, err := startDaemon(c.spec.Daemon, c.spec.Dir, "--allow-private")
-	must("start", err)
+	runs.Must("start", err)
 	defer d.kill() //nolint:errcheck // after stop there is nothing to kill
 	cl := d.client()
 	defer cl.Close()
 	const perTask, lead = 100 * time.Microsecond, 2 * time.Second // until the first is due: so long putting them may take
 	b := burst{cell: c, d: d, to: to, cl: cl, n: n, first: time.Now().Add(time.Duration(n)*perTask + lead).Truncate(time.Millisecond)}
-	must("put", b.fill())
+	runs.Must("put", b.fill())
 	if left := time.Until(b.first); left < time.Second {
-		must("put in time", fmt.Errorf("the last put came %v before the first callback is due, want a second", left))
+		runs.Must("put in time", fmt.Errorf("the last put came %v before the first callback is due, want a second", left))
 	}
 	pause(c.ctx, time.Until(b.first.Add(-time.Second)))
 	v := b.watch()
-	must("look", b.look(v))
-	must("stop", d.stop())
+	runs.Must("look", b.look(v))
+	runs.Must("stop", d.stop())
 	v[keyWarnings] = float64(d.warnings())
 	if v[keyWarnings] > 0 {
-		progress{os.Stderr}.printf("the daemon warns:\n%s\n", d.said())
+		runs.Progress{W: os.Stderr}.Printf("the daemon warns:\n%s\n", d.said())
 	}
-	must("stop", to.stop())
+	runs.Must("stop", to.stop())
 	return v
 }
 
@@ -104,7 +103,7 @@ func (b *burst) watch() values {
 	const every, patience = 100 * time.Millisecond, time.Minute
 	for tick := 0; time.Since(b.first) < patience && b.ctx.Err() == nil; tick++ {
 		r, err := b.to.ask("counts")
-		must("ask the sink", err)
+		runs.Must("ask the sink", err)
 		v[keyOpen] = max(v[keyOpen], float64(b.d.openFiles()))
 		if tick%10 == 0 {
 			if routines, err := b.d.goroutines(b.ctx); err == nil {
@@ -118,9 +117,9 @@ func (b *burst) watch() values {
 	}
 	rest()
 	asked.Wait()
-	must("ask the daemon meanwhile", calls.err)
+	runs.Must("ask the daemon meanwhile", calls.err)
 	b.put = calls.puts
-	must("wait for the outcomes", b.settled())
+	runs.Must("wait for the outcomes", b.settled())
 	v[keySettled] = time.Since(b.first).Seconds()
 	per := func(d time.Duration) float64 { return figures.Micros(d) / float64(b.n) }
 	v[keyOwnCPU], v[keyCPU], v[keySinkCPU] = per(figures.ReadCost().Since(own).CPU), per(b.d.cpu()-theirs), per(treeCPU(b.to.cmd.Process.Pid)-its)
@@ -269,7 +268,7 @@ func (c *cell) profiled(d *daemon) (stop func()) {
 	}()
 	return func() {
 		if err := <-done; err != nil {
-			progress{os.Stderr}.printf("no profile: %v\n", err)
+			runs.Progress{W: os.Stderr}.Printf("no profile: %v\n", err)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/bench/engines"
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/store/pebble"
 )
@@ -70,44 +71,44 @@ func workPut(c *cell) values {
 		return putLibrary(c)
 	}
 	d, err := startDaemon(c.spec.Daemon, c.spec.Dir)
-	must("start", err)
+	runs.Must("start", err)
 	defer d.kill() //nolint:errcheck // after stop there is nothing to kill
 	n, base := c.spec.N, time.Now().Add(24*time.Hour)
 	put, closed, err := putterOf(c, d, base)
-	must("connect", err)
+	runs.Must("connect", err)
 	v := c.measured(d, n, func() error {
 		calls, err := putAll(n, put)
 		c.called = calls
 		return err
 	})
-	must("disconnect", closed())
-	v.calls(c.called)
+	runs.Must("disconnect", closed())
+	noteCalls(v, c.called)
 	c.count(d, v, n)
-	must("stop", d.stop())
+	runs.Must("stop", d.stop())
 	return v
 }
 
 // putLibrary measures the library's own puts, in this process.
 func putLibrary(c *cell) values {
 	st, err := pebble.Open(c.spec.Dir, pebble.Options{Logger: engines.Log()})
-	must("open", err)
+	runs.Must("open", err)
 	eng, err := engines.NewDuly(st)
-	must("open", err)
-	must("run", eng.Run(func(uint64) { panic("a task began a day early") }))
+	runs.Must("open", err)
+	runs.Must("run", eng.Run(func(uint64) { panic("a task began a day early") }))
 	n, base := c.spec.N, time.Now().Add(24*time.Hour)
 	before := figures.ReadCost()
 	calls, err := putAll(n, func(_ int, id uint64) error {
 		return eng.PutOne(c.ctx, engines.Task{ID: id, Due: dueOf(base, id, n)})
 	})
-	must("put", err)
+	runs.Must("put", err)
 	spent := figures.ReadCost().Since(before)
 	left, err := eng.Left(c.ctx)
-	must("count", err)
-	must("close", eng.Close())
+	runs.Must("count", err)
+	runs.Must("close", eng.Close())
 	v := values{
 		keyRate: float64(n) / spent.Wall.Seconds(), keyOwnCPU: figures.Micros(spent.CPU) / float64(n), keyWant: float64(n), keyLeft: float64(n - left),
 	}
-	v.calls(calls)
+	noteCalls(v, calls)
 	return v
 }
 
@@ -115,8 +116,8 @@ func dueOf(base time.Time, id uint64, n int) time.Time {
 	return base.Add(time.Duration(engines.Shuffled(int(id), n)) * time.Millisecond)
 }
 
-// calls notes how long calls took.
-func (v values) calls(sorted []time.Duration) {
+// noteCalls notes how long calls took.
+func noteCalls(v values, sorted []time.Duration) {
 	v[keyCall50], v[keyCall99] = figures.Millis(figures.Quantile(sorted, 0.5)), figures.Millis(figures.Quantile(sorted, 0.99))
 }
 
@@ -141,7 +142,7 @@ func (c *cell) count(d *daemon, v values, n int) {
 	cl := d.client()
 	defer cl.Close()
 	st, err := cl.Stats(c.ctx)
-	must("count", err)
+	runs.Must("count", err)
 	v[keyWant], v[keyLeft] = float64(n), float64(n)-float64(st.Pending)
 }
 
@@ -239,7 +240,7 @@ const batchCallers = 4
 // workBatch measures puts of very many tasks.
 func workBatch(c *cell) values {
 	d, err := startDaemon(c.spec.Daemon, c.spec.Dir)
-	must("start", err)
+	runs.Must("start", err)
 	defer d.kill() //nolint:errcheck // after stop there is nothing to kill
 	n, base := c.spec.N, time.Now().Add(24*time.Hour)
 	cl := d.client()
@@ -251,7 +252,7 @@ func workBatch(c *cell) values {
 	cl.Close()
 	c.count(d, v, n)
 	v[keyDisk] = treeMiB(d.data)
-	must("stop", d.stop())
+	runs.Must("stop", d.stop())
 	return v
 }
 

@@ -2,11 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
-	"runtime/pprof"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // childVariable is the environment variable that makes the program a child: it carries the childSpec.
@@ -46,35 +46,27 @@ type cell struct {
 func childMain(text string, out, errs io.Writer) int {
 	var spec childSpec
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
-		progress{errs}.printf("store child: read spec: %v\n", err)
+		runs.Progress{W: errs}.Printf("store child: read spec: %v\n", err)
 		return 2
 	}
 	l, okLine := findLine(spec.Line)
 	e, okEngine := findEngine(spec.Engine)
 	if !okLine || !okEngine {
-		progress{errs}.printf("store child: no line %q on engine %q\n", spec.Line, spec.Engine)
+		runs.Progress{W: errs}.Printf("store child: no line %q on engine %q\n", spec.Line, spec.Engine)
 		return 2
 	}
-	if spec.Profile != "" {
-		f, err := os.Create(spec.Profile)
-		must("create profile", err)
-		must("start profile", pprof.StartCPUProfile(f))
-		defer func() {
-			pprof.StopCPUProfile()
-			must("close profile", f.Close())
-		}()
-	}
+	defer runs.Profile(spec.Profile)()
 	c := &cell{spec: spec, eng: e, out: json.NewEncoder(out)}
 	c.answer(childReply{Values: l.work(c)})
 	return 0
 }
 
-func (c *cell) answer(r childReply) { must("answer", c.out.Encode(r)) }
+func (c *cell) answer(r childReply) { runs.Must("answer", c.out.Encode(r)) }
 
 func (c *cell) open(o openOptions) engine {
-	must("make directory", os.MkdirAll(c.spec.Dir, 0o700))
+	runs.Must("make directory", os.MkdirAll(c.spec.Dir, 0o700))
 	e, err := c.eng.open(c.spec.Dir, o)
-	must("open", err)
+	runs.Must("open", err)
 	return e
 }
 
@@ -84,13 +76,6 @@ func (c *cell) end(share time.Duration) time.Time {
 		return time.Time{}
 	}
 	return time.Now().Add(c.spec.Budget / share)
-}
-
-// must ends the child with a stack: there is nothing to measure on a broken engine.
-func must(what string, err error) {
-	if err != nil {
-		panic(fmt.Sprintf("store: %s: %v", what, err))
-	}
 }
 
 func nowMicros() int64 { return time.Now().UnixMicro() }

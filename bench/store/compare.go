@@ -25,7 +25,7 @@ func (r report) rowsOf(l line) (out []row) {
 			out = append(out, row{ours: cellText(f, ours)})
 		}
 		x := &out[first]
-		if s, ok := figures.SpreadOf(ours.samples, f.key); ok && f.goal.holds(ours.n) {
+		if s, ok := figures.SpreadOf(ours.Samples, f.key); ok && f.goal.holds(ours.n) {
 			x.target, x.verdict = f.goal.text, "missed"
 			if f.goal.met(s.Median) {
 				x.verdict = "met"
@@ -45,8 +45,8 @@ func compareOne(f figure, ours, theirs *result) row {
 		return x
 	}
 	x.ours = cellText(f, ours)
-	a, okA := figures.SpreadOf(ours.samples, f.key)
-	b, okB := figures.SpreadOf(theirs.samples, f.key)
+	a, okA := figures.SpreadOf(ours.Samples, f.key)
+	b, okB := figures.SpreadOf(theirs.Samples, f.key)
 	if okA && okB && b.Median > 0 {
 		x.ratio = fmt.Sprintf("%.2fx", a.Median/b.Median)
 	}
@@ -55,15 +55,15 @@ func compareOne(f figure, ours, theirs *result) row {
 
 // cellText writes a figure of a cell: the median and the ends, and where it was cut.
 func cellText(f figure, r *result) string {
-	s, ok := figures.SpreadOf(r.samples, f.key)
+	s, ok := figures.SpreadOf(r.Samples, f.key)
 	switch {
-	case !ok && r.problem != "":
+	case !ok && r.Problem != "":
 		return "no result"
 	case !ok:
 		return "not measured"
 	}
 	text := s.Text(f.digits, f.unit)
-	if n, ok := figures.SpreadOf(r.samples, keyTasks); ok && int(n.Low) < r.n {
+	if n, ok := figures.SpreadOf(r.Samples, keyTasks); ok && int(n.Low) < r.n {
 		text += fmt.Sprintf(" (cut at %s)", figures.Number(n.Low, 0))
 	}
 	return text
@@ -83,12 +83,12 @@ func (r report) problems() (out []string) {
 	for _, res := range r.results {
 		at := fmt.Sprintf("%s on %s with %s", res.line.name, res.engine.name, figures.Size(res.n))
 		switch {
-		case res.problem != "":
-			out = append(out, at+": "+res.problem)
-		case len(res.samples) == 0:
+		case res.Problem != "":
+			out = append(out, at+": "+res.Problem)
+		case len(res.Samples) == 0:
 			out = append(out, at+": no sample")
 		}
-		for _, v := range res.samples {
+		for _, v := range res.Samples {
 			if v[keyPending] != v[keyWant] {
 				out = append(out, fmt.Sprintf("%s: %.0f tasks are there, want %.0f", at, v[keyPending], v[keyWant]))
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // A load is callers that schedule tasks in a closed loop: each calls again when it is answered.
@@ -67,7 +68,7 @@ func (l *load) call() (took []time.Duration) {
 			return took
 		}
 		began := time.Now()
-		must("put", l.eng.put(items))
+		runs.Must("put", l.eng.put(items))
 		took = append(took, time.Since(began))
 		l.done.Add(int64(len(items)))
 	}

@@ -13,28 +13,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
-func main() {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdout, os.Stderr))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "store:", err)
-		os.Exit(1)
-	}
-}
+func main() { runs.Main("store", childVariable, asChild, run) }
+
+func asChild(spec string) int { return childMain(spec, os.Stdout, os.Stderr) }
 
 // options are the command's flags.
 type options struct {
@@ -62,31 +50,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return fmt.Errorf("make a directory to measure in: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
-	rep := report{opts: opts, started: time.Now(), args: args}
-	syncs := 1000
-	if opts.quick {
-		syncs = 20
-	}
-	if rep.disk, err = figures.MeasureDisk(root, syncs); err != nil {
+	rep := report{opts: opts}
+	if rep.Run, err = runs.Begin(ctx, "store", root, args, opts.quick); err != nil {
 		return err
 	}
-	rep.machine, rep.mount = figures.DescribeMachine(ctx), figures.MountOf(root)
-	if rep.results, err = measureAll(ctx, root, opts, progress{stderr}); err != nil {
+	if rep.results, err = measureAll(ctx, root, opts, runs.Progress{W: stderr}); err != nil {
 		return err
 	}
-	rep.took = time.Since(rep.started)
-	if _, err := io.WriteString(stdout, rep.tables()); err != nil {
-		return fmt.Errorf("print tables: %w", err)
-	}
-	if opts.out != "" {
-		if err := figures.WriteReport(opts.out, rep.markdown()); err != nil {
-			return err
-		}
-	}
-	if problems := rep.problems(); len(problems) > 0 {
-		return fmt.Errorf("check results: %s", strings.Join(problems, "; "))
-	}
-	return nil
+	rep.Took = time.Since(rep.Started)
+	return runs.End(stdout, rep.tables(), opts.out, rep.write, rep.problems())
 }
 
 func parseFlags(args []string, stderr io.Writer) (options, error) {

@@ -6,31 +6,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
-// A result is what a cell gave: its samples, and why there are none.
+// A result is what a cell gave.
 type result struct {
-	line    line
-	engine  engineSpec
-	n       int
-	samples []values
-	problem string
+	runs.Cell
+	line   line
+	engine engineSpec
+	n      int
 }
-
-// progress tells whoever waits what is being measured.
-type progress struct{ w io.Writer }
-
-// printf does its best: a report is worth more than its progress.
-func (p progress) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
 
 // A bench runs cells.
 type bench struct {
-	self string // the program
 	root string // where it measures
 	o    options
 	dirs int
@@ -44,12 +36,8 @@ type filled struct {
 }
 
 // measureAll runs every cell that the options leave in, line by line. The engines take turns, sample by sample.
-func measureAll(ctx context.Context, root string, o options, out progress) ([]*result, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
-	}
-	b := &bench{self: self, root: root, o: o, kept: make(map[string]filled)}
+func measureAll(ctx context.Context, root string, o options, out runs.Progress) ([]*result, error) {
+	b := &bench{root: root, o: o, kept: make(map[string]filled)}
 	var results []*result
 	for _, l := range plan() {
 		if !l.in(o) {
@@ -58,53 +46,32 @@ func measureAll(ctx context.Context, root string, o options, out progress) ([]*r
 		var group []*result
 		for _, name := range l.engines {
 			if e, ok := findEngine(name); ok && (o.engines == nil || o.engines[name]) {
-				group = append(group, &result{line: l, engine: e, n: l.sizeFor(o)})
+				group = append(group, b.cell(l, e))
 			}
 		}
-		began := time.Now()
-		out.printf("row %s %s n=%d:", l.row, l.name, l.sizeFor(o))
-		if err := b.measure(ctx, group, out); err != nil {
+		if err := b.measure(ctx, out, fmt.Sprintf("row %s %s n=%d", l.row, l.name, l.sizeFor(o)), group); err != nil {
 			return nil, err
 		}
-		out.printf(" %.1f s\n", time.Since(began).Seconds())
 		results = append(results, group...)
 	}
 	return results, ctx.Err()
 }
 
-func (b *bench) measure(ctx context.Context, group []*result, out progress) error {
-	for i := range max(b.o.count, b.o.peers) {
-		for _, r := range group {
-			if i >= b.samples(r) || r.problem != "" {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			out.printf(" %s", r.engine.name)
-			v, err := b.sample(ctx, r, i == b.samples(r)-1)
-			if err != nil {
-				r.problem = err.Error()
-				out.printf(" (%v)", err)
-				continue
-			}
-			r.samples = append(r.samples, v)
-		}
-	}
-	return nil
+func (b *bench) measure(ctx context.Context, out runs.Progress, title string, group []*result) error {
+	return runs.Line(ctx, out, title, group, func(r *result) *runs.Cell { return &r.Cell }, b.sample)
 }
 
-// samples gives how many samples a cell has. One that takes minutes to fill is filled once.
-func (b *bench) samples(r *result) int {
+// cell is a line on an engine. One that takes minutes to fill is filled once.
+func (b *bench) cell(l line, e engineSpec) *result {
+	r := &result{Cell: runs.Cell{Engine: e.name, Count: b.o.count}, line: l, engine: e, n: l.sizeFor(b.o)}
 	switch {
-	case r.line.start:
-		return b.o.count
+	case l.start:
 	case r.n >= 10*million:
-		return 1
-	case r.engine.peer:
-		return b.o.peers
+		r.Count = 1
+	case e.peer:
+		r.Count = b.o.peers
 	}
-	return b.o.count
+	return r
 }
 
 // sample takes one sample in a directory of its own, or, of the lines that start, in one that was filled before.
@@ -176,18 +143,15 @@ func (b *bench) child(ctx context.Context, spec childSpec) (v values, err error)
 	// What takes much longer than the slowest engine hangs.
 	ctx, stop := context.WithTimeout(ctx, 5*b.o.budget+patience+time.Duration(spec.N)*100*time.Microsecond)
 	defer stop()
-	cmd := exec.CommandContext(ctx, b.self)
-	cmd.Stderr = os.Stderr
+	spec.Started = time.Now().UnixNano()
+	cmd, err := runs.Command(ctx, childVariable, spec)
+	if err != nil {
+		return nil, err
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
-	spec.Started = time.Now().UnixNano()
-	text, err := json.Marshal(spec)
-	if err != nil {
-		return nil, fmt.Errorf("write spec: %w", err)
-	}
-	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start child: %w", err)
 	}

@@ -1,5 +1,7 @@
 package main
 
+import "github.com/dulyhq/duly/bench/runs"
+
 // A line is one thing measured: what a child does, and the figures that it gives.
 type line struct {
 	row     string // of the targets
@@ -38,7 +40,7 @@ func (g goal) holds(n int) bool { return g.text != "" && n >= g.from && (g.to ==
 func (g goal) met(x float64) bool { return g.least && x >= g.limit || !g.least && x <= g.limit }
 
 // values are the numbers of one sample. Keys that no figure names are for the checks.
-type values map[string]float64
+type values = runs.Values
 
 // Keys that a sample may have.
 const (

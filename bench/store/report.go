@@ -1,24 +1,18 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"runtime"
 	"strings"
-	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // report is everything measured in one run.
 type report struct {
-	machine figures.Machine
-	mount   string // the file system that is measured on
-	disk    figures.Disk
+	runs.Run
+
 	opts    options
-	args    []string
-	started time.Time
-	took    time.Duration
 	results []*result
 }
 
@@ -27,16 +21,13 @@ type row struct {
 	row, n, what, ours, peer, theirs, ratio, target, verdict string
 }
 
+// write writes the report to a file.
+func (r report) write(path string) error { return figures.WriteReport(path, r.markdown()) }
+
 // markdown gives the report for a file, but for its Observations.
 func (r report) markdown() string {
 	w := new(strings.Builder)
-	fmt.Fprint(w, "# The embedded store beside its peers\n\n")
-	if r.opts.quick {
-		fmt.Fprint(w, "**A quick run: it checks the harness; the figures mean nothing.**\n\n")
-	}
-	fmt.Fprintf(w, "Written by `make bench-store` or `make bench-store-large` (module `bench`, program `store`, arguments: %s) on %s in %s. "+
-		"Everything above Observations is replaced by the next run.\n\n", figures.Arguments(r.args), r.started.UTC().Format("2006-01-02 15:04 UTC"),
-		r.took.Round(time.Second))
+	w.WriteString(r.Head("The embedded store beside its peers", "bench-store` or `make bench-store-large"))
 	r.settingsTo(w)
 	r.versionsTo(w)
 	r.summaryTo(w)
@@ -55,21 +46,12 @@ func (r report) markdown() string {
 }
 
 func (r report) settingsTo(w *strings.Builder) {
-	m := r.machine
-	fmt.Fprint(w, "## Machine and settings\n\n| what | value |\n|---|---|\n")
-	for _, kv := range [][2]string{
-		{"CPU", fmt.Sprintf("%s, %d cores, shared", cmp.Or(m.CPU, runtime.GOARCH), m.Cores)},
-		{"system", m.System + ", kernel " + figures.OrUnknown(m.Kernel)},
-		{"file system", r.mount},
-		{"a sync of the disk", r.disk.String()},
-		{"load average at the start", figures.OrUnknown(m.Load)},
-		{"Go", fmt.Sprintf("%s, GOMAXPROCS %s, GOGC default", m.GoVersion, m.GOMAXPROCS)},
+	fmt.Fprint(w, "## Machine and settings\n\n")
+	w.WriteString(r.Settings([][]string{
 		{"samples", fmt.Sprintf("%d, of a peer that has to be filled %d, of 10 M tasks 1; medians, in brackets the least and the most", r.opts.count, r.opts.peers)},
 		{"budget of a peer", r.opts.budget.String() + " for filling, half of that for firing; its sample is cut where that ends"},
-	} {
-		fmt.Fprintf(w, "| %s | %s |\n", kv[0], kv[1])
-	}
-	fmt.Fprint(w, "\nEach sample is taken in a process of its own, in a new directory; the engines take turns. A task is 235 bytes of the "+
+	}...).Markdown())
+	fmt.Fprint(w, "Each sample is taken in a process of its own, in a new directory; the engines take turns. A task is 235 bytes of the "+
 		"user's: a random name of 22, a kind and a schedule of 6 each, and a payload of 201, JSON with 53 random hexadecimal digits "+
 		"in it. Instants are random within an hour that is a day ahead. Every acknowledgement comes after a sync, and the history "+
 		"is written, by the peers without the index by name that ours has. Disk is what the directory's files take after a close, in "+
@@ -87,9 +69,9 @@ func (r report) versionsTo(w *strings.Builder) {
 		engineBolt: "buckets name, due, history; calls that wait share a transaction (DB.Batch of as many as there are callers); free pages as a map and not in the file",
 	}
 	for _, e := range engines() {
-		version := r.machine.Modules[e.module]
+		version := r.Machine.Modules[e.module]
 		if e.name == engineDuly {
-			version = "commit " + r.machine.Commit + ", Pebble " + version
+			version = "commit " + r.Machine.Commit + ", Pebble " + version
 		}
 		fmt.Fprintf(w, "| %s | %s | %s |\n", e.title, version, said[e.name])
 	}

@@ -14,19 +14,12 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // TestMain lets the test binary be the child that the harness starts, as the program is.
-func TestMain(m *testing.M) {
-	if spec, ok := os.LookupEnv(childVariable); ok {
-		os.Exit(childMain(spec, os.Stdout, os.Stderr))
-	}
-	// A child under the race detector would sleep for a second before it ends.
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { runs.TestMain(childVariable, asChild, m.Run) }
 
 // TestQuick runs every line on every engine at a small size and checks that each cell has what its line shows.
 func TestQuick(t *testing.T) {
@@ -34,7 +27,7 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := measureAll(t.Context(), t.TempDir(), opts, progress{io.Discard})
+	results, err := measureAll(t.Context(), t.TempDir(), opts, runs.Progress{W: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +48,11 @@ var fromProc = []string{keyRSS, keyPeak, keyWritten}
 // checkCell checks that a cell has every figure of its line, and that the figures can be true.
 func checkCell(t *testing.T, r *result, l line, engine string) {
 	t.Helper()
-	if r == nil || len(r.samples) != 1 {
+	if r == nil || len(r.Samples) != 1 {
 		t.Errorf("%s on %s: no sample", l.name, engine)
 		return
 	}
-	v := r.samples[0]
+	v := r.Samples[0]
 	for _, f := range l.figures {
 		if x, ok := v[f.key]; (!ok || x <= 0) && !slices.Contains(fromProc, f.key) {
 			t.Errorf("%s on %s: %s = %v, want more than 0", l.name, engine, f.key, v[f.key])
@@ -128,7 +121,7 @@ func TestCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := measureAll(t.Context(), t.TempDir(), opts, progress{io.Discard})
+	results, err := measureAll(t.Context(), t.TempDir(), opts, runs.Progress{W: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,14 +136,14 @@ func TestCut(t *testing.T) {
 }
 
 func TestBrokenChildIsAProblem(t *testing.T) {
-	b := &bench{self: os.Args[0], root: t.TempDir(), o: options{count: 2, budget: time.Second}}
+	b := &bench{root: t.TempDir(), o: options{count: 2, budget: time.Second}}
 	l, _ := findLine("calls")
-	r := &result{line: l, engine: engineSpec{name: "nobody"}, n: 1}
-	if err := b.measure(t.Context(), []*result{r}, progress{io.Discard}); err != nil {
+	r := b.cell(l, engineSpec{name: "nobody"})
+	if err := b.measure(t.Context(), runs.Progress{W: io.Discard}, "", []*result{r}); err != nil {
 		t.Fatal(err)
 	}
-	if problems := (report{results: []*result{r}}).problems(); r.problem == "" || len(problems) != 1 {
-		t.Errorf("problem %q, problems %q, want one", r.problem, problems)
+	if problems := (report{results: []*result{r}}).problems(); r.Problem == "" || len(problems) != 1 {
+		t.Errorf("problem %q, problems %q, want one", r.Problem, problems)
 	}
 }
 
@@ -210,7 +203,7 @@ func TestCompare(t *testing.T) {
 	}
 	cell := func(engine string, samples ...values) *result {
 		e, _ := findEngine(engine)
-		return &result{line: l, engine: e, n: 10, samples: samples}
+		return &result{line: l, engine: e, n: 10, Cell: runs.Cell{Samples: samples}}
 	}
 	rep := report{results: []*result{
 		cell(engineDuly, values{"a": 4000, "b": 4}, values{"a": 6000, "b": 4}, values{"a": 5000, "b": 4}),

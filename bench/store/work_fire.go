@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // Row 16: firing.
@@ -51,9 +52,9 @@ func workFire(c *cell) values {
 	v[keyMixedP99] = ms(figures.Quantile(put.calls, 0.99))
 
 	pending, err := eng.pending()
-	must("count", err)
+	runs.Must("count", err)
 	v[keyPending], v[keyWant] = float64(pending), float64(filled-alone-mixed+put.tasks)
-	must("close", eng.close())
+	runs.Must("close", eng.close())
 	return v
 }
 
@@ -96,11 +97,11 @@ func fire(eng engine, until int64, want int, end time.Time, wait func(n int)) in
 	for range fireWorkers {
 		workers.Go(func() {
 			for refs := range pages {
-				must("claim", eng.claim(refs))
+				runs.Must("claim", eng.claim(refs))
 				for i := range refs {
 					handle(&refs[i])
 				}
-				must("settle", eng.settle(refs))
+				runs.Must("settle", eng.settle(refs))
 				fired.Add(int64(len(refs)))
 			}
 		})
@@ -108,7 +109,7 @@ func fire(eng engine, until int64, want int, end time.Time, wait func(n int)) in
 	cut := false
 	for !cut {
 		refs, err := eng.due(until, firePage)
-		must("read what is due", err)
+		runs.Must("read what is due", err)
 		if len(refs) == 0 {
 			break
 		}
@@ -121,7 +122,7 @@ func fire(eng engine, until int64, want int, end time.Time, wait func(n int)) in
 	close(pages)
 	workers.Wait()
 	if n := int(fired.Load()); !cut && n != want {
-		must("fire", fmt.Errorf("%d fired of %d that are due", n, want))
+		runs.Must("fire", fmt.Errorf("%d fired of %d that are due", n, want))
 	}
 	return int(fired.Load())
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // Rows 14, 15, 17 and 18b: scheduling.
@@ -25,14 +26,14 @@ func workPuts(c *cell, o openOptions, batch int) values {
 		v[keyRSS], v[keyPeak] = mib(resident), mib(most)
 	}
 	pending, err := eng.pending()
-	must("count", err)
+	runs.Must("count", err)
 	v[keyPending], v[keyWant] = float64(pending), v[keyTasks]
-	must("close", eng.close())
+	runs.Must("close", eng.close())
 	if written, ok := figures.WrittenBytes(); ok {
 		v[keyWritten] = float64(written) / max(v[keyTasks], 1)
 	}
 	disk, err := figures.TreeBytes(os.DirFS(c.spec.Dir))
-	must("measure disk", err)
+	runs.Must("measure disk", err)
 	v[keyDisk] = float64(disk) / max(v[keyTasks], 1)
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/bench/figures"
+	"github.com/dulyhq/duly/bench/runs"
 )
 
 // Row 18: starting.
@@ -23,37 +24,37 @@ func workStart(c *cell) values {
 	if c.spec.Prepare {
 		for { // what an earlier chain has left
 			refs, err := eng.due(nowMicros(), firePage)
-			must("read what is due", err)
+			runs.Must("read what is due", err)
 			if len(refs) == 0 {
 				break
 			}
-			must("claim", eng.claim(refs))
-			must("settle", eng.settle(refs))
+			runs.Must("claim", eng.claim(refs))
+			runs.Must("settle", eng.settle(refs))
 		}
 	} else {
 		v = c.first(eng, opened)
 	}
 	mark := item{name: fmt.Sprintf("due-%d", time.Now().UnixNano()), due: nowMicros(), payload: makePayload(0)}
-	must("put", eng.put([]item{mark}))
+	runs.Must("put", eng.put([]item{mark}))
 	if c.spec.Kill {
 		c.answer(childReply{Values: v})
 		c.churn(eng)
 	}
-	must("close", eng.close())
+	runs.Must("close", eng.close())
 	return v
 }
 
 // first fires the one task that is due.
 func (c *cell) first(eng engine, opened time.Time) values {
 	refs, err := eng.due(nowMicros(), firePage)
-	must("read what is due", err)
+	runs.Must("read what is due", err)
 	if len(refs) != 1 {
-		must("read what is due", fmt.Errorf("%d tasks, want 1", len(refs)))
+		runs.Must("read what is due", fmt.Errorf("%d tasks, want 1", len(refs)))
 	}
-	must("claim", eng.claim(refs))
+	runs.Must("claim", eng.claim(refs))
 	handle(&refs[0])
 	fired := time.Now()
-	must("settle", eng.settle(refs))
+	runs.Must("settle", eng.settle(refs))
 	started := time.Unix(0, c.spec.Started)
 	v := values{keyTasks: float64(c.spec.N), keyFire: fired.Sub(started).Seconds(), keyOpened: opened.Sub(started).Seconds()}
 	if !c.spec.Kill {
@@ -63,7 +64,7 @@ func (c *cell) first(eng engine, opened time.Time) values {
 		}
 	}
 	pending, err := eng.pending()
-	must("count", err)
+	runs.Must("count", err)
 	v[keyPending], v[keyWant] = float64(pending), float64(c.spec.N)
 	return v
 }
@@ -92,5 +93,5 @@ func (c *cell) churn(eng engine) {
 		stop.Store(true)
 	}()
 	l.run()
-	must("wait for the end", fmt.Errorf("nobody came for %v", patience))
+	runs.Must("wait for the end", fmt.Errorf("nobody came for %v", patience))
 }
