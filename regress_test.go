@@ -110,8 +110,12 @@ func TestRegress_MoveBack(t *testing.T) {
 		}
 		begun := time.Now()
 		time.Sleep(35 * time.Second)
-		if _, err := b.Move(t.Context(), "a", schedule.At(begun.Add(5*time.Second))); err != nil {
+		e, err := b.Move(t.Context(), "a", schedule.At(begun.Add(5*time.Second)))
+		if err != nil {
 			t.Fatal(err)
+		}
+		if now := time.Now(); !e.ScheduledFor.Equal(now) || !e.Due.Equal(now) {
+			t.Errorf("moved to %v, due at %v, want %v", e.ScheduledFor, e.Due, now)
 		}
 		var seen []string
 		for f, err := range b.Simulate(t.Context(), time.Now(), begun.Add(55*time.Second)) {
