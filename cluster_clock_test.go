@@ -114,6 +114,42 @@ func TestCluster_ASlowLook(t *testing.T) {
 	})
 }
 
+// Who could not look at the store's clock for longer than it can be relied on looks as soon as the store answers again, and runs what has come
+// due meanwhile.
+//
+// contract: C1, H1
+func TestCluster_ALookAfterAnOutage(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		a.put("every", schedule.Every(time.Second), duly.CatchUp(duly.All(100)))
+		time.Sleep(5 * time.Second)
+		away := func(is bool) (looks int) {
+			c.mu.Lock()
+			a.away = is
+			c.mu.Unlock()
+			return a.count("Clock")
+		}
+		before := away(true)
+		time.Sleep(40 * time.Second)
+		during := away(false)
+		time.Sleep(3 * time.Second) // what it waits at most until it asks again, and a bit
+		synctest.Wait()
+		if n := a.count("Clock") - during; n == 0 {
+			t.Error("the store's clock has not been looked at again")
+		}
+		if n := during - before; n > 40 {
+			t.Errorf("the store's clock was asked for %d times in 40 s of an outage", n)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := len(c.of("every")); n != 57 && n != 58 {
+			t.Errorf("it ran %d times in 58 s, want each of them", n)
+		}
+	})
+}
+
 // What a process with a wrong clock works out for others, without running anything itself, is right by the store's: what is missed, what is
 // past, where a grid begins.
 //

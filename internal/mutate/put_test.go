@@ -124,11 +124,11 @@ func (b batch) fails(t *testing.T, m *mutant, patience time.Duration) (killed, s
 		default:
 			slow, by = false, "the tests' process ends: "+short(out)
 		}
-		_, calm, _, err := b.in.run(same, 0, "", limit, "-test.failfast")
+		out, calm, _, err := b.in.run(same, 0, "", limit, "-test.failfast")
 		if err == nil && (!slow || calm < limit/2) {
 			return true, slow, by
 		}
-		t.Logf("%s: %s, but without a mutant %v after %v", m.id, by, err, calm)
+		t.Logf("%s: %s, but without a mutant %v after %v: %s", m.id, by, err, calm, short(out))
 		limit *= 4
 	}
 	return false, false, "unsure: " + by

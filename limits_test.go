@@ -1,0 +1,130 @@
+package duly_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
+)
+
+// Who has its key's turn but waits for its kind holds nobody of its key up whose kind has room.
+//
+// contract: C3
+func TestKey_TurnOfWhoWaitsForItsKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := duly.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		var mu sync.Mutex
+		var ran []string
+		handler := func(ctx context.Context, a *duly.Attempt[time.Duration]) error {
+			mu.Lock()
+			ran = append(ran, time.Since(begun).String()+" "+a.Name)
+			mu.Unlock()
+			return takes(a.Payload)(ctx, nil)
+		}
+		narrow := duly.Handle(s, "narrow", handler, duly.Limit(1))
+		wide := duly.Handle(s, "wide", handler)
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		for _, p := range []struct {
+			kind     *duly.Kind[time.Duration]
+			name     string
+			at, long time.Duration
+			opts     []duly.PutOption
+		}{
+			{narrow, "fills its kind", 0, time.Minute, nil},
+			{wide, "has the key", 0, 10 * time.Second, []duly.PutOption{duly.Key("k", 1)}},
+			{narrow, "waits for both", time.Second, time.Second, []duly.PutOption{duly.Key("k", 1)}},
+			{wide, "waits for the key", 2 * time.Second, 5 * time.Second, []duly.PutOption{duly.Key("k", 1)}},
+			{wide, "comes later", 3 * time.Second, time.Second, []duly.PutOption{duly.Key("k", 1)}},
+		} {
+			if _, err := p.kind.Put(t.Context(), p.name, p.long, schedule.After(p.at), p.opts...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if err := errors.Join(s.Drain(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+		slices.Sort(ran[:2])
+		if want := []string{"0s fills its kind", "0s has the key", "10s waits for the key", "15s comes later", "1m0s waits for both"}; !slices.Equal(ran, want) {
+			t.Errorf("ran %q, want %q", ran, want)
+		}
+	})
+}
+
+// What waits for its kind's rate is told when there is a token, and nothing of the past once there is one.
+func TestWhyNot_Rate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 3500 * time.Millisecond
+		st := &slowClaims{Store: memory.New(memory.Options{})}
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error { return nil }, duly.Rate(0.5, 1))
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		begun := time.Now()
+		for i, name := range []string{"first", "second", "third"} {
+			if _, err := k.Put(t.Context(), name, "", schedule.After(0), duly.Priority(-i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		why := func(code duly.WhyCode, until time.Time) {
+			t.Helper()
+			w, err := s.WhyNot(t.Context(), "third")
+			if err != nil || w.Code != code || !w.Until.Equal(until) {
+				t.Errorf("after %v: %s until %v, %v; want %s until %v", time.Since(begun), w.Code, w.Until, err, code, until)
+			}
+		}
+		why(duly.WhyKindLimit, begun.Add(2*time.Second))
+		time.Sleep(1250 * time.Millisecond)
+		why(duly.WhyKindLimit, begun.Add(2*time.Second))
+		st.mu.Lock()
+		st.by = slow // the claim of the second, at 2s: until it is answered nobody looks whether there is a token for the third
+		st.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		why(duly.WhyKindLimit, begun.Add(4*time.Second))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		why(duly.WhyKindLimit, time.Time{})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		why(duly.WhyDone, time.Time{})
+		if err := errors.Join(s.Drain(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// slowClaims is a store that takes long to grant claims.
+type slowClaims struct {
+	*memory.Store
+
+	mu sync.Mutex
+	by time.Duration
+}
+
+func (s *slowClaims) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
+	res, err := s.Store.Claim(ctx, claims)
+	s.mu.Lock()
+	by := s.by
+	s.mu.Unlock()
+	time.Sleep(by)
+	return res, err
+}
