@@ -400,6 +400,28 @@ func TestCluster_ALostAnswerAndALostShard(t *testing.T) {
 	})
 }
 
+// So it is with a claim that was to catch up: of the newest occurrence, in which the others are folded.
+//
+// contract: D3, D5
+func TestCluster_ALostAnswerToACatchUp(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		a.put("every", schedule.Every(10*time.Second))
+		time.Sleep(35 * time.Second)
+		c.mu.Lock()
+		a.torn = func() {}
+		c.mu.Unlock()
+		c.work(a)
+		c.evenly(a)
+		back := time.Now()
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if rs := c.of("every"); len(rs) != 1 || rs[0].Lost != 0 || rs[0].Missed != 2 || rs[0].at.Sub(back) > 100*time.Millisecond {
+			t.Errorf("it ran %+v, want once, at once, for the newest of three", rs)
+		}
+	})
+}
+
 // So it is where the store can't be asked until its shard is another's, as when the server fails over.
 //
 // contract: D3, D5
