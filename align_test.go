@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/internal/zonedb"
+	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/memory"
 )
@@ -90,4 +93,57 @@ func TestRun_ZonesOfAStoreThatFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What was paused, and is to come by newer rules although by the old ones it has passed, is not missed: whoever resumes it knows better,
+// also where nothing runs.
+//
+// contract: I1
+func TestResume_ByNewRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		rules := func(hours int) { // by which Berlin is ahead of UTC
+			t.Cleanup(zonedb.Use(&zonedb.DB{Version: fmt.Sprint("rules ", hours), Load: func(name string) (*time.Location, error) {
+				return time.FixedZone(name, hours*3600), nil
+			}}))
+		}
+		st := memory.New(memory.Options{})
+		daily := schedule.Cron("0 9 * * *")
+		open := func() (*duly.Scheduler, *duly.Kind[string]) {
+			s, err := duly.New(duly.Options{Store: st})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s, duly.Declare[string](s, "k")
+		}
+		next := func(s *duly.Scheduler, want time.Duration) {
+			t.Helper()
+			x, err := s.Get(t.Context(), "daily")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := x.Due.Sub(begun); got != want {
+				t.Errorf("the next one is due after %v, want %v", got, want)
+			}
+		}
+		rules(2)
+		old, k := open()
+		if _, err := k.Put(t.Context(), "daily", "", daily.In("Europe/Berlin")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := old.Pause(t.Context(), duly.Query{}, ""); err != nil {
+			t.Fatal(err)
+		}
+		next(old, 7*time.Hour)
+		time.Sleep(7*time.Hour + 30*time.Minute)
+		rules(1)
+		s, _ := open()
+		if n, err := s.Resume(t.Context(), duly.Query{}); n != 1 || err != nil {
+			t.Fatalf("Resume: %d, %v", n, err)
+		}
+		next(s, 8*time.Hour)
+		if err := errors.Join(old.Close(t.Context()), s.Close(t.Context()), st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -422,6 +422,29 @@ func TestCluster_ALostAnswerToACatchUp(t *testing.T) {
 	})
 }
 
+// So it is beside a claim that is answered: of what must not start twice, which is claimed by a call of its own.
+//
+// contract: D3, D5
+func TestCluster_ALostAnswerBesideAnother(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		a.put("x", schedule.After(5*time.Second))
+		a.put("first", schedule.After(5*time.Second), duly.AtMostOnce())
+		c.mu.Lock()
+		a.torn = func() {}
+		c.mu.Unlock()
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		for _, name := range []string{"x", "first"} {
+			if rs := c.of(name); len(rs) != 1 || rs[0].Lost != 0 || rs[0].at.Sub(rs[0].ScheduledFor) > 100*time.Millisecond {
+				t.Errorf("%s ran %+v, want once, at once", name, rs)
+			}
+		}
+	})
+}
+
 // So it is where the store can't be asked until its shard is another's, as when the server fails over.
 //
 // contract: D3, D5

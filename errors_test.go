@@ -1,9 +1,12 @@
 package duly_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
 )
 
 // The message names the first attempts that still run, on one line, however many there are.
@@ -22,5 +25,23 @@ func TestUnfinishedError(t *testing.T) {
 		if got := u.Error(); got != want {
 			t.Errorf("message %q, want %q", got, want)
 		}
+	}
+}
+
+// Of several mistakes about a kind the first one is told, by Put and by Run: what an option was given, before what the handler is.
+func TestHandle_TheFirstMistake(t *testing.T) {
+	s, err := duly.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := duly.Handle[string](s, "k", nil, duly.Limit(0), duly.Rate(1, 0))
+	_, err = k.Put(t.Context(), "a", "", schedule.After(0))
+	for what, err := range map[string]error{"Put": err, "Run": s.Run(t.Context())} {
+		if !errors.Is(err, duly.ErrInvalid) || !strings.Contains(err.Error(), "limit") {
+			t.Errorf("%s: %v, want ErrInvalid about the limit", what, err)
+		}
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -37,3 +37,47 @@ func TestStats_CancelOther(t *testing.T) {
 		}
 	})
 }
+
+// What is passed by is counted as skipped, each occurrence, and what nobody started in time as expired, apart from each other.
+func TestStats_SkippedAndExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := duly.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := duly.Handle(s, "long", func(ctx context.Context, a *duly.Attempt[string]) error {
+			return takes(35*time.Second)(ctx, a)
+		})
+		narrow := duly.Handle(s, "narrow", func(ctx context.Context, a *duly.Attempt[string]) error {
+			return takes(time.Minute)(ctx, a)
+		}, duly.Limit(1))
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := long.Put(t.Context(), "overlaps", "", schedule.Every(10*time.Second), duly.Overlap(duly.Skip)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"starts", "is too late"} {
+			if _, err := narrow.Put(t.Context(), name, "", schedule.After(time.Second), duly.StartWithin(5*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(89 * time.Second) // overlaps runs for 10 and for 50, and in between 20, 30 and 40 are skipped; so are 60, 70 and 80
+		synctest.Wait()
+		st, err := s.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]duly.KindStats{
+			"long": {Started: 2, Succeeded: 2, Skipped: 6}, "narrow": {Started: 1, Succeeded: 1, Expired: 1},
+		} {
+			k := st.Kinds[name]
+			k.Wake, k.Slot, k.Claim, k.Total = duly.Histogram{}, duly.Histogram{}, duly.Histogram{}, duly.Histogram{}
+			if k != want {
+				t.Errorf("%s: %+v, want %+v", name, k, want)
+			}
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+}
