@@ -109,8 +109,9 @@ func TestResume_ByNewRules(t *testing.T) {
 		}
 		st := memory.New(memory.Options{})
 		daily := schedule.Cron("0 9 * * *")
+		var log bytes.Buffer
 		open := func() (*duly.Scheduler, *duly.Kind[string]) {
-			s, err := duly.New(duly.Options{Store: st})
+			s, err := duly.New(duly.Options{Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,6 +143,21 @@ func TestResume_ByNewRules(t *testing.T) {
 			t.Fatalf("Resume: %d, %v", n, err)
 		}
 		next(s, 8*time.Hour)
+		if log.Len() != 0 {
+			t.Errorf("logged %s", &log)
+		}
+		rules(0) // and whoever runs says what it has recorded anew
+		newest, _ := open()
+		ended := make(chan error)
+		go func() { ended <- newest.Run(t.Context()) }()
+		synctest.Wait()
+		next(newest, 9*time.Hour)
+		if want := "the rules of zones have changed"; strings.Count(log.String(), want) != 1 || !strings.Contains(log.String(), "tasks=1") {
+			t.Errorf("logged %s, want once, that %s of one task", &log, want)
+		}
+		if err := errors.Join(newest.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
 		if err := errors.Join(old.Close(t.Context()), s.Close(t.Context()), st.Close()); err != nil {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // A run whose place the next occurrence takes is cancelled, and not dead: one that is under way, and one that waits for its retry.
@@ -77,6 +78,36 @@ func TestStats_SkippedAndExpired(t *testing.T) {
 			}
 		}
 		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// That a store takes long to grant claims is no wait for a worker, also for occurrences that are caught up one after another.
+func TestStats_SlowClaimsAreNoWaitForAWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &slowClaims{Store: memory.New(memory.Options{}), by: 100 * time.Millisecond}
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error { return takes(time.Minute)(ctx, a) })
+		if _, err := k.Put(t.Context(), "a", "", schedule.Every(10*time.Second).Times(4), duly.Overlap(duly.Allow), duly.CatchUp(duly.All(10))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		all, err := s.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := all.Kinds["k"]; l.Started != 4 || l.Slot.Sum != 0 || l.Claim.Sum != 0 || l.Wake.Sum != (50+40+30+20)*time.Second+(1+2+3)*st.by {
+			t.Errorf("%d started, which have waited %v to be seen, %v for a worker and %v for the store; want 4, and no wait for a worker", l.Started, l.Wake.Sum, l.Slot.Sum, l.Claim.Sum)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -80,7 +80,7 @@ func (s *brokenLeases) Get(ctx context.Context, keys []store.Key) ([]*store.Task
 // However many leases are lost at once, what has become of the tasks is read a page at a time.
 func TestRun_ManyLeasesLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const tasks, page = 1300, 512
+		const tasks, page = 700, 512
 		st := &brokenLeases{Store: memory.New(memory.Options{})}
 		s, err := duly.New(duly.Options{Store: st, Workers: 2 * tasks, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
