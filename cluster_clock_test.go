@@ -1,6 +1,8 @@
 package duly_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -8,6 +10,8 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // What the clocks of processes do to what they run of one store, whose clock is another.
@@ -146,6 +150,53 @@ func TestCluster_ALookAfterAnOutage(t *testing.T) {
 		synctest.Wait()
 		if n := len(c.of("every")); n != 57 && n != 58 {
 			t.Errorf("it ran %d times in 58 s, want each of them", n)
+		}
+	})
+}
+
+// blinking is a store elsewhere whose clock takes a few looks, of which all but the first fail.
+type blinking struct {
+	*memory.Store
+
+	seen time.Time // when the last look began that was answered
+}
+
+func (s *blinking) Clock(ctx context.Context) (clk store.Clock, err error) {
+	if time.Since(s.seen) < time.Second {
+		return clk, store.ErrBroken
+	}
+	s.seen = time.Now()
+	time.Sleep(3 * time.Millisecond)
+	clk, err = s.Store.Clock(ctx)
+	clk.Uncertainty = 1
+	return clk, err
+}
+
+// What one look at the store's clock has shown is used, although those that were to show it better fail.
+//
+// contract: H1
+func TestRun_OnlyTheFirstLookIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &blinking{Store: memory.New(memory.Options{})}
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := 0
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error { ran++; return nil })
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		time.Sleep(2 * time.Second)
+		if _, err := k.Put(t.Context(), "a", "", schedule.Every(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10*time.Minute + 30*time.Second)
+		synctest.Wait()
+		if all, err := s.Stats(t.Context()); err != nil || all.StoreErrors != 0 || ran != 10 {
+			t.Errorf("it ran %d times, with %d errors of the store, %v; want 10 and none", ran, all.StoreErrors, err)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 }
