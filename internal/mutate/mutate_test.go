@@ -186,7 +186,7 @@ func TestRecord(t *testing.T) {
 
 ## schedule
 
-On 2026-11-29 14:00 UTC, of commit abc, in 0s, with seed 0. 0 more mutants do not compile.
+On 2026-11-29 14:00 UTC, of commit abc, in 0s, with seed 0, 1 of 2 were killed. 0 more mutants do not compile.
 
 Survived:
 
@@ -194,7 +194,7 @@ Survived:
 
 ## timer
 
-On 2026-11-29 14:00 UTC, of commit abc, in 0s, with seed 0. 0 more mutants do not compile.
+On 2026-11-29 14:00 UTC, of commit abc, in 0s, with seed 0, 1 of 2 were killed. 0 more mutants do not compile.
 
 Equivalent:
 

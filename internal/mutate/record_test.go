@@ -100,9 +100,11 @@ func (r *result) section() string {
 	var b strings.Builder
 	when := r.at.UTC().Format("2006-01-02 15:04 UTC") + ", of commit " + r.commit
 	if r.before != nil {
-		fmt.Fprintf(&b, "\n## %s\n\n%s Those that had survived met newer tests on %s.\n", r.target, r.before.paragraph, when)
+		fmt.Fprintf(&b, "\n## %s\n\n%s Those that had survived met newer tests on %s. Such are written with them in view: what the sample says of all mutants is what it said before.\n",
+			r.target, r.before.paragraph, when)
 	} else {
-		fmt.Fprintf(&b, "\n## %s\n\nOn %s, in %s, with seed %d. %d more mutants do not compile.\n", r.target, when, r.took.Round(time.Second), r.seed, r.broken)
+		fmt.Fprintf(&b, "\n## %s\n\nOn %s, in %s, with seed %d, %d of %d were killed. %d more mutants do not compile.\n",
+			r.target, when, r.took.Round(time.Second), r.seed, r.score().killed, len(r.fates), r.broken)
 	}
 	for _, equivalent := range []bool{false, true} {
 		var list strings.Builder
