@@ -187,10 +187,6 @@ bench-http: ## measure the daemon over HTTP: single puts, a million in batches, 
 soak: ## keep the daemon under a mixed load for HOURS, or MINUTES (10), and judge whether it stays flat, into docs/bench/soak.md
 	cd bench && GOWORK=off go run ./http $(if $(DIR),-dir $(DIR)) -soak $(if $(MINUTES),$(MINUTES)m,$(if $(HOURS),$(HOURS)h,10m)) -out ../docs/bench/soak.md
 
-.PHONY: bench-check
-bench-check: ## build the benchmarks and check that their engines do what they measure
-	cd bench && GOWORK=off go test ./...
-
 .PHONY: tidy
 tidy: ## tidy the requirements of each module
 	@$(call each,go mod tidy)
