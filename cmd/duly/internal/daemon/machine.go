@@ -48,8 +48,16 @@ func fitMemory(getenv func(string) string, log *slog.Logger) {
 	if most <= 0 || most >= 1<<50 { // none: v1 of control groups says so with a very large number
 		return
 	}
-	debug.SetMemoryLimit(most / 10 * 9)
-	log.Info("memory is limited by the control group", "bytes", most, "collects_garbage_at", most/10*9)
+	limit := heapOf(most)
+	debug.SetMemoryLimit(limit)
+	log.Info("memory is limited by the control group", "bytes", most, "collects_garbage_at", limit)
+}
+
+// heapOf is how much of so many bytes is the runtime's. The rest is for what counts for the group without being the runtime's: what the
+// kernel has of it, for sockets, pages and files, and by how much the runtime exceeds its limit where much is allocated at a time.
+func heapOf(most int64) int64 {
+	const spare = 64 << 20
+	return most - max(most/10, min(most/4, spare))
 }
 
 // groupMemory is how many bytes the control groups of this process allow, 0 if they do not say. What is in a group counts for those

@@ -33,3 +33,12 @@ func TestGroupMemory(t *testing.T) {
 		}
 	}
 }
+
+func TestHeapOf(t *testing.T) {
+	const mib = 1 << 20
+	for most, want := range map[int64]int64{64 * mib: 48 * mib, 256 * mib: 192 * mib, 600 * mib: 536 * mib, 10_000 * mib: 9000 * mib} {
+		if got := heapOf(most); got != want {
+			t.Errorf("of %d MiB: got %d, want %d", most/mib, got/mib, want/mib)
+		}
+	}
+}

@@ -110,7 +110,7 @@ func TestDisk(t *testing.T) {
 		return nil
 	})
 
-	rounds := 1
+	rounds, fillers := 1, 0
 	if long {
 		rounds = 5
 	}
@@ -119,7 +119,8 @@ func TestDisk(t *testing.T) {
 		d.until("the store fails", func() error {
 			if d.Ready(ctx) == nil {
 				b.leave(0) // what the store has given back since
-				filler := sh(strings.Repeat("#", 100<<10))
+				fillers++ // one that is there already would not be written
+				filler := sh(fmt.Sprint("#", strings.Repeat("#", 100<<10), fillers))
 				_, _ = d.Patch(ctx, "kept-0", api.Change{Command: filler}) // a log that was used before takes a while to fill
 				return errNotYet
 			}

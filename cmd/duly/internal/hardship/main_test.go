@@ -52,6 +52,7 @@ func TestMain(m *testing.M) {
 func build(dir string) (string, error) {
 	path := filepath.Join(dir, "duly")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-tags", "clockstep", "-ldflags", "-s -w", "-o", path, "../..")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released: with cgo, memory is used that no limit of the runtime counts
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
