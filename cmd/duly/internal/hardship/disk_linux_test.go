@@ -119,7 +119,7 @@ func TestDisk(t *testing.T) {
 		d.until("the store fails", func() error {
 			if d.Ready(ctx) == nil {
 				b.leave(0) // what the store has given back since
-				fillers++ // one that is there already would not be written
+				fillers++  // one that is there already would not be written
 				filler := sh(fmt.Sprint("#", strings.Repeat("#", 100<<10), fillers))
 				_, _ = d.Patch(ctx, "kept-0", api.Change{Command: filler}) // a log that was used before takes a while to fill
 				return errNotYet
