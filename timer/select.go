@@ -129,8 +129,11 @@ func (e *Engine) each(s Selector, f func(*shard, uint32, *entry), between func()
 
 // walk is each that also visits tasks that have ended but for runs under way.
 func (e *Engine) walk(s Selector, visit func(*shard, uint32, *entry), between func() bool) {
+	_, err := e.read()
 	rest := func(sh *shard) bool {
-		e.kick(sh)
+		if err == nil { // from a bubble's other side the alarm is not to be touched, and nothing can have been changed
+			e.kick(sh)
+		}
 		return between == nil || between()
 	}
 	if s.kind == selectName {

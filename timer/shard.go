@@ -224,8 +224,17 @@ func (e *Engine) nexts() (boot, wall int64) {
 	return boot, wall
 }
 
+// setAlarmLocked publishes what the alarm is set to, and sets it. If the clock panics, it counts as not set, so that whoever comes next tries again.
 func (e *Engine) setAlarmLocked(boot, wall int64) {
+	set := false
+	defer func() {
+		if !set {
+			e.armedBoot.Store(never)
+			e.armedWall.Store(never)
+		}
+	}()
 	e.armedBoot.Store(boot)
 	e.armedWall.Store(wall)
 	e.alarm.Set(boot, wall)
+	set = true
 }

@@ -372,3 +372,90 @@ func TestRearm_TwoArrive(t *testing.T) {
 type nobody struct{}
 
 func (nobody) Expire(error) {}
+
+// TestTasks_AcrossTheEdgeSetsNoAlarm: who lists the tasks from the other side of a bubble's edge, just when another has published a deadline and
+// not set the alarm yet, does not do it in its stead: there it would be fatal, and the deadline not waited for.
+// contract: C6
+func TestTasks_AcrossTheEdgeSetsNoAlarm(t *testing.T) {
+	e := New()
+	defer patientClose(t, e)
+	rung := make(chan struct{})
+	now := e.clk.Read()
+	sh := e.anyShard()
+	sh.mu.Lock() // half of AfterFunc
+	idx, en := sh.newLocked(sh.newID())
+	en.what = func() { close(rung) }
+	sh.linkLocked(idx, en, now.Boot, false, now.Boot)
+	sh.mu.Unlock()
+	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if v := recover(); v != nil {
+				t.Errorf("the listing panicked: %v", v)
+			}
+		}()
+		for info := range e.Tasks(AllTasks()) {
+			t.Errorf("listed: %v", info.Name)
+		}
+	})
+	e.kick(sh) // the other half
+	select {
+	case <-rung:
+	case <-time.After(stormPatience):
+		t.Fatal("a wake-up was lost")
+	}
+}
+
+// TestRearm_AfterAClockThatPanicked: a clock that fails once to set its alarm, under a caller's hands, is asked again by the next.
+func TestRearm_AfterAClockThatPanicked(t *testing.T) {
+	m := clock.NewManual(time.Unix(1_770_000_000, 0))
+	c := &failingAlarm{Manual: m}
+	e := New(Options{Clock: c})
+	defer patientClose(t, e)
+	fired := make(chan int, 2)
+	c.fail = true
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the clock has not panicked")
+			}
+		}()
+		e.AfterFunc(time.Second, func() { fired <- 1 })
+	}()
+	c.fail = false
+	e.AfterFunc(2*time.Second, func() { fired <- 2 })
+	if boot, _ := m.Armed(); boot != int64(time.Second) {
+		t.Errorf("the alarm is set to %v, want a second", time.Duration(boot))
+	}
+	if err := m.Run(edgeCtx(t), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		select {
+		case <-fired:
+		case <-time.After(stormPatience):
+			t.Fatalf("%d of 2 have run: a wake-up was lost", i)
+		}
+	}
+}
+
+// failingAlarm is a clock whose alarm panics when it is set, while told to.
+type failingAlarm struct {
+	*clock.Manual
+	fail bool
+}
+
+func (c *failingAlarm) NewAlarm(wake func()) clock.Alarm {
+	return failing{c.Manual.NewAlarm(wake), c}
+}
+
+type failing struct {
+	clock.Alarm
+	c *failingAlarm
+}
+
+func (f failing) Set(boot, wall int64) {
+	if f.c.fail {
+		panic("no alarm")
+	}
+	f.Alarm.Set(boot, wall)
+}
