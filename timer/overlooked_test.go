@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,4 +257,133 @@ func TestError_WithoutAName(t *testing.T) {
 	if err := e.Start(); err == nil || err.Error() != want {
 		t.Errorf("Start says %q, want %q", err, want)
 	}
+}
+
+// TestCancel_LeavesNothingToBeSeen: of a task that is cancelled nothing is listed and nothing is due any more, also where its entry is still in
+// the wheel.
+func TestCancel_LeavesNothingToBeSeen(t *testing.T) {
+	m := clock.NewManual(time.Unix(1_770_000_000, 0))
+	e := New(Options{Clock: m, Workers: 1})
+	defer patientClose(t, e)
+	names := func() (all []string) {
+		for info := range e.Tasks(AllTasks()) {
+			all = append(all, info.Name)
+		}
+		slices.Sort(all)
+		return all
+	}
+	edgePut(t, e, "soon", schedule.After(time.Minute), nothingToDo)
+	edgePut(t, e, "tomorrow", schedule.After(24*time.Hour), nothingToDo)
+	timed := edgePut(t, e, "now", schedule.After(0), func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	}, Timeout(time.Second))
+	if err := m.Run(edgeCtx(t), time.Nanosecond); err != nil {
+		t.Fatal(err)
+	}
+	for timed.State() != StateRunning { // its timeout comes first in the wheel, and is nothing that anybody waits for
+		runtime.Gosched()
+	}
+	if at, ok := e.NextDue(); !ok || at.Sub(e.origin) != time.Minute {
+		t.Errorf("the next is due at %v, want in a minute", at)
+	}
+	if c := e.Cancel("soon"); c != Cancelled {
+		t.Fatalf("cancel: %v", c)
+	}
+	if got, want := names(), []string{"now", "tomorrow"}; !slices.Equal(got, want) {
+		t.Errorf("listed are %v, want %v", got, want)
+	}
+	if at, ok := e.NextDue(); !ok || at.Sub(e.origin) != 24*time.Hour {
+		t.Errorf("the next is due at %v, want in a day", at)
+	}
+	timed.CancelRunning()
+}
+
+// TestClose_ListsWhatIsBehindAGap: many tasks in the middle of those that were put are gone when the engine is closed, and with them the memory
+// that they were in. What was put after them is listed all the same.
+func TestClose_ListsWhatIsBehindAGap(t *testing.T) {
+	e := New(Options{Workers: 1})
+	var tasks []Task
+	for i := range 5 * chunkSize {
+		tasks = append(tasks, edgePut(t, e, strconv.Itoa(i), schedule.After(time.Hour), nothingToDo))
+	}
+	for _, task := range tasks[chunkSize : 4*chunkSize] {
+		task.Cancel()
+	}
+	left, err := e.Close(edgeCtx(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for range left.NotRun() {
+		n++
+	}
+	if n != 2*chunkSize {
+		t.Errorf("%d are listed, want %d", n, 2*chunkSize)
+	}
+}
+
+// TestOverlap_TheLastRunsEndOneByOne: a task whose last two runs are under way together has not ended with the first of them.
+func TestOverlap_TheLastRunsEndOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New()
+		defer patientClose(t, e)
+		task := edgePut(t, e, "tea", schedule.Every(time.Minute).Times(2), func(context.Context) error {
+			time.Sleep(90 * time.Second)
+			return nil
+		}, Overlap(Allow))
+		time.Sleep(3 * time.Minute) // the second has begun a minute after the first
+		if info := task.Info(); info.Runs != 2 || info.Running != 1 {
+			t.Fatalf("it runs %d times, and has started %d times; want the second run alone", info.Running, info.Runs)
+		}
+		if _, ok := e.Find("tea"); !ok || task.State() != StateRunning {
+			t.Errorf("found: %v, %v; want it running", ok, task.State())
+		}
+		if c := task.Cancel(); c != Running {
+			t.Errorf("cancel: %v, want running", c)
+		}
+		time.Sleep(time.Minute)
+		if s := task.State(); s != StateDone {
+			t.Errorf("in the end it is %v, want done", s)
+		}
+	})
+}
+
+// TestRest_PausesAfterWork: a driver that has found something due, and took a while for it, does not get up again for what comes due soon after,
+// but pauses for some times as long, and finds it late by no more than a tick.
+func TestRest_PausesAfterWork(t *testing.T) {
+	c := &slowClock{Manual: clock.NewManual(time.Unix(1_770_000_000, 0))}
+	e := New(Options{Clock: c})
+	defer patientClose(t, e)
+	e.testPass = func() { c.each.Store(int64(time.Microsecond)) }
+	var ran atomic.Int32
+	const first, second = time.Millisecond, time.Millisecond + 5*time.Microsecond
+	e.AfterFunc(first, func() { ran.Add(1) })
+	e.AfterFunc(second, func() { ran.Add(1) })
+	if err := c.Run(edgeCtx(t), first); err != nil {
+		t.Fatal(err)
+	}
+	if boot, _ := c.Armed(); boot < int64(first+8*time.Microsecond) || boot > int64(second)+1<<tickShift {
+		t.Errorf("the driver sleeps until %v, want some microseconds later than the next is due, at %v", time.Duration(boot), second)
+	}
+	if err := c.Run(edgeCtx(t), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(stormPatience); ran.Load() < 2; runtime.Gosched() {
+		if time.Now().After(until) {
+			t.Fatalf("%d of 2 have run", ran.Load())
+		}
+	}
+}
+
+// slowClock is a manual clock on which looking at it takes time, once each is set.
+type slowClock struct {
+	*clock.Manual
+	each, spent atomic.Int64
+}
+
+func (c *slowClock) Read() clock.Reading {
+	r := c.Manual.Read()
+	spent := c.spent.Add(c.each.Load())
+	return clock.Reading{Boot: r.Boot + spent, Wall: r.Wall + spent}
 }
