@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -42,6 +43,77 @@ type Attempt struct {
 	Omitted      int64     `json:"omitted,omitempty"`   // of them, not kept
 
 	Running bool `json:"-"` // it runs in this process
+}
+
+// jsonRoom is how much the JSON of most attempts takes at most.
+const jsonRoom = 640
+
+// appendFixed and appendRest append what encoding/json makes of an attempt, without its detours: there are two records of each attempt,
+// which begin with the same. The first appends what is known when it starts.
+func appendFixed(b []byte, a *Attempt) ([]byte, error) {
+	b = append(b, '{')
+	if a.Namespace != "" {
+		b = append(appendQuoted(append(b, `"namespace":`...), a.Namespace), ',')
+	}
+	b = appendQuoted(append(b, `"name":`...), a.Name)
+	b = appendQuoted(append(b, `,"kind":`...), a.Kind)
+	b = appendQuoted(append(b, `,"run_id":`...), a.RunID)
+	b = strconv.AppendInt(append(b, `,"attempt":`...), int64(a.Number), 10)
+	b = strconv.AppendInt(append(b, `,"fence":`...), a.Fence, 10)
+	b, err := appendTime(append(b, `,"scheduled_for":`...), a.ScheduledFor)
+	if err == nil {
+		b, err = appendTime(append(b, `,"due_at":`...), a.Due)
+	}
+	if err == nil {
+		b, err = appendTime(append(b, `,"started_at":`...), a.Started)
+	}
+	return b, err
+}
+
+func appendRest(b []byte, a *Attempt) ([]byte, error) {
+	if !a.Ended.IsZero() {
+		var err error
+		if b, err = appendTime(append(b, `,"ended_at":`...), a.Ended); err != nil {
+			return b, err
+		}
+	}
+	if a.Outcome != "" {
+		b = appendQuoted(append(b, `,"outcome":`...), a.Outcome)
+	}
+	if a.ExitCode != nil {
+		b = strconv.AppendInt(append(b, `,"exit_code":`...), int64(*a.ExitCode), 10)
+	}
+	if a.Signal != "" {
+		b = appendQuoted(append(b, `,"signal":`...), a.Signal)
+	}
+	if a.Status != 0 {
+		b = strconv.AppendInt(append(b, `,"status":`...), int64(a.Status), 10)
+	}
+	if a.Reason != "" {
+		b = appendQuoted(append(b, `,"reason":`...), a.Reason)
+	}
+	b = strconv.AppendInt(append(b, `,"bytes":`...), a.Bytes, 10)
+	if a.Omitted != 0 {
+		b = strconv.AppendInt(append(b, `,"omitted":`...), a.Omitted, 10)
+	}
+	return append(b, '}'), nil
+}
+
+// appendTime appends a time; one that RFC 3339 has no form for is an error.
+func appendTime(b []byte, t time.Time) ([]byte, error) {
+	b, err := t.AppendText(append(b, '"'))
+	return append(b, '"'), err
+}
+
+// appendQuoted appends a string of JSON.
+func appendQuoted(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(s) // a string is never refused
+			return append(b, quoted...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // The streams that output comes from.

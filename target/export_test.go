@@ -48,3 +48,12 @@ func (o *Outputs) Break() (mend func() error, err error) {
 func Signature(secrets [][]byte, id string, timestamp int64, body string) string {
 	return signature(secrets, id, timestamp, body)
 }
+
+// AttemptJSON returns an attempt as it is in the files.
+func AttemptJSON(a *Attempt) ([]byte, error) {
+	b, err := appendFixed(nil, a)
+	if err == nil {
+		b, err = appendRest(b, a)
+	}
+	return b, err
+}

@@ -215,26 +215,20 @@ func (o *Outputs) Failing() error {
 	return o.failing
 }
 
-// write appends records, and returns where they are. It tells the logger when it begins to fail and when it works again.
-func (o *Outputs) write(recs ...record) (places []place, err error) {
+// write appends a record, and returns where it is. It tells the logger when it begins to fail and when it works again.
+func (o *Outputs) write(r *record) (place, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i := range recs {
-		p, err := o.writeLocked(&recs[i])
-		if err != nil {
-			if o.failing == nil && !errors.Is(err, errOutputsClosed) {
-				o.failing = err
-				o.log.Warn("what attempts print cannot be kept", "directory", o.dir, "error", err)
-			}
-			return places, err
-		}
-		places = append(places, p)
-	}
-	if o.failing != nil {
+	at, err := o.writeLocked(r)
+	switch {
+	case err != nil && o.failing == nil && !errors.Is(err, errOutputsClosed):
+		o.failing = err
+		o.log.Warn("what attempts print cannot be kept", "directory", o.dir, "error", err)
+	case err == nil && o.failing != nil:
 		o.failing = nil
 		o.log.Info("what attempts print is kept again", "directory", o.dir)
 	}
-	return places, nil
+	return at, err
 }
 
 func (o *Outputs) writeLocked(r *record) (place, error) {

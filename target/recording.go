@@ -2,7 +2,6 @@ package target
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -31,7 +30,8 @@ type recording struct {
 
 	mu      sync.Mutex
 	info    Attempt
-	start   place // of its record; none if it could not be written
+	fixed   []byte // the JSON of what of info does not change
+	start   place  // of its record; none if it could not be written
 	head    []headPiece
 	headLen int64
 	inTail  bool // the head has ended
@@ -68,12 +68,19 @@ func (o *Outputs) begin(a *duly.AttemptInfo, limit int64) *recording {
 }
 
 func (w *recording) writeStartLocked() {
-	b, err := json.Marshal(&w.info)
+	if w.fixed == nil {
+		b, err := appendFixed(make([]byte, 0, jsonRoom), &w.info)
+		if err != nil {
+			return
+		}
+		w.fixed = b
+	}
+	b, err := appendRest(w.fixed, &w.info) // in the room behind it
 	if err != nil {
 		return
 	}
-	if at, err := w.o.write(record{typeStart, w.hash, w.info.Started.UnixNano(), b}); err == nil {
-		w.start = at[0]
+	if at, err := w.o.write(&record{typeStart, w.hash, w.info.Started.UnixNano(), b}); err == nil {
+		w.start = at
 	}
 }
 
@@ -162,11 +169,11 @@ func (w *recording) putHeadLocked(stream byte, p []byte, at time.Time) int {
 		return 0
 	}
 	x := piece{w.start, w.info.Bytes, stream, p[:n]}
-	places, err := w.o.write(record{typePiece, w.hash, at.UnixNano(), x.content()})
+	put, err := w.o.write(&record{typePiece, w.hash, at.UnixNano(), x.content()})
 	if err != nil {
 		return 0
 	}
-	w.head = append(w.head, headPiece{places[0], w.info.Bytes, n})
+	w.head = append(w.head, headPiece{put, w.info.Bytes, n})
 	w.headLen += int64(n)
 	return n
 }
@@ -209,7 +216,7 @@ func (w *recording) end(e *ending) {
 		if w.start == (place{}) {
 			break
 		}
-		if _, err := w.o.write(record{typePiece, w.hash, x.at.UnixNano(), x.content()}); err != nil {
+		if _, err := w.o.write(&record{typePiece, w.hash, x.at.UnixNano(), x.content()}); err != nil {
 			break
 		}
 		saved += int64(len(x.data))
@@ -229,11 +236,15 @@ func (w *recording) end(e *ending) {
 }
 
 func (w *recording) writeEndLocked() {
-	b, err := json.Marshal(&w.info)
-	if err != nil || w.start == (place{}) {
+	if w.start == (place{}) {
 		return
 	}
-	_, _ = w.o.write(record{typeEnd, w.hash, w.info.Ended.UnixNano(), append(w.start.append(nil), b...)}) // it tells the logger
+	b := w.start.append(make([]byte, 0, placeSize+jsonRoom+len(w.info.Reason)))
+	b, err := appendRest(append(b, w.fixed...), &w.info)
+	if err != nil {
+		return
+	}
+	_, _ = w.o.write(&record{typeEnd, w.hash, w.info.Ended.UnixNano(), b}) // it tells the logger
 }
 
 // kept returns the attempt as it is now.
