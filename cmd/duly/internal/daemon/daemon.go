@@ -212,7 +212,7 @@ func (d *Daemon) handle() {
 	if c.CallbackProxy {
 		o.Proxy = http.ProxyFromEnvironment
 	}
-	duly.Handle(d.scheduler, target.KindHTTP, target.Callbacks(o))
+	duly.Handle(d.scheduler, target.KindHTTP, target.Callbacks(o), duly.WithCodec(target.CallbackCodec{}))
 }
 
 func (c *Config) addresses() target.Addresses {
