@@ -212,7 +212,24 @@ func (d *Daemon) handle() {
 	if c.CallbackProxy {
 		o.Proxy = http.ProxyFromEnvironment
 	}
-	duly.Handle(d.scheduler, target.KindHTTP, target.Callbacks(o), duly.WithCodec(target.CallbackCodec{}))
+	duly.Handle(d.scheduler, target.KindHTTP, target.Callbacks(o), duly.WithCodec(target.CallbackCodec{}), duly.Use(roomy))
+}
+
+// roomy is for handlers that use more of the stack than a new goroutine has: it makes room for them while there is hardly anything on it.
+// Otherwise it is found to be too small again and again, deep in a request, and each time all that is on it is copied.
+func roomy(next duly.HandlerFunc) duly.HandlerFunc {
+	return func(ctx context.Context, a *duly.AttemptInfo) error {
+		room(a.Number)
+		return next(ctx, a)
+	}
+}
+
+// room uses more than 4 KiB of the stack.
+//
+//go:noinline
+func room(i int) byte {
+	var frame [6 << 10]byte
+	return frame[i%len(frame)]
 }
 
 func (c *Config) addresses() target.Addresses {
