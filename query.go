@@ -262,6 +262,9 @@ func (s *Scheduler) History(ctx context.Context, q HistoryQuery) ([]Event, error
 	return all, nil
 }
 
+// eventsPage is how many entries Events reads at a time. One who takes them slowly has so many in memory.
+const eventsPage = 100
+
 // Events yields the entries of the history after one, by its Seq, as they are written, until ctx ends, whose cause is the last thing
 // it yields. To resume after a break, ask for those after the last that was seen; 0 begins at the oldest that is kept. It hears at
 // once of what this scheduler writes; of another's writes when they make something due, with the next of its own, or, where the store is
@@ -277,7 +280,7 @@ func (s *Scheduler) Events(ctx context.Context, after int64) iter.Seq2[Event, er
 		}
 		for {
 			next := s.core.news.next()
-			evs, err := s.core.store.History(ctx, store.HistoryQuery{After: after, Limit: 500})
+			evs, err := s.core.store.History(ctx, store.HistoryQuery{After: after, Limit: eventsPage})
 			if err != nil {
 				yield(Event{}, err)
 				return

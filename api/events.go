@@ -19,9 +19,9 @@ const (
 	// patience is how long a reader may take for what was written to it, and how long a sender may pause.
 	patience = 30 * time.Second
 	// ahead is how many entries are read before they are written.
-	ahead = 256
+	ahead = 32
 	// bufferMost is about how much is written at a time.
-	bufferMost = 64 << 10
+	bufferMost = 16 << 10
 )
 
 // A stream is an answer that goes on.

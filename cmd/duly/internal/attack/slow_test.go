@@ -214,7 +214,7 @@ func TestEventReaders(t *testing.T) {
 			if network == "tcp" {
 				served = most
 			}
-			if grown, limit := int64(heap2)-int64(heap), int64(served)*(256<<10)+32<<20; grown > limit {
+			if grown, limit := int64(heap2)-int64(heap), int64(served)*(128<<10)+32<<20; grown > limit {
 				t.Errorf("the heap has grown by %d KiB, want at most %d KiB", grown>>10, limit>>10)
 			}
 			t.Logf("%d readers: heap %d KiB, before %d KiB; goroutines %d; the tasks began late by %v (p50), %v (p99)",
