@@ -143,6 +143,10 @@ func TestResume_ByNewRules(t *testing.T) {
 			t.Fatalf("Resume: %d, %v", n, err)
 		}
 		next(s, 8*time.Hour)
+		evs, err := s.History(t.Context(), duly.HistoryQuery{Name: "daily", Newest: true, Limit: 1})
+		if err != nil || len(evs) != 1 || evs[0].Verb != "resume" || evs[0].Missed != 0 {
+			t.Errorf("the history ends with %+v, %v; want a resume, with nothing missed", evs, err)
+		}
 		if log.Len() != 0 {
 			t.Errorf("logged %s", &log)
 		}
