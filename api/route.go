@@ -262,22 +262,26 @@ func (c *call) json(status int, v any) error {
 
 // read reads the body, which must be a JSON object, and returns which fields it has. With empty allowed there may be none.
 func (c *call) read(into any, empty bool) (given []string, err error) {
-	if n := c.r.ContentLength; n < 0 || n > largeBody {
+	var b bytes.Buffer
+	body := http.MaxBytesReader(c.w, c.r.Body, c.o.MaxBody)
+	// What the header says of the length does not matter: who sends nothing of it has no room yet, and may hold up nobody.
+	_, err = b.ReadFrom(io.LimitReader(body, largeBody+1))
+	if err == nil && b.Len() > largeBody {
 		if err := c.enlarge(); err != nil {
 			return nil, err
 		}
+		_, err = b.ReadFrom(body)
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.o.MaxBody))
 	if err != nil {
 		return nil, c.unread(err)
 	}
-	if len(b) == 0 && empty {
+	if b.Len() == 0 && empty {
 		return nil, nil
 	}
 	if err := c.media("application/json"); err != nil {
 		return nil, err
 	}
-	return decode(b, into)
+	return decode(b.Bytes(), into)
 }
 
 // enlarge waits until another large body may be in memory. The end of the request lets the next one in.

@@ -1,0 +1,128 @@
+package api_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// readAtOnce is how many large bodies are read at a time.
+const readAtOnce = 4
+
+// A sender is a request whose body comes bit by bit.
+type sender struct {
+	*testing.T
+
+	body   *io.PipeWriter
+	status chan int
+}
+
+// sends puts a task with a body that says its length, or with -1 does not.
+func (e *env) sends(name string, length int64) *sender {
+	in, out := io.Pipe()
+	r := httptest.NewRequestWithContext(e.Context(), "PUT", "/v1/tasks/"+name, in)
+	r.Header.Set("Content-Type", "application/json")
+	r.ContentLength = length
+	s := &sender{T: e.T, body: out, status: make(chan int, 1)}
+	go func() {
+		w := httptest.NewRecorder()
+		e.h.ServeHTTP(w, r)
+		_ = in.Close()
+		s.status <- w.Code
+	}()
+	return s
+}
+
+// taken says whether all of a piece was read.
+func (s *sender) taken(piece string) bool {
+	done := make(chan struct{})
+	go func() {
+		_, _ = io.WriteString(s.body, piece) // of what is not taken the end of the request is told
+		close(done)
+	}()
+	synctest.Wait()
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// ends sends no more, and the request is answered with a status.
+func (s *sender) ends(status int) {
+	s.Helper()
+	_ = s.body.Close()
+	is(s.T, "status", <-s.status, status)
+}
+
+// large is a task of more than 64 KiB.
+func large() string {
+	return fmt.Sprintf(`{"kind": "k", "in": "1h", "payload": %q}`, bytes.Repeat([]byte("x"), 100<<10))
+}
+
+// Bodies of which little has come hold up nobody, whatever their header says of what is to come; of those that are large four are read at
+// a time.
+func TestBodies_SlowSenders(t *testing.T) {
+	for _, length := range []int64{-1, 1 << 20} {
+		t.Run(fmt.Sprintf("length %d", length), func(t *testing.T) {
+			bubble(t, all, func(t *testing.T, e *env) {
+				var slow []*sender
+				for i := range 3 * readAtOnce {
+					s := e.sends(fmt.Sprint("slow", i), length)
+					if !s.taken(`{"kind": "k",`) {
+						t.Fatalf("sender %d is not read", i)
+					}
+					slow = append(slow, s)
+				}
+				e.do("PUT", "/v1/tasks/large", large(), "Content-Type: application/json").want(http.StatusCreated)
+				chunked := e.sends("chunked", -1)
+				if !chunked.taken(`{"kind": "k", "in": "1h"}`) {
+					t.Fatal("a small body without a length is not read")
+				}
+				chunked.ends(http.StatusCreated)
+
+				pad := strings.Repeat(" ", 64<<10)
+				for i, s := range slow {
+					if got, want := s.taken(pad), i < readAtOnce; got != want {
+						t.Errorf("sender %d: read on is %t, want %t", i, got, want)
+					}
+				}
+				for i, s := range slow { // the end of each lets the next one in
+					synctest.Wait()
+					if !s.taken(` "in": "1h"}`) {
+						t.Fatalf("sender %d is not read on", i)
+					}
+					s.ends(http.StatusCreated)
+				}
+			})
+		})
+	}
+}
+
+// A body that is cut off or too long is refused wherever in it that is.
+func TestBodies_Ends(t *testing.T) {
+	o := all
+	o.MaxBody = 100 << 10
+	bubble(t, o, func(t *testing.T, e *env) {
+		for _, n := range []int{1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 100 << 10} {
+			s := e.sends("n", -1)
+			if !s.taken(strings.Repeat(" ", n)) {
+				t.Fatalf("%d bytes are not read", n)
+			}
+			_ = s.body.CloseWithError(io.ErrUnexpectedEOF)
+			is(t, "status", <-s.status, http.StatusBadRequest)
+		}
+		fits := `{"kind": "k", "in": "1h"}`
+		fits += strings.Repeat(" ", 100<<10-len(fits))
+		e.do("PUT", "/v1/tasks/n", fits).want(http.StatusCreated)
+		p := e.do("PUT", "/v1/tasks/n", fits+" ").want(http.StatusRequestEntityTooLarge).problem("too-large", "body")
+		is(t, "want", p.Want, "at most 102400 bytes")
+		e.do("PUT", "/v1/tasks/n", "").want(http.StatusUnsupportedMediaType)
+	})
+}
