@@ -36,7 +36,7 @@ var taskRoutes = []route{
 			{"due_from", "only what is due then or later", instant},
 			{"due_until", "only what is due then or earlier", instant},
 			{"cursor", "of the page before", text},
-			{"limit", "how many at most, 1 to 1000; 100", number},
+			{"limit", "how many at most, 1 to 1000; 100. A page also ends with the task with whose payload those on it have 4 MiB", number},
 			{"all_namespaces", "true: of all namespaces", boolean},
 		},
 		serve: (*call).list,

@@ -58,6 +58,9 @@ type Query struct {
 	Limit         int    // 0 is 100
 }
 
+// PageBytes bounds a Page, whatever its limit: it ends with the task with whose payload those on it have so many bytes.
+const PageBytes = 4 << 20
+
 // A Page is a part of what a Query selects, in the order of keys. A page may be shorter than the limit, and even empty, although
 // there is more. Cursor is where the next one begins, and empty after the last. A dead run is a task with that run alone.
 type Page struct {

@@ -109,6 +109,7 @@ type lister struct {
 	limit  int
 	after  store.RunID
 	looked int
+	bytes  int // of the payloads on the page
 	last   store.RunID
 	page   store.Page
 }
@@ -121,7 +122,7 @@ func (l *lister) take(id store.RunID, t *store.Task, due store.Instant) bool {
 		return false // those of a namespace that begin alike stand together
 	case q.After != "" && id == l.after:
 		return true
-	case len(l.page.Tasks) == l.limit || l.looked == lookMost:
+	case len(l.page.Tasks) == l.limit || l.looked == lookMost || l.bytes >= store.PageBytes:
 		l.page.Cursor = cursor(l.last)
 		return false
 	}
@@ -129,6 +130,7 @@ func (l *lister) take(id store.RunID, t *store.Task, due store.Instant) bool {
 	l.last = id
 	if selects(q, t, due) {
 		l.page.Tasks = append(l.page.Tasks, t)
+		l.bytes += len(t.Payload)
 	}
 	return true
 }

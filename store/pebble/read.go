@@ -247,9 +247,9 @@ func (c *core) list(snap *pdb.Snapshot, q *store.Query, after []byte, limit int)
 	if q.State == store.Dead {
 		kind, load = keyDead, listedDead
 	}
-	looked, more := 0, false
+	looked, bytes, more := 0, 0, false
 	err = each(snap, span(kind, q, after), false, func(it *pdb.Iterator) (bool, error) {
-		if more = len(page.Tasks) == limit || looked == listMost; more {
+		if more = len(page.Tasks) == limit || looked == listMost || bytes >= store.PageBytes; more {
 			return false, nil
 		}
 		page.Cursor = base64.RawURLEncoding.EncodeToString(it.Key()[1:])
@@ -257,6 +257,7 @@ func (c *core) list(snap *pdb.Snapshot, q *store.Query, after []byte, limit int)
 		t, pos, err := load(it, q.Prefix)
 		if err == nil && t != nil && selects(q, t, pos) {
 			page.Tasks = append(page.Tasks, t)
+			bytes += len(t.Payload)
 		}
 		return true, err
 	})

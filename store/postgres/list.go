@@ -52,7 +52,7 @@ type lister struct {
 	after  *store.RunID
 	last   store.RunID // of the page
 	page   store.Page
-	more   bool
+	there  int64 // rows, of which the page need not have all
 }
 
 // A clause collects the conditions of a statement with its arguments.
@@ -196,14 +196,17 @@ func (l *lister) read(ctx context.Context, x session) error {
 	if end != nil {
 		c.and("(" + order + ") <= " + l.place(&c, end))
 	}
+	cols := order + l.generation() + ", body, payload"
+	rows := "select " + cols + " from " + table + c.String() + " order by " + order + " limit " + c.arg(int64(l.limit)+1) + "::bigint"
+	rows = "select " + cols + ", count(*) over () as there, coalesce(sum(octet_length(payload)) over (order by " + order +
+		" rows between unbounded preceding and 1 preceding), 0) as before from (" + rows + ") p"
 	err := x.do(ctx, stmt{
-		sql:  l.s.sql("select " + order + l.generation() + ", body, payload from " + table + c.String() + " order by " + order + " limit " + c.arg(int64(l.limit)+1) + "::bigint"),
-		args: c.args, row: l.take,
+		sql: l.s.sql("select " + cols + ", there from (" + rows + ") p where before < " + c.arg(int64(store.PageBytes)) + "::bigint order by " + order), args: c.args, row: l.take,
 	})
 	switch {
 	case err != nil:
 		return err
-	case l.more:
+	case l.there > int64(len(l.page.Tasks)):
 		l.page.Cursor = cursor(l.last)
 	case end != nil:
 		l.page.Cursor = cursor(*end)
@@ -229,7 +232,6 @@ func (l *lister) generation() string {
 // take takes a task onto the page.
 func (l *lister) take(scan func(dst ...any) error) error {
 	if len(l.page.Tasks) == l.limit {
-		l.more = true
 		return nil
 	}
 	var id store.RunID
@@ -239,7 +241,7 @@ func (l *lister) take(scan func(dst ...any) error) error {
 	if !l.dead() {
 		to = append(to, &generation)
 	}
-	if err := scan(append(to, &body, &payload)...); err != nil {
+	if err := scan(append(to, &body, &payload, &l.there)...); err != nil {
 		return err
 	}
 	t, err := l.s.decode(id.Key, body, payload)

@@ -17,6 +17,7 @@ var listCases = []Case{
 	{"ListByDue", "Query.DueFrom", "what is due in a span can't be found", listByDue},
 	{"ListDead", "Query.State", "dead runs can't be found and redriven", listDead},
 	{"ListPages", "Page.Cursor", "a task at the edge of a page is missed or shown twice", listPages},
+	{"ListPagesOfBytes", "PageBytes", "a page of large payloads fills the memory", listPagesOfBytes},
 	{"ListPagesUnderChange", "Page.Cursor", "tasks nobody touched are missed while others come and go", listPagesUnderChange},
 	{"ListAfterNonsense", "Store", "a cursor that somebody made up ends the process", listAfterNonsense},
 	{"GetInOrder", "Store.Get", "answers are taken for those of other names", getInOrder},
@@ -190,6 +191,45 @@ func listPages(e *env) {
 		q := store.Query{Limit: limit, Prefix: "t"}
 		e.wantNames(fmt.Sprintf("pages of %d", limit), e.list(q), want...)
 	}
+}
+
+// listPagesOfBytes holds pages to what their payloads have, those of tasks and of dead runs.
+func listPagesOfBytes(e *env) {
+	const large = store.PageBytes/4 - 1 // so that five are more than a page has, and four are not
+	var want []string
+	for i := range 12 {
+		p := once(fmt.Sprintf("t%02d", i), at(e.now()))
+		if p.Payload = []byte{1}; i < 7 {
+			p.Payload = make([]byte, large)
+		}
+		e.put(p)
+		want = append(want, p.Name)
+	}
+	e.put(once("u", at(e.later(time.Hour)))) // of another prefix
+	pages := func(what string, q store.Query) {
+		e.Helper()
+		var lens []int
+		var all []string
+		for {
+			p, err := e.s.List(e.ctx, q)
+			if err != nil {
+				e.Fatalf("%s: List: %v", what, err)
+			}
+			lens, all = append(lens, len(p.Tasks)), append(all, names(p.Tasks)...)
+			if q.After = p.Cursor; q.After == "" {
+				break
+			}
+		}
+		is(e, what+": tasks on the pages", fmt.Sprint(lens), "[5 7]")
+		is(e, what+": tasks", fmt.Sprint(all), fmt.Sprint(want))
+	}
+	pages("tasks", store.Query{Prefix: "t", Limit: 50})
+	pages("tasks as many as there may be", store.Query{Prefix: "t", Limit: 7})
+	pages("tasks of a state", store.Query{Prefix: "t", Limit: 50, State: store.Pending})
+	for _, t := range e.list(store.Query{Prefix: "t"}) {
+		e.settle(ended(e.claim(next(t, 0)), store.Dead), store.Dead)
+	}
+	pages("dead runs", store.Query{State: store.Dead, Limit: 50})
 }
 
 func listPagesUnderChange(e *env) {

@@ -153,6 +153,7 @@ func readPlants() []plant {
 				p.Tasks = slices.Insert(p.Tasks, 0, p.Tasks[0])
 			}
 		})},
+		{"a page is as long as it may be, however large", []string{"ListPagesOfBytes"}, wrapped(func(j *journal) store.Store { return &greedy{journal: j} })},
 		{"a tag is found within another", []string{"ListByFields"}, wrapped(func(j *journal) store.Store { return &loose{journal: j} })},
 		{"the counters drift", []string{"PutIsKept", "PauseStopsClaims"}, wrapped(func(j *journal) store.Store { return &drifting{journal: j} })},
 		{"trimming takes all", []string{"TrimByAge", "TrimNothing", "OneOffRunsAgainWhenForgotten"}, wrapped(func(j *journal) store.Store { return &forgetful{journal: j} })},
@@ -273,6 +274,22 @@ func (s *loose) List(ctx context.Context, q store.Query) (store.Page, error) {
 	q.Tag = ""
 	p, err := s.journal.List(ctx, q)
 	p.Tasks = slices.DeleteFunc(p.Tasks, func(t *store.Task) bool { return !strings.Contains(strings.Join(t.Tags, ""), tag) })
+	return p, err
+}
+
+// greedy fills its pages.
+type greedy struct{ *journal }
+
+func (s *greedy) List(ctx context.Context, q store.Query) (p store.Page, err error) {
+	limit := q.Limit
+	for err == nil {
+		var more store.Page
+		more, err = s.journal.List(ctx, q)
+		p.Tasks, p.Cursor = append(p.Tasks, more.Tasks...), more.Cursor
+		if q.Limit, q.After = limit-len(p.Tasks), more.Cursor; q.Limit <= 0 || q.After == "" {
+			break
+		}
+	}
 	return p, err
 }
 

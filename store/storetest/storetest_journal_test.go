@@ -341,12 +341,14 @@ func (j *journal) List(ctx context.Context, q store.Query) (store.Page, error) {
 		limit = 100
 	}
 	var p store.Page
+	bytes := 0
 	for i, id := range ids {
-		if i == limit {
+		if i == limit || bytes >= store.PageBytes {
 			p.Cursor = cursor(ids[i-1])
 			break
 		}
 		p.Tasks = append(p.Tasks, all[id])
+		bytes += len(all[id].Payload)
 	}
 	return p, nil
 }
