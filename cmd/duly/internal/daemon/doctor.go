@@ -189,6 +189,7 @@ var healthHints = map[string]string{
 	noOutput:      "free some space, or look at who may write to the data directory: tasks run all the same",
 	noDescriptors: "let the daemon have more descriptors (ulimit -n, LimitNOFILE=), or fewer attempts at a time (--workers)",
 	noProcesses:   "let the daemon have more processes (ulimit -u, TasksMax=) or memory, or fewer attempts at a time (--workers)",
+	notTold:       "look at the receiver, and in the daemon's log for what it answers: what it has missed is told when it takes notices again",
 	clockWasSet:   "if it is right now there is nothing to do: tasks follow it",
 }
 

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,11 +27,12 @@ const (
 	noDescriptors = "descriptors"
 	noProcesses   = "processes"
 	clockWasSet   = "clock"
+	notTold       = "notices"
 	storeFails    = "store"
 )
 
 // problemSlugs are all of them, in the order in which they are told.
-var problemSlugs = [...]string{storeFails, noSpace, noOutput, noDescriptors, noProcesses, clockWasSet}
+var problemSlugs = [...]string{storeFails, noSpace, noOutput, noDescriptors, noProcesses, clockWasSet, notTold}
 
 const (
 	spareDescriptors = 8                // with fewer left something will fail
@@ -49,6 +52,7 @@ type health struct {
 	alarm clock.Alarm // wakes when the wall clock is set
 	drift int64       // of the wall clock against time that is measured, when last looked at
 	off   int64       // by how much it was set, in all, since the finding began
+	deafs []string    // the settings of receivers that take no notices
 }
 
 type finding struct {
@@ -117,6 +121,22 @@ func (h *health) scarce(err error) {
 	default:
 		h.note(noProcesses, "a command could not be started, it is tried again later: "+cause(err))
 	}
+}
+
+// deaf notes of a receiver of notices, by its setting, whether it does not take them.
+func (h *health) deaf(setting string, fails bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deafs = slices.DeleteFunc(h.deafs, func(s string) bool { return s == setting })
+	if fails {
+		h.deafs = append(h.deafs, setting)
+	}
+	if len(h.deafs) == 0 {
+		h.clearLocked(notTold)
+		return
+	}
+	slices.Sort(h.deafs)
+	h.noteLocked(notTold, "what went wrong is not told by "+strings.Join(h.deafs, " and by ")+", it is tried again")
 }
 
 func outOfDescriptors(err error) bool {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,6 +55,28 @@ func TestHealth(t *testing.T) {
 	for _, slug := range problemSlugs[1:] {
 		if healthHints[slug] == "" {
 			t.Errorf("the doctor does not say what to do about %s", slug)
+		}
+	}
+}
+
+// Receivers of notices are one problem, until the last of them takes notices again.
+func TestHealth_Notices(t *testing.T) {
+	h := newHealth(slog.New(slog.DiscardHandler))
+	t.Cleanup(h.close)
+	for _, step := range []struct {
+		setting string
+		fails   bool
+		want    string
+	}{
+		{"--notify-url", true, "not told by --notify-url,"},
+		{"--notify-command", true, "not told by --notify-command and by --notify-url,"},
+		{"--notify-url", false, "not told by --notify-command,"},
+		{"--notify-command", false, ""},
+		{"--notify-command", false, ""},
+	} {
+		h.deaf(step.setting, step.fails)
+		if got := h.found[notTold].detail; !strings.Contains(got, step.want) || step.want == "" && got != "" {
+			t.Errorf("after %+v: %q", step, got)
 		}
 	}
 }

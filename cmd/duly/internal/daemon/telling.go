@@ -221,6 +221,7 @@ func (d *Daemon) notifies(ctx context.Context, t *telling, c *Config, receiver s
 	o := notice.Options{
 		Scheduler: d.scheduler, Notes: notes, Note: "notices-" + receiver, Receiver: r, Late: c.NotifyLate, Interval: c.NotifyInterval, Limit: c.NotifyLimit,
 		Hide: d.veil.hide, Count: func(outcome string) { d.notices.WithLabelValues(receiver, outcome).Inc() }, Logger: d.log, Daemon: hostname(),
+		Failing: func(fails bool) { d.health.deaf("--notify-"+receiver, fails) },
 	}
 	if d.shared != nil {
 		o.Self = fmt.Sprintf("%.100s:%d:%08x", o.Daemon, d.process.PID, rand.Uint32())

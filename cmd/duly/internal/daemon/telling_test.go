@@ -164,6 +164,18 @@ func TestTelling(t *testing.T) {
 	sink.Close()
 	put("another")
 	f.log.await(t, "notices are not told for now")
+	h, err := f.socketClient().Health(t.Context())
+	if err != nil || h.Status != "degraded" || len(h.Problems) != 1 || h.Problems[0].Slug != "notices" || !strings.Contains(h.Problems[0].Detail, "by --notify-url,") {
+		t.Errorf("%+v, %v", h, err)
+	}
+	if err := os.WriteFile(f.d.config.given.Config, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.signals <- reloadSignal
+	f.log.await(t, "the problem is over")
+	if h, err := f.socketClient().Health(t.Context()); err != nil || h.Status != "ok" {
+		t.Errorf("%+v, %v", h, err)
+	}
 	if text := f.log.String() + metrics + f.out.String(); strings.Contains(text, "hush-hush") {
 		t.Errorf("a secret is shown:\n%s", text)
 	}

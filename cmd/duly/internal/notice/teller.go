@@ -60,6 +60,7 @@ type Options struct {
 	Limit     int           // and so many notices in all
 	Hide      func(string) string
 	Count     func(outcome string)
+	Failing   func(fails bool) // told when the receiver does not take what it is told, and when it does again or is told no more
 	Logger    *slog.Logger
 }
 
@@ -68,9 +69,16 @@ func Run(ctx context.Context, o Options) {
 	if o.Count == nil {
 		o.Count = func(string) {}
 	}
+	if o.Failing == nil {
+		o.Failing = func(bool) {}
+	}
 	t := &teller{o: o, failing: map[string]bool{}, resumed: map[store.Key]time.Time{}}
 	for t.begin(ctx) {
 		t.session(ctx)
+		if t.failing[receiving] {
+			t.failing[receiving] = false // whether it still does, another knows
+			t.o.Failing(false)
+		}
 	}
 }
 
@@ -103,10 +111,16 @@ type teller struct {
 	looking store.Cursor
 }
 
+// receiving is what fails if the receiver does.
+const receiving = "receiver"
+
 // trouble logs that something fails, or works again, when that changes.
 func (t *teller) trouble(ctx context.Context, what string, err error) {
 	was := t.failing[what]
 	t.failing[what] = err != nil
+	if what == receiving && was != (err != nil) {
+		t.o.Failing(err != nil)
+	}
 	switch {
 	case err != nil && !was:
 		t.o.Logger.WarnContext(ctx, "notices are not told for now, it is tried again", "note", t.o.Note, "fails", what, "error", t.shown(err.Error()))
@@ -326,7 +340,7 @@ func (t *teller) send(ctx context.Context) {
 	if ctx.Err() != nil && err != nil {
 		return
 	}
-	t.trouble(ctx, "receiver", err)
+	t.trouble(ctx, receiving, err)
 	if err != nil {
 		t.o.Count(Failures)
 		d := lastRetry

@@ -306,6 +306,37 @@ func TestRun_Burst(t *testing.T) {
 	})
 }
 
+// Whoever asks is told when the receiver fails, and when it does no more or nobody tells it any more.
+func TestRun_Failing(t *testing.T) {
+	inBubble(t, duly.Options{}, func(b *bench) {
+		var said []bool
+		stop := b.run(func(o *Options) { o.Failing = func(fails bool) { said = append(said, fails) } })
+		told := func(when string, want ...bool) {
+			b.Helper()
+			if !slices.Equal(said, want) {
+				b.Fatalf("%s: %v, want %v", when, said, want)
+			}
+		}
+		b.put("a", "die", schedule.After(0))
+		b.pass(time.Minute)
+		told("while all is well")
+		b.sink.set(true)
+		b.put("b", "die", schedule.After(0))
+		b.pass(time.Second)
+		told("after a try", true)
+		b.pass(time.Hour)
+		told("after many tries", true)
+		b.sink.set(false)
+		b.pass(10 * time.Minute)
+		told("when it takes notices again", true, false)
+		b.sink.set(true)
+		b.put("c", "die", schedule.After(0))
+		b.pass(time.Second)
+		stop()
+		told("when nobody tells it", true, false, true, false)
+	})
+}
+
 // A receiver that was away for hours is told how many there were, is not flooded, and was not tried all the time.
 func TestRun_ReceiverAway(t *testing.T) {
 	inBubble(t, duly.Options{}, func(b *bench) {
