@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -86,12 +88,16 @@ var errTooLong = errors.New("no whole answer within the time that a callback may
 // To one host there are at most 1,000 connections at a time, which are kept for the next callbacks; who finds them all taken waits, within
 // its timeout.
 //
-// What this machine has no descriptor or memory left for is put off, for a minute first and twice as long each time, up to an hour, and
-// does not count as an attempt.
+// What gets none of them until then, and what this machine has no descriptor or memory left for, is put off, for a minute first and twice as
+// long each time, up to an hour, and does not count as an attempt: the receiver has not seen anything of it.
 //
 // Every address is checked when it is connected to, not when its name is looked up, so that it does not matter what the name stands for
 // at another moment.
 func Callbacks(o CallbackOptions) func(context.Context, *duly.Attempt[Callback]) error {
+	return callbacks(o, perHost)
+}
+
+func callbacks(o CallbackOptions, perHost int) func(context.Context, *duly.Attempt[Callback]) error {
 	if o.Engine == nil {
 		o.Engine = park.Default()
 	}
@@ -104,9 +110,9 @@ func Callbacks(o CallbackOptions) func(context.Context, *duly.Attempt[Callback])
 	if o.UserAgent == "" {
 		o.UserAgent = "duly"
 	}
-	c := caller{o: &o, direct: o.transport(true, nil)}
+	c := caller{o: &o, perHost: perHost, direct: o.transport(true, perHost, nil)}
 	if o.Proxy != nil {
-		c.proxied = o.transport(false, func(r *http.Request) (*url.URL, error) {
+		c.proxied = o.transport(false, perHost, func(r *http.Request) (*url.URL, error) {
 			u, _ := r.Context().Value(proxyKey{}).(*url.URL)
 			return u, nil
 		})
@@ -116,13 +122,19 @@ func Callbacks(o CallbackOptions) func(context.Context, *duly.Attempt[Callback])
 
 // transport returns one that connects to allowed addresses only, or, by way of a proxy, to any. There is no client around it, which would
 // follow redirects.
-func (o *CallbackOptions) transport(guard bool, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
+func (o *CallbackOptions) transport(guard bool, perHost int, proxy func(*http.Request) (*url.URL, error)) *http.Transport {
 	d := &net.Dialer{Resolver: o.Resolver}
 	if guard {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error { return o.Allow.dialed(address) }
 	}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if w, ok := ctx.Value(waitKey{}).(*atomic.Bool); ok {
+			w.Store(false)
+		}
+		return d.DialContext(ctx, network, address)
+	}
 	return &http.Transport{
-		Proxy: proxy, DialContext: d.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
+		Proxy: proxy, DialContext: dial, ForceAttemptHTTP2: true, DisableCompression: true,
 		TLSHandshakeTimeout: handshakeTimeout, IdleConnTimeout: idleTimeout,
 		MaxConnsPerHost: perHost, MaxIdleConnsPerHost: perHost, MaxIdleConns: keptAtMost, MaxResponseHeaderBytes: maxAnswerHeader,
 	}
@@ -143,9 +155,13 @@ func (p Addresses) dialed(address string) error {
 // proxyKey is where a request has the proxy that was found for it.
 type proxyKey struct{}
 
+// waitKey is where a request has whether it still waits until it may connect.
+type waitKey struct{}
+
 // A caller makes the requests of all attempts.
 type caller struct {
 	o               *CallbackOptions
+	perHost         int
 	direct, proxied *http.Transport
 }
 
@@ -201,10 +217,18 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 			req = req.WithContext(context.WithValue(ctx, proxyKey{}, proxy))
 		}
 	}
-	resp, err := by.RoundTrip(req)
+	var waits atomic.Bool
+	waits.Store(true)
+	traced := httptrace.WithClientTrace(context.WithValue(req.Context(), waitKey{}, &waits), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { waits.Store(false) },
+	})
+	resp, err := by.RoundTrip(req.WithContext(traced))
 	if err != nil {
-		if ctx.Err() == nil && undialed(err) {
+		switch cause := context.Cause(ctx); {
+		case cause == nil && undialed(err):
 			return r.later(x.o.Scarce, err)
+		case waits.Load() && (errors.Is(cause, duly.ErrTimeout) || errors.Is(cause, errTooLong)):
+			return r.later(nil, fmt.Errorf("all %d connections to the host were taken by other callbacks until the time for this one was over", x.perHost))
 		}
 		return r.broken(ctx, err)
 	}
@@ -312,7 +336,7 @@ func undialed(err error) bool {
 	return exhausted(err) || ok && (strings.Contains(dns.Err, syscall.EMFILE.Error()) || strings.Contains(dns.Err, syscall.ENFILE.Error()))
 }
 
-// later puts off what this machine has nothing left for: the receiver has not seen anything of it.
+// later puts off what could not be sent: the receiver has not seen anything of it.
 func (r *callbackRun) later(scarce func(error), err error) error {
 	if scarce != nil {
 		scarce(err)

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -423,4 +424,62 @@ func TestCallbackConnections(t *testing.T) {
 	if n := made.Load(); n < atOnce || n > 2*atOnce {
 		t.Errorf("%d connections were made for %d callbacks, %d at once", n, rounds*atOnce, atOnce)
 	}
+}
+
+// A callback that gets no connection because others, which are not answered, have all there may be, is put off without costing an attempt
+// when its time is over; one that was sent has failed then.
+func TestCallbackFindsAllConnectionsTaken(t *testing.T) {
+	reached := make(chan struct{}, 10)
+	at := listening(t, func(_ http.ResponseWriter, r *http.Request) {
+		reached <- struct{}{}
+		<-r.Context().Done()
+	})
+	out, err := target.OpenOutputs(t.TempDir(), target.OutputOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := out.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	handle := target.CallbacksPerHost(target.CallbackOptions{Allow: here, Outputs: out}, 2)
+	call := func(ctx context.Context, name string) (target.Attempt, error) {
+		i := info(name, 1)
+		i.Kind, i.Started = target.KindHTTP, time.Now()
+		err := handle(ctx, &duly.Attempt[target.Callback]{AttemptInfo: i, Payload: target.Callback{URL: at}})
+		a, _ := only(t.Context(), t, out, i)
+		return a, err
+	}
+	hanging, end := context.WithCancelCause(t.Context())
+	var all sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		all.Go(func() {
+			if a, err := call(hanging, name); a.Outcome != target.OutcomeFailed || !errors.Is(err, duly.ErrTimeout) {
+				t.Errorf("one that was sent: %+v, %v", a, err)
+			}
+		})
+	}
+	<-reached
+	<-reached
+	for _, tt := range []struct {
+		cause  error
+		want   string
+		reason string
+	}{
+		{duly.ErrTimeout, target.OutcomeLater, "all 2 connections to the host were taken by other callbacks"},
+		{duly.ErrStopped, target.OutcomeFailed, duly.ErrStopped.Error()},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { cancel(tt.cause) }}) // it is about to wait
+		a, err := call(ctx, "waits for "+tt.want)
+		if a.Outcome != tt.want || !strings.Contains(a.Reason, tt.reason) {
+			t.Errorf("one that waits, with %v: %+v, %v", tt.cause, a, err)
+		}
+		if tt.want == target.OutcomeLater && nextAfter(t, err) != time.Minute {
+			t.Errorf("one that waits is tried again after %v, want a minute", nextAfter(t, err))
+		}
+	}
+	end(duly.ErrTimeout)
+	all.Wait()
 }

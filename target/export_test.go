@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"io"
 	"os"
 
@@ -42,6 +43,11 @@ func (o *Outputs) Break() (mend func() error, err error) {
 		_ = o.file.Close()
 	}
 	return func() error { return os.Rename(o.dir+".away", o.dir) }, os.Rename(o.dir, o.dir+".away")
+}
+
+// CallbacksPerHost is Callbacks with so many connections to a host.
+func CallbacksPerHost(o CallbackOptions, perHost int) func(context.Context, *duly.Attempt[Callback]) error {
+	return callbacks(o, perHost)
 }
 
 // Signature is signature.
