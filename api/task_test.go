@@ -304,13 +304,13 @@ func TestList_Bytes(t *testing.T) {
 	bubble(t, all, func(t *testing.T, e *env) {
 		payload := strings.Repeat("x", 1_000_000)
 		for i := range 7 {
-			e.do("PUT", fmt.Sprintf("/v1/tasks/n%d", i), `{"kind": "k", "in": "1h", "payload": "`+payload+`"}`).want(http.StatusCreated)
+			e.raw("PUT", fmt.Sprintf("/v1/tasks/n%d", i), `{"kind": "k", "in": "1h", "payload": "`+payload+`"}`).want(http.StatusCreated)
 		}
-		first := read[api.TaskPage](e.do("GET", "/v1/tasks?limit=1000", "").want(http.StatusOK))
+		first := read[api.TaskPage](e.raw("GET", "/v1/tasks?limit=1000", "").want(http.StatusOK))
 		if len(first.Tasks) != 5 || first.Cursor == "" {
 			t.Fatalf("%d tasks, the cursor %q; want 5, with which there are 4 MiB, and a cursor", len(first.Tasks), first.Cursor)
 		}
-		second := read[api.TaskPage](e.do("GET", "/v1/tasks?limit=1000&cursor="+url.QueryEscape(first.Cursor), "").want(http.StatusOK))
+		second := read[api.TaskPage](e.raw("GET", "/v1/tasks?limit=1000&cursor="+url.QueryEscape(first.Cursor), "").want(http.StatusOK))
 		if len(second.Tasks) != 2 || second.Cursor != "" || second.Tasks[0].Name != "n5" || string(second.Tasks[1].Payload) != `"`+payload+`"` {
 			t.Errorf("%d tasks, the cursor %q; want the other two", len(second.Tasks), second.Cursor)
 		}
