@@ -198,6 +198,11 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 	defer cancel(nil)
 	limit := x.o.Engine.AfterFunc(x.o.Longest, func() { cancel(errTooLong) })
 	defer limit.Stop()
+	var waits atomic.Bool
+	waits.Store(true)
+	ctx = httptrace.WithClientTrace(context.WithValue(ctx, waitKey{}, &waits), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { waits.Store(false) },
+	})
 	now := time.Unix(0, x.o.Clock.Read().Wall)
 	req, err := x.request(ctx, r, now)
 	if err != nil {
@@ -217,12 +222,7 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 			req = req.WithContext(context.WithValue(ctx, proxyKey{}, proxy))
 		}
 	}
-	var waits atomic.Bool
-	waits.Store(true)
-	traced := httptrace.WithClientTrace(context.WithValue(req.Context(), waitKey{}, &waits), &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { waits.Store(false) },
-	})
-	resp, err := by.RoundTrip(req.WithContext(traced))
+	resp, err := by.RoundTrip(req)
 	if err != nil {
 		switch cause := context.Cause(ctx); {
 		case cause == nil && undialed(err):

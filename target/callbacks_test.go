@@ -448,7 +448,7 @@ func TestCallbackFindsAllConnectionsTaken(t *testing.T) {
 		i := info(name, 1)
 		i.Kind, i.Started = target.KindHTTP, time.Now()
 		err := handle(ctx, &duly.Attempt[target.Callback]{AttemptInfo: i, Payload: target.Callback{URL: at}})
-		a, _ := only(t.Context(), t, out, i)
+		a, _ := only(context.WithoutCancel(ctx), t, out, i)
 		return a, err
 	}
 	hanging, end := context.WithCancelCause(t.Context())
