@@ -240,20 +240,28 @@ func (w *writer) cut(kept []hour, n int64) []hour {
 	return kept
 }
 
-// beforeMost is how many entries one Trim takes out of an hour that is not over.
-const beforeMost = 10_000
+// beforeMost is how many entries of an hour that is not over one Trim takes out, or looks at in vain. Tests make it smaller.
+var beforeMost int64 = 10_000
 
 // before counts the first entries of an hour that are older than an instant: an hour lasts for long if the clock was set back in it.
+// What was written when the clock was ahead, and then set back, is as old as what follows it. How far such entries are known to go is
+// remembered for the next Trim.
 func (w *writer) before(h hour, from store.Instant) (n int64, err error) {
-	o := &pdb.IterOptions{LowerBound: historyKey(nil, h.hour, h.first), UpperBound: historyKey(nil, h.hour+1, 0)}
+	now, most := w.c.s.clock().Now, beforeMost
+	begin := max(h.first, min(w.c.ahead, h.first+h.n))
+	o := &pdb.IterOptions{LowerBound: historyKey(nil, h.hour, begin), UpperBound: historyKey(nil, h.hour+1, 0)}
 	err = each(w.c.db, o, false, func(it *pdb.Iterator) (bool, error) {
 		e, err := decodeEvent(it.Value(), 0)
-		old := err == nil && e.At < from
-		if old {
-			n++
+		if err != nil || e.At >= from && e.At <= now {
+			return false, err
 		}
-		return old && n < beforeMost, err
+		begin++ // all seqs of an hour are consecutive
+		if most--; e.At < from {
+			n = begin - h.first
+		}
+		return most > 0, nil
 	})
+	w.c.ahead = begin
 	return n, err
 }
 

@@ -19,6 +19,7 @@ var historyCases = []Case{
 
 var trimCases = []Case{
 	{"TrimByAge", "K2", "the history grows for ever, or is lost too early", trimByAge},
+	{"TrimBehindTheFuture", "K2", "a clock that was wrong for a moment keeps the history for years", trimBehindTheFuture},
 	{"TrimByCount", "K2", "the history grows for ever, or its newest entries are lost", trimByCount},
 	{"TrimDead", "Retention.DeadFrom", "dead runs are kept for ever, or lost too early", trimDead},
 	{"TrimNothing", "Retention", "a retention that asks for nothing deletes", trimNothing},
@@ -227,6 +228,37 @@ func trimByAge(e *env) {
 	n, _ := e.trimmed(store.Retention{HistoryFrom: store.Never})
 	if n > 2 {
 		e.Errorf("entries left when nothing is to be kept: %d", n)
+	}
+}
+
+func trimBehindTheFuture(e *env) {
+	const years = 10 * 365 * 24 * time.Hour
+	e.step(years)
+	e.ends(12, time.Minute)
+	e.step(-years)
+	from := e.now()
+	e.ends(48, time.Hour)
+	left, _ := e.trimmed(store.Retention{HistoryFrom: from}) // nothing that was written since is old
+	if left < 48 {
+		e.Errorf("entries left: %d, want the 48 of the last days", left)
+	}
+	left, _ = e.trimmed(store.Retention{HistoryFrom: from.Add(24 * time.Hour)})
+	if left < 24 || left > 26+12 {
+		e.Errorf("entries left: %d, want the 24 of the second day, or few more, and perhaps the 12 of the future", left)
+	}
+	e.each(func(when string) {
+		last, newer := store.Instant(0), 0
+		for _, v := range allEvents(e, e.s) {
+			if last = v.At; v.At >= from.Add(24*time.Hour) && v.At < from.Add(48*time.Hour) {
+				newer++
+			}
+		}
+		is(e, "entries of the second day "+when, newer, 24)
+		is(e, "the newest is of the second day "+when, last < from.Add(48*time.Hour), true)
+		is(e, "entries of what is forgotten "+when, len(e.history("e15")), 0)
+	})
+	if left, _ = e.trimmed(store.Retention{HistoryFrom: from.Add(47 * time.Hour)}); left > 2+12 {
+		e.Errorf("entries left: %d, want those of the last hour, and perhaps the 12 of the future", left)
 	}
 }
 
