@@ -45,3 +45,24 @@ func TestGatesOf(t *testing.T) {
 		t.Errorf("a key without a limit: %+v, want one at a time", gs[1])
 	}
 }
+
+// TestPoke_Lease: the loop, asleep until something else, is woken for a lease of another process's that ends before.
+func TestPoke_Lease(t *testing.T) {
+	r := (&core{}).newRun(t.Context())
+	defer r.hangUp()
+	defer r.resign()
+	r.armedAt, r.armedLease = 10, 20
+	r.window.after.At = store.Never
+	for _, tt := range []struct {
+		lease store.Instant
+		want  int
+	}{{30, 0}, {20, 0}, {19, 1}} {
+		e := &entry{lease: tt.lease}
+		r.window.leases.put(e)
+		r.pokeLocked()
+		if len(r.wake) != tt.want {
+			t.Errorf("a lease that ends at %d: woken %d times, want %d", tt.lease, len(r.wake), tt.want)
+		}
+		r.window.leases.drop(e)
+	}
+}

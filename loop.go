@@ -224,9 +224,18 @@ func (r *run) nextLocked() store.Instant {
 	return wall
 }
 
+// leaseLocked is when the first lease ends that is somebody else's, on Clock.Mono.
+func (r *run) leaseLocked() store.Instant {
+	if e := r.window.leases.top(); e != nil {
+		return e.lease
+	}
+	return store.Never
+}
+
 // pokeLocked wakes the loop if what was just noted is for it.
 func (r *run) pokeLocked() {
-	if r.window.first.len() > 0 || r.window.ready.len() > 0 || len(r.refetch) > 0 || len(r.behind) > 0 || r.hinted != store.Never || r.nextLocked() < r.armedAt {
+	if r.window.first.len() > 0 || r.window.ready.len() > 0 || len(r.refetch) > 0 || len(r.behind) > 0 || r.hinted != store.Never ||
+		r.nextLocked() < r.armedAt || r.leaseLocked() < r.armedLease {
 		r.poke()
 	}
 }
@@ -234,14 +243,14 @@ func (r *run) pokeLocked() {
 // armLocked sets the alarms for what is next.
 func (r *run) armLocked() {
 	r.disarm()
-	wall, boot := store.Never, time.Duration(math.MaxInt64)
+	wall, lease, boot := store.Never, store.Never, time.Duration(math.MaxInt64)
 	t := r.c.tuning.Load()
 	if el := r.c.eng.Elapsed(); el < r.notUntil {
 		boot = r.notUntil
 	} else {
 		wall = r.nextLocked()
-		if e := r.window.leases.top(); e != nil && e.lease != store.Never {
-			boot = time.Duration(e.lease-t.mono) * time.Microsecond
+		if lease = r.leaseLocked(); lease != store.Never {
+			boot = time.Duration(lease-t.mono) * time.Microsecond
 		}
 		for _, k := range r.c.kinds {
 			if k.rated() {
@@ -258,7 +267,7 @@ func (r *run) armLocked() {
 			boot = min(boot, t.looked+tuneEvery)
 		}
 	}
-	r.armedAt = wall
+	r.armedAt, r.armedLease = wall, lease
 	switch { // a closed engine: the loop is being ended
 	case wall == store.Never:
 	case t.far:

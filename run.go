@@ -50,16 +50,17 @@ type run struct {
 	lookFrom store.Instant // where the first unresolved one stands
 	strange  strangers     // the unresolved ones, as far as they are remembered
 
-	hinted   store.Instant // the earliest instant of hints that were not looked into; Never is none
-	reading  bool          // the window was pulled back to look into a hint, and has not caught up
-	cost     time.Duration // what that has taken so far
-	resting  time.Duration // until then, by eng.Elapsed, no hint is looked into: what they cost is bounded
-	listenAt time.Duration // by eng.Elapsed: when hints are listened to again
-	failing  string        // what the store fails to do, "" for nothing
-	backoff  time.Duration
-	notUntil time.Duration // by eng.Elapsed: the store fails
-	armed    [2]timer.Expiry
-	armedAt  store.Instant // what the first is set to
+	hinted     store.Instant // the earliest instant of hints that were not looked into; Never is none
+	reading    bool          // the window was pulled back to look into a hint, and has not caught up
+	cost       time.Duration // what that has taken so far
+	resting    time.Duration // until then, by eng.Elapsed, no hint is looked into: what they cost is bounded
+	listenAt   time.Duration // by eng.Elapsed: when hints are listened to again
+	failing    string        // what the store fails to do, "" for nothing
+	backoff    time.Duration
+	notUntil   time.Duration // by eng.Elapsed: the store fails
+	armed      [2]timer.Expiry
+	armedAt    store.Instant // what the first is set to
+	armedLease store.Instant // and the second for, if that is for a lease
 
 	settler settler
 	renewer renewer
@@ -86,7 +87,7 @@ func (r *run) poke() {
 func (c *core) newRun(ctx context.Context) *run {
 	r := &run{
 		c: c, wake: make(chan struct{}, 1), keys: map[string]*gate{}, suspects: gate{limit: 1}, behind: map[*gate]struct{}{},
-		given: make(chan struct{}), tuned: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, strange: strangers{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never, listenAt: math.MaxInt64,
+		given: make(chan struct{}), tuned: make(chan struct{}), refetch: map[store.Key]struct{}{}, attempts: map[attemptID]*attempt{}, unsure: unsure{}, strange: strangers{}, ended: make(chan struct{}), lookAt: store.Never, hinted: store.Never, armedAt: store.Never, armedLease: store.Never, listenAt: math.MaxInt64,
 	}
 	r.calls, r.hangUp = context.WithCancel(context.WithoutCancel(ctx))
 	r.term, r.resign = context.WithCancel(context.WithoutCancel(ctx))

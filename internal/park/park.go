@@ -222,6 +222,7 @@ func cause(ctx context.Context) (err error) {
 func (w *Waiter) arm(e *timer.Engine, l *Limit) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
+			w.stale = true // it may have been told of the deadline before
 			err = fmt.Errorf("the engine's clock panicked: %v", v)
 		}
 	}()
