@@ -7,7 +7,6 @@ package attack
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +17,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +26,7 @@ import (
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,44 +43,8 @@ type fort struct {
 	d       *daemon.Daemon
 	data    string
 	address string
-	log     written
+	log     logtest.Log
 	signals chan os.Signal
-}
-
-// A written log can be read while it is written.
-type written struct {
-	mu    sync.Mutex
-	b     bytes.Buffer
-	grown chan struct{} // has room for one
-}
-
-func (w *written) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	select {
-	case w.grown <- struct{}{}:
-	default:
-	}
-	return w.b.Write(p)
-}
-
-func (w *written) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.String()
-}
-
-// await waits until the log says so a number of times.
-func (w *written) await(t *testing.T, text string, times int) {
-	t.Helper()
-	late := time.After(hung)
-	for strings.Count(w.String(), text) < times {
-		select {
-		case <-w.grown:
-		case <-late:
-			t.Fatalf("the log does not say %q:\n%s", text, w.String())
-		}
-	}
 }
 
 // serve starts a daemon on a port that is free, with a configuration file and with settings "key=value".
@@ -97,7 +60,6 @@ func serve(t *testing.T, yaml string, settings ...string) *fort {
 		}
 	})
 	f := &fort{T: t, data: filepath.Join(dir, "data"), signals: make(chan os.Signal, 8)}
-	f.log.grown = make(chan struct{}, 1)
 	flags := map[string][]string{"listen": {"127.0.0.1:0"}, "log_level": {"debug"}}
 	for _, s := range settings {
 		key, value, _ := strings.Cut(s, "=")
@@ -135,7 +97,7 @@ func (f *fort) run() {
 			}
 		}
 	})
-	f.log.await(f.T, "msg=ready", 1)
+	f.log.Has(f.T, "msg=ready")
 }
 
 func write(t *testing.T, path, text string) string {

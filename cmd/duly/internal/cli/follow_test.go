@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dulyhq/duly/cmd/duly/internal/logtest"
 )
 
 // TestLogs prints each stream of a command to the one of its kind.
@@ -48,7 +50,7 @@ func TestLogs_Follow(t *testing.T) {
 	spec := later("sh", "-c", `echo attempt $DULY_ATTEMPT; until [ -e "$0/go$DULY_ATTEMPT" ]; do sleep 0.01; done; exit 1`, w.dir)
 	spec.Attempts, spec.Backoff = 2, 1
 	w.put("tea", spec)
-	out := newSink()
+	out := new(logtest.Log)
 	p := w.process("logs", "-f", "tea")
 	p.Stdout, p.Stderr = out, out
 	ended := make(chan int, 1)
@@ -63,7 +65,7 @@ func TestLogs_Follow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, attempt := range []string{"1", "2"} {
-		out.has(t, "attempt "+attempt+"\n")
+		out.Has(t, "attempt "+attempt+"\n")
 		if err := os.WriteFile(filepath.Join(w.dir, "go"+attempt), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/cmd/duly/internal/logtest"
 )
 
 // A tty is a terminal of 100 columns and 24 lines, on which a command runs.
@@ -25,7 +26,7 @@ type tty struct {
 
 	f    *os.File
 	cmd  *exec.Cmd
-	out  *sink
+	out  *logtest.Log
 	read chan struct{} // closed when all was read
 }
 
@@ -42,7 +43,7 @@ func (w *world) tty(environ []string, args ...string) *tty {
 	if err != nil {
 		w.Fatal(err)
 	}
-	y := &tty{T: w.T, f: f, cmd: cmd, out: newSink(), read: make(chan struct{})}
+	y := &tty{T: w.T, f: f, cmd: cmd, out: new(logtest.Log), read: make(chan struct{})}
 	go func() {
 		defer close(y.read)
 		_, _ = io.Copy(y.out, f) // it ends with an error of the terminal when nobody has it open any more
@@ -83,14 +84,14 @@ func TestTTY_Watch(t *testing.T) {
 	w.put("tea", later("true"))
 	w.put("other", later("true"))
 	y := w.tty(nil, "ls", "-w", "te")
-	y.out.has(t, enterScreen)
-	y.out.has(t, "tea")
+	y.out.Has(t, enterScreen)
+	y.out.Has(t, "tea")
 	w.ok("pause", "tea", "--why", "wait")
-	y.out.has(t, "paused")
+	y.out.Has(t, "paused")
 	w.put("team", later("sleep", "1"))
-	y.out.has(t, "team")
+	y.out.Has(t, "team")
 	w.ok("cancel", "tea")
-	y.out.has(t, "cancelled")
+	y.out.Has(t, "cancelled")
 	y.typed("\x03")
 	if status := y.status(); status != exitOK {
 		t.Errorf("Ctrl-C: status %d, want %d", status, exitOK)
@@ -129,12 +130,12 @@ func TestTTY_WatchLoss(t *testing.T) {
 	w := newWorld(t)
 	w.put("tea", later("true"))
 	y := w.tty(nil, "ls", "-w")
-	y.out.has(t, "tea")
+	y.out.Has(t, "tea")
 	w.hangUp()
-	y.out.has(t, "does not answer")
+	y.out.Has(t, "does not answer")
 	w.serve()
 	w.put("coffee", later("true"))
-	y.out.has(t, "coffee")
+	y.out.Has(t, "coffee")
 	y.typed("\x03")
 	if status := y.status(); status != exitOK {
 		t.Errorf("Ctrl-C: status %d, want %d", status, exitOK)
@@ -150,7 +151,7 @@ func TestTTY_Confirm(t *testing.T) {
 	const question = "this cancels 7 tasks: a1, a2, a3, a4, a5 and 2 more. Go on? [y/N] "
 	for _, answer := range []string{"n\n", "\n", "\x04", "yess\n"} {
 		y := w.tty(nil, "cancel", "--prefix", "a")
-		y.out.has(t, question)
+		y.out.Has(t, question)
 		y.typed(answer)
 		if status := y.status(); status != exitFailed || !strings.Contains(y.out.String(), "nothing was done") {
 			t.Errorf("answer %q: status %d, want %d; %q", answer, status, exitFailed, y.out)
@@ -160,7 +161,7 @@ func TestTTY_Confirm(t *testing.T) {
 		t.Errorf("%d tasks are left after a no, want 8", n)
 	}
 	y := w.tty(nil, "cancel", "--prefix", "a")
-	y.out.has(t, question)
+	y.out.Has(t, question)
 	y.typed("y\n")
 	if status := y.status(); status != exitOK {
 		t.Errorf("yes: status %d, want %d", status, exitOK)
@@ -256,13 +257,13 @@ func TestTTY_Wide(t *testing.T) {
 }
 
 // piped starts a command of the world as a process whose output is a pipe, and returns what it writes, and what ends it as Ctrl-C does.
-func (w *world) piped(args ...string) (out *sink, end func() int) {
+func (w *world) piped(args ...string) (out *logtest.Log, end func() int) {
 	w.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		w.Fatal(err)
 	}
-	out = newSink()
+	out = new(logtest.Log)
 	cmd := exec.CommandContext(w.Context(), exe, args...)
 	cmd.Env = []string{"DULY_TEST_COMMAND=1", "DULY_DATA=" + w.dir, "TZ=UTC"}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -293,7 +294,7 @@ func TestEvents(t *testing.T) {
 	w.put("tea", later("true"))
 	w.ok("pause", "tea", "--why", "before")
 	out, end := w.piped("events", "-f", "--after", "0", "tea")
-	out.has(t, "before")
+	out.Has(t, "before")
 	w.hangUp()
 	if err := errors.Join(second(w.d.Resume(t.Context(), duly.Query{})), second(w.d.Pause(t.Context(), duly.Query{}, "meanwhile"))); err != nil {
 		t.Fatal(err)
@@ -301,7 +302,7 @@ func TestEvents(t *testing.T) {
 	w.serve()
 	w.ok("resume", "tea")
 	w.ok("cancel", "tea")
-	out.has(t, "cancelled")
+	out.Has(t, "cancelled")
 	if status := end(); status != exitOK {
 		t.Errorf("Ctrl-C: status %d, want %d", status, exitOK)
 	}
@@ -323,11 +324,11 @@ func TestWatch_Piped(t *testing.T) {
 	w := newWorld(t)
 	w.put("tea", later("true"))
 	out, end := w.piped("ls", "-w", "-o", "jsonl")
-	out.has(t, `"name":"tea"`)
+	out.Has(t, `"name":"tea"`)
 	w.ok("pause", "tea", "--why", "wait")
-	out.has(t, `"paused_why":"wait"`)
+	out.Has(t, `"paused_why":"wait"`)
 	w.ok("cancel", "tea")
-	out.has(t, `"state":"cancelled"`)
+	out.Has(t, `"state":"cancelled"`)
 	if status := end(); status != exitOK {
 		t.Errorf("Ctrl-C: status %d, want %d", status, exitOK)
 	}

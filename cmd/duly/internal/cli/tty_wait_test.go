@@ -11,8 +11,8 @@ import (
 func TestTTY_Wait(t *testing.T) {
 	w := newWorld(t)
 	y := w.tty([]string{"PATH=/bin:/usr/bin", "NO_COLOR=1"}, "in", "1h", "--name", "tea", "--wait", "--", "true")
-	y.out.has(t, "tea runs in 1h, at ")
-	y.out.has(t, "Ctrl-C only ends the wait")
+	y.out.Has(t, "tea runs in 1h, at ")
+	y.out.Has(t, "Ctrl-C only ends the wait")
 	y.typed("\x03")
 	if status := y.status(); status != exitInterrupted {
 		t.Errorf("Ctrl-C: status %d, want %d", status, exitInterrupted)
@@ -31,13 +31,13 @@ func TestTTY_WaitOutput(t *testing.T) {
 	fifo := t.TempDir() + "/go"
 	y := w.tty([]string{"PATH=/bin:/usr/bin", "NO_COLOR=1"}, "in", "0s", "--name", "job", "--wait", "--shell",
 		`mkfifo `+fifo+`; printf '\033[32mgreen\033[0m\n'; read line <`+fifo+`; echo "$line"; exit 3`)
-	y.out.has(t, "\x1b[32mgreen\x1b[0m\r\n")
+	y.out.Has(t, "\x1b[32mgreen\x1b[0m\r\n")
 	w.put("go", now("echo went on >"+fifo))
-	y.out.has(t, "went on\r\n")
+	y.out.Has(t, "went on\r\n")
 	if status := y.status(); status != 3 {
 		t.Errorf("status %d, want 3", status)
 	}
-	y.out.has(t, "job: dead (exit status 3), ")
+	y.out.Has(t, "job: dead (exit status 3), ")
 }
 
 // TestTTY_WaitLoss: a connection that breaks ends neither the wait nor the task, and that output may be missing is said.
@@ -46,12 +46,12 @@ func TestTTY_WaitLoss(t *testing.T) {
 	fifo := t.TempDir() + "/go"
 	y := w.tty([]string{"PATH=/bin:/usr/bin", "NO_COLOR=1"}, "in", "0s", "--name", "job", "--wait", "--shell",
 		`mkfifo `+fifo+`; echo began; read line <`+fifo+`; echo "$line"`)
-	y.out.has(t, "began\r\n")
+	y.out.Has(t, "began\r\n")
 	w.hangUp()
-	y.out.has(t, "the daemon does not answer now; the wait goes on\r\n")
+	y.out.Has(t, "the daemon does not answer now; the wait goes on\r\n")
 	w.serve()
 	w.put("go", now("echo went on >"+fifo))
-	y.out.has(t, "job: done, ")
+	y.out.Has(t, "job: done, ")
 	if status := y.status(); status != exitOK {
 		t.Errorf("status %d, want %d", status, exitOK)
 	}

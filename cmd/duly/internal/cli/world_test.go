@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -162,52 +160,4 @@ func later(args ...string) api.Spec {
 func now(line string) api.Spec {
 	none := api.Duration(0)
 	return api.Spec{Command: &target.Command{Shell: line}, In: &none}
-}
-
-// A sink is what a command writes, for a test that reads along.
-type sink struct {
-	mu   sync.Mutex
-	buf  bytes.Buffer
-	more chan struct{} // closed and made anew at each write
-}
-
-func newSink() *sink { return &sink{more: make(chan struct{})} }
-
-func (s *sink) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.buf.Write(b)
-	close(s.more)
-	s.more = make(chan struct{})
-	return len(b), nil
-}
-
-func (s *sink) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.String()
-}
-
-// until waits until the text is as asked for.
-func (s *sink) until(t testing.TB, ok func(text string) bool) string {
-	t.Helper()
-	for {
-		s.mu.Lock()
-		text, more := s.buf.String(), s.more
-		s.mu.Unlock()
-		if ok(text) {
-			return text
-		}
-		select {
-		case <-more:
-		case <-t.Context().Done():
-			t.Fatalf("the test is over, and this is all that was written:\n%s", text)
-		}
-	}
-}
-
-// has waits until the text has a part.
-func (s *sink) has(t testing.TB, part string) string {
-	t.Helper()
-	return s.until(t, func(text string) bool { return strings.Contains(text, part) })
 }

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -21,42 +20,8 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/logtest"
 )
-
-// A lockedBuffer is a log that a test reads while it is written.
-type lockedBuffer struct {
-	mu    sync.Mutex
-	b     bytes.Buffer
-	grown chan struct{} // has room for one
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	select {
-	case b.grown <- struct{}{}:
-	default:
-	}
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// await waits until the log says so.
-func (b *lockedBuffer) await(t *testing.T, text string) {
-	t.Helper()
-	for !strings.Contains(b.String(), text) {
-		select {
-		case <-b.grown:
-		case <-time.After(time.Minute):
-			t.Fatalf("the log does not say %q:\n%s", text, b.String())
-		}
-	}
-}
 
 // A fixture is a daemon that a test has started.
 type fixture struct {
@@ -64,8 +29,8 @@ type fixture struct {
 
 	d       *Daemon
 	dir     string
-	out     lockedBuffer
-	log     lockedBuffer
+	out     logtest.Log
+	log     logtest.Log
 	signals chan os.Signal
 	ended   chan error
 	once    sync.Once
@@ -115,7 +80,6 @@ func serveIn(t *testing.T, dir string, l limits, yaml string, more ...string) *f
 func newFixture(t *testing.T, dir string) *fixture {
 	t.Helper()
 	f := &fixture{T: t, dir: dir, signals: make(chan os.Signal, 8), ended: make(chan error, 1)}
-	f.out.grown, f.log.grown = make(chan struct{}, 1), make(chan struct{}, 1)
 	return f
 }
 
@@ -132,7 +96,7 @@ func (f *fixture) run() {
 			f.Errorf("Run: %v\n%s", err, f.log.String())
 		}
 	})
-	f.log.await(f.T, "msg=ready")
+	f.log.Has(f.T, "msg=ready")
 }
 
 // wait returns what Run does, once it has.
@@ -531,13 +495,13 @@ func TestTLS_Reload(t *testing.T) {
 	}
 	replace("two")
 	f.signals <- reloadSignal
-	f.log.await(t, "msg=reloaded")
+	f.log.Has(t, "msg=reloaded")
 	if got := ask(); got != "two" {
 		t.Errorf("after the reload the certificate is %q", got)
 	}
 	write(t, dir, "one.key", "not a key")
 	f.signals <- reloadSignal
-	f.log.await(t, "the reload is refused")
+	f.log.Has(t, "the reload is refused")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+f.tcp()+"/livez", nil)
 	if err != nil {
 		t.Fatal(err)

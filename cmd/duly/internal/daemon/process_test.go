@@ -24,6 +24,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
+	"github.com/dulyhq/duly/cmd/duly/internal/logtest"
 )
 
 // asDaemon makes this program a daemon in place of its tests.
@@ -58,7 +59,7 @@ type child struct {
 
 	cmd  *exec.Cmd
 	dir  string
-	log  lockedBuffer
+	log  logtest.Log
 	gone chan error
 	over bool // that was received
 	c    *client.Client
@@ -72,7 +73,6 @@ func startChild(t *testing.T, dir, line string, files []*os.File, env ...string)
 		t.Fatal(err)
 	}
 	p := &child{T: t, dir: dir, gone: make(chan error, 1)}
-	p.log.grown = make(chan struct{}, 1)
 	p.cmd = exec.Command("/bin/sh", "-c", line, self)
 	p.cmd.Env = append([]string{asDaemon + "=1", "PATH=" + os.Getenv("PATH"), "DULY_DATA=" + filepath.Join(dir, "data"), "DULY_LISTEN=127.0.0.1:0"}, env...)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = io.Discard, &p.log, files
@@ -118,7 +118,7 @@ func (p *child) end() error {
 func TestProcess_KilledAndStartedAgain(t *testing.T) {
 	dir := shortDir(t)
 	p := startChild(t, dir, plainly, nil)
-	p.log.await(t, "msg=ready")
+	p.log.Has(t, "msg=ready")
 	if _, err := p.c.Put(t.Context(), "tea", api.Spec{Command: sh("touch " + dir + "/tea"), In: in(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
@@ -134,14 +134,14 @@ func TestProcess_KilledAndStartedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = startChild(t, dir, plainly, nil)
-	p.log.await(t, "msg=ready")
+	p.log.Has(t, "msg=ready")
 	until(t, dir+"/now") // what the kill has cut off
 	if err := p.c.RunNow(t.Context(), "tea"); err != nil {
 		t.Errorf("run tea: %v", err)
 	}
 	until(t, dir+"/tea")
 	p.signal(syscall.SIGTERM)
-	p.log.await(t, "told to end")
+	p.log.Has(t, "told to end")
 	p.signal(syscall.SIGINT) // what runs would keep it for long
 	if err := p.end(); err != nil {
 		t.Errorf("%v:\n%s", err, p.log.String())
@@ -163,7 +163,7 @@ func TestProcess_KilledAndStartedAgain(t *testing.T) {
 func TestProcess_Umask(t *testing.T) {
 	dir := shortDir(t)
 	p := startChild(t, dir, "umask 0; "+plainly, nil)
-	p.log.await(t, "msg=ready")
+	p.log.Has(t, "msg=ready")
 	info, err := os.Stat(filepath.Join(dir, "data", "duly.sock"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
@@ -341,7 +341,7 @@ func TestProcess_HandedOverBeyondLoopback(t *testing.T) {
 func TestProcess_LeavesNoCommandBehind(t *testing.T) {
 	dir := shortDir(t)
 	p := startChild(t, dir, plainly, nil, "DULY_DRAIN_TIMEOUT=24h")
-	p.log.await(t, "msg=ready")
+	p.log.Has(t, "msg=ready")
 	deaf := sh("trap '' TERM; echo $$ > " + dir + "/part; mv " + dir + "/part " + dir + "/pid; while [ -e " + dir + " ]; do sleep 0.1; done")
 	deaf.Grace = api.Duration(time.Hour)
 	if _, err := p.c.Put(t.Context(), "deaf", api.Spec{Command: deaf, In: in(0)}); err != nil {
@@ -350,7 +350,7 @@ func TestProcess_LeavesNoCommandBehind(t *testing.T) {
 	until(t, dir+"/pid")
 	for _, heard := range []string{"told to end", "told again to end"} {
 		p.signal(syscall.SIGTERM)
-		p.log.await(t, heard)
+		p.log.Has(t, heard)
 	}
 	p.signal(syscall.SIGTERM)
 	if err := p.end(); err == nil {

@@ -34,9 +34,7 @@ func TestReload_RotatesSignatures(t *testing.T) {
 		if i > 0 {
 			write(t, dir, "hooks", "# the newest first\n"+strings.Join(secrets, "\n")+"\n")
 			f.signals <- reloadSignal
-			for strings.Count(f.log.String(), "msg=reloaded") < i {
-				<-f.log.grown
-			}
+			f.log.Times(t, "msg=reloaded", i)
 		}
 		e, err := c.Put(t.Context(), "hook", api.Spec{HTTP: &target.Callback{URL: s.URL, Body: "a.b"}, In: in(0)})
 		if err != nil {

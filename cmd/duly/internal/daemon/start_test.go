@@ -188,7 +188,7 @@ func TestEnd_Drains(t *testing.T) {
 	}
 	until(t, marks+"/begun")
 	f.signals <- endSignals[0]
-	f.log.await(t, "told to end")
+	f.log.Has(t, "told to end")
 	// Whoever waits for the task is answered still, and balancers see that the daemon ends.
 	for status := 200; status != 503; {
 		status, _ = f.ask("GET", "/readyz", "")
@@ -232,7 +232,7 @@ func TestEnd_SecondSignal(t *testing.T) {
 	}
 	until(t, dir+"/begun")
 	f.signals <- endSignals[0]
-	f.log.await(t, "told to end")
+	f.log.Has(t, "told to end")
 	f.signals <- endSignals[len(endSignals)-1]
 	if err := f.wait(); err != nil {
 		t.Errorf("Run: %v", err)
@@ -278,14 +278,14 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	change(strings.Replace(yaml, "info", "debug", 1) + "workers: 3\n")
-	f.log.await(t, "msg=reloaded")
-	f.log.await(t, "settings=[workers]")
+	f.log.Has(t, "msg=reloaded")
+	f.log.Has(t, "settings=[workers]")
 	if got := [4]int{ask(strings.Repeat("first", 6)), ask(strings.Repeat("other", 6)), ask(own), ask(f.token())}; got != [4]int{401, 200, 401, 200} {
 		t.Errorf("after the reload the first token, the other, the daemon's first and its new one: %v", got)
 	}
 	// All or nothing: a mistake at the end leaves the beginning without effect.
 	change("tokens: []\nlisten: nonsense\n")
-	f.log.await(t, "the reload is refused")
+	f.log.Has(t, "the reload is refused")
 	if got := ask(strings.Repeat("other", 6)); got != 200 {
 		t.Errorf("after a reload that was refused: %d", got)
 	}

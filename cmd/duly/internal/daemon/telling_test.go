@@ -146,7 +146,7 @@ func TestTelling(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.signals <- reloadSignal
-	f.log.await(t, "msg=reloaded")
+	f.log.Has(t, "msg=reloaded")
 	put("restore")
 	text = heard(t, got)
 	if strings.Contains(text, `"name":"backup"`) { // told again: it was not kept yet that it had been
@@ -163,7 +163,7 @@ func TestTelling(t *testing.T) {
 	}
 	sink.Close()
 	put("another")
-	f.log.await(t, "notices are not told for now")
+	f.log.Has(t, "notices are not told for now")
 	h, err := f.socketClient().Health(t.Context())
 	if err != nil || h.Status != "degraded" || len(h.Problems) != 1 || h.Problems[0].Slug != "notices" || !strings.Contains(h.Problems[0].Detail, "by --notify-url,") {
 		t.Errorf("%+v, %v", h, err)
@@ -172,7 +172,7 @@ func TestTelling(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.signals <- reloadSignal
-	f.log.await(t, "the problem is over")
+	f.log.Has(t, "the problem is over")
 	if h, err := f.socketClient().Health(t.Context()); err != nil || h.Status != "ok" {
 		t.Errorf("%+v, %v", h, err)
 	}
