@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/internal/pgtest"
+	"github.com/dulyhq/duly/target"
 	"github.com/dulyhq/duly/wait"
 )
 
@@ -129,6 +131,56 @@ func TestPostgres_TwoDaemons(t *testing.T) {
 		t.Errorf("the one that is left has %d shards", st.Shards)
 	}
 	b.term(t)
+}
+
+// Of two daemons on one database one tells of what has died in either, each death once; and when it has ended, the other one does.
+func TestPostgres_OneTells(t *testing.T) {
+	url := pgtest.Shared(t).Database(t)
+	type told struct{ id, name string }
+	got := make(chan told, 100)
+	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var n struct{ ID, What, Name string }
+		if err := json.NewDecoder(r.Body).Decode(&n); err != nil || n.What != "dead" || n.ID != r.Header.Get("Webhook-Id") {
+			t.Errorf("told %+v, %v, with the id %q", n, err, r.Header.Get("Webhook-Id"))
+		}
+		got <- told{n.ID, n.Name}
+	}))
+	defer sink.Close()
+	settings := []string{"--store", url, "--notify-url", sink.URL}
+	a := serve(t, dataDir(t), settings...)
+	dies := func(d *served, names ...string) {
+		t.Helper()
+		for _, name := range names {
+			if _, err := d.Put(t.Context(), name, api.Spec{Command: &target.Command{Shell: "exit 3"}, In: new(api.Duration)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ids := map[string]string{}
+		for len(ids) < len(names) {
+			n := <-got
+			if was, again := ids[n.name]; again {
+				t.Errorf("%s is told as %s and as %s", n.name, was, n.id)
+			}
+			if ids[n.name] = n.id; !slices.Contains(names, n.name) {
+				t.Errorf("told of %s, want only %v", n.name, names)
+			}
+		}
+	}
+	dies(a, "first") // so that it is this one that tells
+	b := serve(t, dataDir(t), settings...)
+	a.nodes(t, 2)
+	b.nodes(t, 2)
+	var names []string
+	for i := range 12 { // in shards of either
+		names = append(names, fmt.Sprintf("of-both-%d", i))
+	}
+	dies(b, names...)
+	a.term(t)
+	dies(b, "of-the-other")
+	b.term(t)
+	if len(got) != 0 {
+		t.Errorf("told once more: %+v", <-got)
+	}
 }
 
 // lastOf returns the newest entry of a task's history.
