@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/dulyhq/duly/wait"
 )
 
 // hung is when a test gives up: nothing takes a hundredth of it.
@@ -16,7 +18,7 @@ const hung = 2 * time.Minute
 type Log struct {
 	mu   sync.Mutex
 	b    bytes.Buffer
-	more chan struct{} // closed at the next write; nil while nobody waits
+	more *wait.Event // set at the next write; nil while nobody waits
 }
 
 // Write implements io.Writer.
@@ -24,7 +26,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.more != nil {
-		close(l.more)
+		l.more.Set()
 		l.more = nil
 	}
 	return l.b.Write(p)
@@ -37,11 +39,11 @@ func (l *Log) String() string {
 	return l.b.String()
 }
 
-func (l *Log) look() (text string, more <-chan struct{}) {
+func (l *Log) look() (text string, more *wait.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.more == nil {
-		l.more = make(chan struct{})
+		l.more = new(wait.Event)
 	}
 	return l.b.String(), l.more
 }
@@ -49,15 +51,13 @@ func (l *Log) look() (text string, more <-chan struct{}) {
 // Until waits until what was written is as it is asked for, and returns it. If it never is, the test fails there.
 func (l *Log) Until(t testing.TB, ok func(text string) bool) string {
 	t.Helper()
-	for late := time.After(hung); ; {
+	for {
 		text, more := l.look()
 		if ok(text) {
 			return text
 		}
-		select {
-		case <-more:
-		case <-late:
-			t.Fatalf("this is all that was written:\n%s", text)
+		if more.WaitFor(hung) != nil {
+			t.Fatalf("nothing more was written than:\n%s", text)
 		}
 	}
 }
