@@ -154,6 +154,29 @@ func TestCluster_ALookAfterAnOutage(t *testing.T) {
 	})
 }
 
+// A store that does all but tell the time is asked for that again and again, with a rest in between, and the scheduler says that it fails.
+func TestCluster_OnlyTheClockFails(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		c.work(a)
+		c.evenly(a)
+		a.put("every", schedule.Every(time.Second), duly.CatchUp(duly.All(100)))
+		time.Sleep(5 * time.Second)
+		before := a.count("Clock")
+		a.breakNext("Clock", 1000)
+		time.Sleep(40 * time.Second)
+		if n := a.count("Clock") - before; n == 0 || n > 40 || c.logged("the store fails") == 0 {
+			t.Errorf("the store's clock was asked for %d times in 40 s in which it failed, and that was said %d times", n, c.logged("the store fails"))
+		}
+		a.breakNext("Clock", 0)
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		if n := len(c.of("every")); n < 58 || a.stats().StoreErrors == 0 {
+			t.Errorf("it ran %d times in 60 s, with %d errors of the store; want each of them, and some", n, a.stats().StoreErrors)
+		}
+	})
+}
+
 // blinking is a store elsewhere whose clock takes a few looks, of which all but the first fail.
 type blinking struct {
 	*memory.Store

@@ -45,3 +45,14 @@ func TestHandle_TheFirstMistake(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a handler has panicked with is found in the error of its attempt, if that was an error.
+func TestPanicError_Unwrap(t *testing.T) {
+	was := errors.New("was")
+	if err := error(&duly.PanicError{Value: was}); !errors.Is(err, was) {
+		t.Errorf("%v is not found in %v", was, err)
+	}
+	if err := errors.Unwrap(&duly.PanicError{Value: "text"}); err != nil {
+		t.Errorf("a text that was panicked with is the error %v", err)
+	}
+}

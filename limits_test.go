@@ -128,3 +128,66 @@ func (s *slowClaims) Claim(ctx context.Context, claims []store.Claim) ([]store.C
 	time.Sleep(by)
 	return res, err
 }
+
+// A retry that is just as late as it may be after the first attempt comes, and one that is later does not: the run is dead then.
+func TestRetry_MaxElapsed(t *testing.T) {
+	for in, want := range map[time.Duration][]time.Duration{
+		10 * time.Second:                    {0, 10 * time.Second, 20 * time.Second},
+		10*time.Second + 1*time.Microsecond: {0, 10*time.Second + 1*time.Microsecond},
+	} {
+		t.Run(in.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var tried []time.Duration
+				begun := time.Now()
+				b := newBench(t, func(context.Context, *duly.Attempt[string]) error {
+					tried = append(tried, time.Since(begun))
+					return duly.RetryAfter(in, errors.New("not now"))
+				})
+				if _, err := b.kind.Put(t.Context(), "a", "", schedule.After(0), duly.Retry(duly.RetryPolicy{MaxElapsed: 20 * time.Second})); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if !slices.Equal(tried, want) {
+					t.Errorf("tried after %v, want %v", tried, want)
+				}
+				if st, err := b.Stats(t.Context()); err != nil || st.Store.Dead != 1 {
+					t.Errorf("%d are dead, %v; want 1", st.Store.Dead, err)
+				}
+			})
+		})
+	}
+}
+
+// What takes no worker waits for none: occurrences that a run has overlapped are passed by as soon as it ends.
+func TestWorkers_SkippingTakesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := duly.New(duly.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[time.Duration]) error { return takes(a.Payload)(ctx, nil) })
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := k.Put(t.Context(), "overlaps", 25*time.Second, schedule.Every(10*time.Second), duly.Overlap(duly.Skip)); err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range []string{"long", "waits"} {
+			if _, err := k.Put(t.Context(), name, time.Hour, schedule.After(12*time.Second), duly.Priority(2-i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(37 * time.Second) // it has run from 10 to 35, and what waits stands before its next occurrence
+		synctest.Wait()
+		st, err := s.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := st.Kinds["k"]; n.Skipped != 2 || n.Started != 2 {
+			t.Errorf("%d occurrences are skipped and %d attempts started, want 2 and 2", n.Skipped, n.Started)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+}

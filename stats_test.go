@@ -3,12 +3,14 @@ package duly_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/memory"
 )
 
@@ -108,6 +110,145 @@ func TestStats_SlowClaimsAreNoWaitForAWorker(t *testing.T) {
 			t.Errorf("%d started, which have waited %v to be seen, %v for a worker and %v for the store; want 4, and no wait for a worker", l.Started, l.Wake.Sum, l.Slot.Sum, l.Claim.Sum)
 		}
 		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// How long a task waits for a worker counts from when it was seen to be due, also if it is changed while it waits.
+func TestStats_ChangedWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := duly.New(duly.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy := duly.Handle(s, "busy", func(ctx context.Context, a *duly.Attempt[string]) error { return takes(time.Minute)(ctx, a) })
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error { return nil })
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := busy.Put(t.Context(), "first", "", schedule.After(0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Put(t.Context(), "waits", "", schedule.After(10*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		if _, err := s.Change(t.Context(), "waits", duly.Change{Payload: []byte(`"other"`)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		all, err := s.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := all.Kinds["k"]; l.Started != 1 || l.Wake.Sum != 0 || l.Slot.Sum != 50*time.Second || l.Claim.Sum != 0 {
+			t.Errorf("%d started, which has waited %v to be seen, %v for a worker and %v for the store; want 1, and 50s for a worker", l.Started, l.Wake.Sum, l.Slot.Sum, l.Claim.Sum)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Of more tasks that nobody handles than are looked at each time, the oldest is not told of any more once it is gone.
+func TestStats_OldestOfManyUnhandledIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tasks = 2000
+		st := memory.New(memory.Options{})
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Declare[string](s, "nobody's")
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := k.Put(t.Context(), "oldest", "", schedule.After(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.PutMany(t.Context(), slices.Values(items(tasks, 2*time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if all, err := s.Stats(t.Context()); err != nil || all.Unhandled != (duly.Backlog{Tasks: tasks + 1, Oldest: 9 * time.Second}) {
+			t.Errorf("unhandled are %+v, %v; want %d for up to 9s", all.Unhandled, err, tasks+1)
+		}
+		// behind the scheduler's back, as another process does it
+		if _, err := st.Cancel(t.Context(), []store.Cancel{{Key: store.Key{Name: "oldest"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := s.Stats(t.Context()); err != nil || all.Unhandled != (duly.Backlog{Tasks: tasks, Oldest: 8 * time.Second}) {
+			t.Errorf("unhandled are %+v, %v; want %d for up to 8s", all.Unhandled, err, tasks)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// noClock is a store that does everything but tell the time, once it is broken.
+type noClock struct {
+	*memory.Store
+
+	broken bool
+}
+
+func (s *noClock) Clock(ctx context.Context) (store.Clock, error) {
+	if s.broken {
+		return store.Clock{}, store.ErrBroken
+	}
+	return s.Store.Clock(ctx)
+}
+
+// Stats tells that the store does not tell the time, although it counts.
+func TestStats_StoreWithoutClock(t *testing.T) {
+	st := &noClock{Store: memory.New(memory.Options{})}
+	s, err := duly.New(duly.Options{Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stats(t.Context()); err != nil {
+		t.Error(err)
+	}
+	st.broken = true
+	if _, err := s.Stats(t.Context()); !errors.Is(err, store.ErrBroken) {
+		t.Errorf("got %v of a store without a clock, want ErrBroken", err)
+	}
+	if err := errors.Join(s.Close(t.Context()), st.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A run whose retry waits for a worker is overdue since that was due, and neither since its first attempt nor longer.
+func TestStats_OverdueRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := duly.New(duly.Options{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+			if a.Name == "fails" {
+				return duly.RetryAfter(10*time.Second, errors.New("not now"))
+			}
+			return takes(time.Minute)(ctx, a)
+		})
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		for name, in := range map[string]time.Duration{"fails": 0, "is in its way": time.Second} {
+			if _, err := k.Put(t.Context(), name, "", schedule.After(in)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []duly.Backlog{{}, {Tasks: 1, Oldest: 20 * time.Second}} {
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if st, err := s.Stats(t.Context()); err != nil || st.Overdue != want {
+				t.Errorf("overdue are %+v, %v; want %+v", st.Overdue, err, want)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
 			t.Error(err)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,90 @@ func TestRun_ManyLeasesLost(t *testing.T) {
 			t.Errorf("%d tasks are left, %v", n.Store.Tasks, err)
 		}
 		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// slowReads is a store that tells nobody of what is written, and takes long to hand out what it has read of what is due.
+type slowReads struct {
+	store.Store
+
+	reading atomic.Bool
+}
+
+func (s *slowReads) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error) {
+	page, err := s.Store.Due(ctx, q)
+	s.reading.Store(true)
+	time.Sleep(time.Second)
+	s.reading.Store(false)
+	return page, err
+}
+
+// What is put while what is due is being read, and is due later than that reaches, runs in time, in whichever order it was put.
+func TestRun_PutWhileReading(t *testing.T) {
+	for _, in := range [][]int{{1, 2, 3}, {3, 2, 1}, {2, 1, 3}} {
+		t.Run(fmt.Sprint(in), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem := memory.New(memory.Options{})
+				st := &slowReads{Store: mem}
+				s, err := duly.New(duly.Options{Store: st})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var late []time.Duration
+				k := duly.Handle(s, "k", func(_ context.Context, a *duly.Attempt[string]) error {
+					late = append(late, time.Since(a.ScheduledFor))
+					return nil
+				})
+				ended := make(chan error)
+				go func() { ended <- s.Run(t.Context()) }()
+				synctest.Wait()
+				if !st.reading.Load() {
+					t.Fatal("nothing is read when Run begins")
+				}
+				for _, hours := range in {
+					if _, err := k.Put(t.Context(), strconv.Itoa(hours), "", schedule.After(time.Duration(hours)*time.Hour)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(4 * time.Hour)
+				synctest.Wait()
+				if !slices.Equal(late, []time.Duration{0, 0, 0}) {
+					t.Errorf("ran late by %v, want three runs in time", late)
+				}
+				if err := errors.Join(s.Close(t.Context()), <-ended, mem.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Memory is filled to its bound and no further, by what is put and due so soon that it need not be read again.
+//
+// contract: K2
+func TestStats_NearIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 16_384
+		mem := memory.New(memory.Options{})
+		s, err := duly.New(duly.Options{Store: &slowReads{Store: mem}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error { return nil })
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		time.Sleep(2 * time.Second) // by then it has been read that there is nothing
+		if _, err := k.PutMany(t.Context(), slices.Values(items(most+100, 3*time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if st, err := s.Stats(t.Context()); err != nil || st.Near != most {
+			t.Errorf("%d tasks are in memory, %v; want %d", st.Near, err, most)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, mem.Close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -95,7 +95,7 @@ func writes[Row, Result any](
 
 func (c *core) put(ctx context.Context, puts []store.Put) ([]store.PutResult, error) {
 	return writes(ctx, c, puts, func(p *store.Put) store.Key { return p.Key }, c.store.Put,
-		func(_ *store.Put, r *store.PutResult) left { return left{r.Task, r.Err == nil && r.Task != nil} })
+		func(_ *store.Put, r *store.PutResult) left { return left{r.Task, r.Task != nil} })
 }
 
 func (c *core) cancel(ctx context.Context, xs []store.Cancel) ([]store.CancelResult, error) {
@@ -427,7 +427,7 @@ func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bo
 	if a.inTx.Load() && err == nil {
 		ts, gerr := r.c.store.Get(context.Background(), []store.Key{a.id.Key})
 		if gerr == nil {
-			if rn := runOf(ts[0], a.id); rn == nil || rn.Fence != a.fence {
+			if runOf(ts[0], a.id) == nil {
 				r.c.stats.ended(a.info.Kind, store.VerbSettle, store.Done)
 				return store.SettleResult{State: store.Done}, true
 			}

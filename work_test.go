@@ -1,0 +1,161 @@
+package duly_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
+)
+
+// Extra runs that are refused, because no more can wait, take none away from those that wait already.
+func TestBackfill_RefusedBesideOthersThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(ctx context.Context, a *duly.Attempt[string]) error { return takes(time.Second)(ctx, a) })
+		begun := time.Now()
+		if _, err := b.kind.Put(t.Context(), "a", "", schedule.Every(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		ago := func(hours int) time.Time { return begun.Add(-time.Duration(hours) * time.Hour) }
+		if n, err := b.Backfill(t.Context(), "a", ago(store.MaxRuns), begun); n != store.MaxRuns || err != nil {
+			t.Fatalf("Backfill: %d, %v; want %d", n, err, store.MaxRuns)
+		}
+		if n, err := b.Backfill(t.Context(), "a", ago(store.MaxRuns+1), ago(store.MaxRuns)); n != 0 || !errors.Is(err, duly.ErrInvalid) {
+			t.Errorf("Backfill beside as many as can wait: %d, %v; want ErrInvalid", n, err)
+		}
+		time.Sleep(50 * time.Minute)
+		synctest.Wait()
+		if len(b.runs) != store.MaxRuns {
+			t.Errorf("%d runs, want %d", len(b.runs), store.MaxRuns)
+		}
+	})
+}
+
+// A transaction holds what settles in it until it is committed.
+type transaction struct{ settles []store.Settlement }
+
+// inTransactions is a store in memory for which settling can be part of a transaction.
+type inTransactions struct {
+	*memory.Store
+
+	broken *atomic.Bool // it prolongs no leases
+}
+
+func (s inTransactions) Renew(ctx context.Context, xs []store.Renewal) ([]store.RenewResult, error) {
+	if s.broken.Load() {
+		return nil, store.ErrBroken
+	}
+	return s.Store.Renew(ctx, xs)
+}
+
+func (s inTransactions) PutTx(context.Context, any, []store.Put) ([]store.PutResult, error) {
+	return nil, duly.ErrNoTx
+}
+
+func (s inTransactions) CancelTx(context.Context, any, []store.Cancel) ([]store.CancelResult, error) {
+	return nil, duly.ErrNoTx
+}
+
+func (s inTransactions) SettleTx(_ context.Context, tx any, xs []store.Settlement) ([]store.SettleResult, error) {
+	x := tx.(*transaction) //nolint:forcetypeassert // a test's
+	x.settles = append(x.settles, xs...)
+	return make([]store.SettleResult, len(xs)), nil
+}
+
+func (s inTransactions) commit(ctx context.Context, x *transaction) error {
+	res, err := s.Settle(ctx, x.settles)
+	for i := range res {
+		err = errors.Join(err, res[i].Err)
+	}
+	return err
+}
+
+// completing puts a recurring task whose handler completes its runs, and returns the scheduler and what ends it.
+func completing(t *testing.T, st inTransactions, done func(ctx context.Context, a *duly.Attempt[string], x *transaction) error) (s *duly.Scheduler, end func()) {
+	t.Helper()
+	s, err := duly.New(duly.Options{Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+		x := new(transaction)
+		if err := a.Complete(ctx, x); err != nil {
+			return err
+		}
+		return done(ctx, a, x)
+	})
+	ended := make(chan error)
+	go func() { ended <- s.Run(t.Context()) }()
+	if _, err := k.Put(t.Context(), "a", "", schedule.Every(time.Hour), duly.Overlap(duly.Allow)); err != nil {
+		t.Fatal(err)
+	}
+	return s, func() {
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func counted(t *testing.T, s *duly.Scheduler) duly.KindStats {
+	t.Helper()
+	st, err := s.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := st.Kinds["k"]
+	k.Wake, k.Slot, k.Claim, k.Total = duly.Histogram{}, duly.Histogram{}, duly.Histogram{}, duly.Histogram{}
+	return k
+}
+
+// A run that its handler has completed in a transaction is done once that is committed. One whose transaction was not, though the handler
+// says that all is well, is tried again.
+func TestComplete_Commit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := inTransactions{memory.New(memory.Options{}), new(atomic.Bool)}
+		var numbers []int
+		s, end := completing(t, st, func(_ context.Context, a *duly.Attempt[string], x *transaction) error {
+			numbers = append(numbers, a.Number)
+			if a.Number == 1 {
+				return nil
+			}
+			return st.commit(t.Context(), x)
+		})
+		time.Sleep(90 * time.Minute)
+		synctest.Wait()
+		if got, want := counted(t, s), (duly.KindStats{Started: 2, Succeeded: 1, Failed: 1}); got != want || !slices.Equal(numbers, []int{1, 2}) {
+			t.Errorf("attempts %v, %+v; want two, %+v", numbers, got, want)
+		}
+		end()
+	})
+}
+
+// An attempt that says that all is well, but whose transaction was not committed until its lease was lost, has not succeeded: another has
+// taken its place.
+func TestComplete_LeaseLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := inTransactions{memory.New(memory.Options{}), new(atomic.Bool)}
+		st.broken.Store(true)
+		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			if a.Number > 1 {
+				return errors.Join(takes(10*time.Minute)(ctx, a), st.commit(t.Context(), x))
+			}
+			<-ctx.Done()
+			st.broken.Store(false)
+			time.Sleep(5 * time.Minute)
+			return nil
+		})
+		time.Sleep(90 * time.Minute)
+		synctest.Wait()
+		if got, want := counted(t, s), (duly.KindStats{Started: 2, Succeeded: 1, Fenced: 1, Lost: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		end()
+	})
+}
