@@ -15,25 +15,42 @@ import (
 	"github.com/dulyhq/duly/store/memory"
 )
 
-// Extra runs that are refused, because no more can wait, take none away from those that wait already.
+// Extra runs that are refused, because no more can wait, take none away from those that wait for a worker.
 func TestBackfill_RefusedBesideOthersThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, func(ctx context.Context, a *duly.Attempt[string]) error { return takes(time.Second)(ctx, a) })
-		begun := time.Now()
-		if _, err := b.kind.Put(t.Context(), "a", "", schedule.Every(time.Hour)); err != nil {
+		mem := memory.New(memory.Options{})
+		s, err := duly.New(duly.Options{Store: &slowReads{Store: mem}, Workers: 1})
+		if err != nil {
 			t.Fatal(err)
 		}
+		runs := 0
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error { runs++; return nil })
+		busy := duly.Handle(s, "busy", func(ctx context.Context, a *duly.Attempt[string]) error { return takes(time.Minute)(ctx, a) })
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		begun := time.Now()
+		if _, err := busy.Put(t.Context(), "in their way", "", schedule.After(0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Put(t.Context(), "a", "", schedule.Every(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // all is read
 		ago := func(hours int) time.Time { return begun.Add(-time.Duration(hours) * time.Hour) }
-		if n, err := b.Backfill(t.Context(), "a", ago(store.MaxRuns), begun); n != store.MaxRuns || err != nil {
+		if n, err := s.Backfill(t.Context(), "a", ago(store.MaxRuns), begun); n != store.MaxRuns || err != nil {
 			t.Fatalf("Backfill: %d, %v; want %d", n, err, store.MaxRuns)
 		}
-		if n, err := b.Backfill(t.Context(), "a", ago(store.MaxRuns+1), ago(store.MaxRuns)); n != 0 || !errors.Is(err, duly.ErrInvalid) {
+		time.Sleep(10 * time.Second)
+		if n, err := s.Backfill(t.Context(), "a", ago(store.MaxRuns+1), ago(store.MaxRuns)); n != 0 || !errors.Is(err, duly.ErrInvalid) {
 			t.Errorf("Backfill beside as many as can wait: %d, %v; want ErrInvalid", n, err)
 		}
 		time.Sleep(50 * time.Minute)
 		synctest.Wait()
-		if len(b.runs) != store.MaxRuns {
-			t.Errorf("%d runs, want %d", len(b.runs), store.MaxRuns)
+		if runs != store.MaxRuns {
+			t.Errorf("%d runs, want %d", runs, store.MaxRuns)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, mem.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -120,12 +137,12 @@ func TestComplete_Commit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := inTransactions{memory.New(memory.Options{}), new(atomic.Bool)}
 		var numbers []int
-		s, end := completing(t, st, func(_ context.Context, a *duly.Attempt[string], x *transaction) error {
+		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
 			numbers = append(numbers, a.Number)
 			if a.Number == 1 {
 				return nil
 			}
-			return st.commit(t.Context(), x)
+			return st.commit(ctx, x)
 		})
 		time.Sleep(90 * time.Minute)
 		synctest.Wait()
@@ -144,7 +161,7 @@ func TestComplete_LeaseLost(t *testing.T) {
 		st.broken.Store(true)
 		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
 			if a.Number > 1 {
-				return errors.Join(takes(10*time.Minute)(ctx, a), st.commit(t.Context(), x))
+				return errors.Join(takes(10*time.Minute)(ctx, a), st.commit(ctx, x))
 			}
 			<-ctx.Done()
 			st.broken.Store(false)
