@@ -228,9 +228,6 @@ func (k *Retention) every() time.Duration {
 	return min(max(d/24, time.Minute), 24*time.Hour)
 }
 
-// trimmedMost is how many entries a store may forget at a time without being asked again at once.
-const trimmedMost = 10_000
-
 // keep forgets what the retention does not keep, until ctx ends. It begins when the store's clock is known. Where several processes do
 // so on one store, what is kept is what all of them keep.
 func (c *core) keep(ctx context.Context, tuned <-chan struct{}) (done <-chan struct{}) {
@@ -252,12 +249,10 @@ func (c *core) keep(ctx context.Context, tuned <-chan struct{}) (done <-chan str
 			if k.Dead > 0 {
 				r.DeadFrom = now.Add(-k.Dead)
 			}
-			for more := r != (store.Retention{}); more && ctx.Err() == nil; {
-				n, err := c.store.Trim(ctx, r)
-				if err != nil && ctx.Err() == nil {
+			if r != (store.Retention{}) {
+				if _, err := c.store.Trim(ctx, r); err != nil && ctx.Err() == nil {
 					c.log.Warn("the history could not be trimmed", "error", err)
 				}
-				more = err == nil && n >= trimmedMost
 			}
 			a := newAlarm(c.eng, k.every())
 			if a.closed { // given up, while a call to the store has not returned

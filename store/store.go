@@ -68,8 +68,7 @@ type Store interface {
 	// History returns what became of tasks, also of those that are gone.
 	History(ctx context.Context, q HistoryQuery) ([]Event, error)
 
-	// Trim forgets what a retention does not keep, and returns how much. It may keep a little more, and of what is to be forgotten it may
-	// leave a part for the next call, which comes at once after one that has forgotten 10,000 or more. It never touches tasks.
+	// Trim forgets what a retention does not keep, and returns how much. It may keep a little more. It never touches tasks.
 	Trim(ctx context.Context, r Retention) (int64, error)
 
 	// Stats returns counters.

@@ -41,7 +41,6 @@ type core struct {
 	since store.Instant // when it was opened, on Clock.Mono
 
 	st      state // the committer's
-	ahead   int64 // the committer's: what the oldest hour has before this seq was written when the clock was ahead, or is old
 	filter  atomic.Pointer[filter]
 	filling atomic.Pointer[filter] // a newer one that a builder fills
 	stop    chan struct{}          // ends the builder and the ticker

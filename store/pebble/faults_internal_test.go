@@ -15,3 +15,10 @@ func SmallTables(bytes uint64) (restore func()) {
 	memTableSize = bytes
 	return func() { memTableSize = was }
 }
+
+// SmallTrims has Trim look at so few entries at a time, until the function returned is called.
+func SmallTrims(entries int) (restore func()) {
+	was := beforeMost
+	beforeMost = entries
+	return func() { beforeMost = was }
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	pdb "github.com/cockroachdb/pebble/v2"
 
@@ -161,20 +162,38 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []sto
 	return events, err
 }
 
-// Trim implements store.Store. What it forgets of the history are whole hours, and then single entries if they are too many.
-func (s *Store) Trim(ctx context.Context, r store.Retention) (int64, error) {
-	var n int64
-	var failed error
-	err := s.do(ctx, "trim", 1, func(w *writer, _ int) {
-		n, failed = w.trim(r)
-	})
-	if err == nil && failed != nil {
-		err = &store.Error{Op: "trim", Err: failed}
+// Trim implements store.Store. What it forgets of the history are whole hours, then the first entries of the oldest one, and then
+// single entries if they are too many. It does a part at a time, between which others write.
+func (s *Store) Trim(ctx context.Context, r store.Retention) (n int64, err error) {
+	for t := (trimming{began: s.clock()}); err == nil; {
+		var some int64
+		var failed error
+		err = s.do(ctx, "trim", 1, func(w *writer, _ int) { some, failed = w.trim(r, &t) })
+		if n += some; err == nil && failed != nil {
+			err = &store.Error{Op: "trim", Err: failed}
+		}
+		if !t.more {
+			break
+		}
 	}
 	return n, err
 }
 
-func (w *writer) trim(r store.Retention) (n int64, err error) {
+// A trimming is how far one Trim has come.
+type trimming struct {
+	began store.Clock
+	done  int64 // what the oldest hour has before this seq was looked at
+	more  bool  // it has not been looked at to the end
+}
+
+// steady says that the clock was not set since the trimming began: what is of the future, or old, is so by the same clock for all of it.
+func (t *trimming) steady(now store.Clock) bool {
+	moved := now.Now.Sub(t.began.Now) - now.Mono.Sub(t.began.Mono)
+	return moved.Abs() < time.Second
+}
+
+func (w *writer) trim(r store.Retention, t *trimming) (n int64, err error) {
+	t.more = false
 	w.c.mu.Lock()
 	hours := w.tell(slices.Clone(w.c.hours))
 	w.c.mu.Unlock()
@@ -187,7 +206,7 @@ func (w *writer) trim(r store.Retention) (n int64, err error) {
 		whole++
 	}
 	if whole < len(hours) && r.HistoryFrom > 0 {
-		if old, err = w.before(hours[whole], r.HistoryFrom); err != nil {
+		if old, err = w.before(hours[whole], r.HistoryFrom, t); err != nil {
 			return 0, err
 		}
 	}
@@ -240,28 +259,30 @@ func (w *writer) cut(kept []hour, n int64) []hour {
 	return kept
 }
 
-// beforeMost is how many entries of an hour that is not over one Trim takes out, or looks at in vain. Tests make it smaller.
-var beforeMost int64 = 10_000
+// beforeMost is how many entries of an hour that is not over are looked at while others wait. Tests make it smaller.
+var beforeMost = 10_000
 
 // before counts the first entries of an hour that are older than an instant: an hour lasts for long if the clock was set back in it.
-// What was written when the clock was ahead, and then set back, is as old as what follows it. How far such entries are known to go is
-// remembered for the next Trim.
-func (w *writer) before(h hour, from store.Instant) (n int64, err error) {
-	now, most := w.c.s.clock().Now, beforeMost
-	begin := max(h.first, min(w.c.ahead, h.first+h.n))
-	o := &pdb.IterOptions{LowerBound: historyKey(nil, h.hour, begin), UpperBound: historyKey(nil, h.hour+1, 0)}
+// What was written when the clock was ahead, and then set back, is as old as what follows it.
+func (w *writer) before(h hour, from store.Instant, t *trimming) (n int64, err error) {
+	now := w.c.s.clock()
+	if !t.steady(now) {
+		return 0, nil
+	}
+	seq, left := max(h.first, t.done), beforeMost
+	o := &pdb.IterOptions{LowerBound: historyKey(nil, h.hour, seq), UpperBound: historyKey(nil, h.hour+1, 0)}
 	err = each(w.c.db, o, false, func(it *pdb.Iterator) (bool, error) {
 		e, err := decodeEvent(it.Value(), 0)
-		if err != nil || e.At >= from && e.At <= now {
+		if err != nil || e.At >= from && e.At <= now.Now {
 			return false, err
 		}
-		begin++ // all seqs of an hour are consecutive
-		if most--; e.At < from {
-			n = begin - h.first
+		seq++ // all seqs of an hour are consecutive
+		if left--; e.At < from {
+			n = seq - h.first
 		}
-		return most > 0, nil
+		return left > 0, nil
 	})
-	w.c.ahead = begin
+	t.done, t.more = seq, left == 0
 	return n, err
 }
 

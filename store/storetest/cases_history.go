@@ -20,6 +20,7 @@ var historyCases = []Case{
 var trimCases = []Case{
 	{"TrimByAge", "K2", "the history grows for ever, or is lost too early", trimByAge},
 	{"TrimBehindTheFuture", "K2", "a clock that was wrong for a moment keeps the history for years", trimBehindTheFuture},
+	{"TrimWhileTheClockIsBehind", "K2", "a clock that was wrong for a moment loses the history of today", trimWhileTheClockIsBehind},
 	{"TrimByCount", "K2", "the history grows for ever, or its newest entries are lost", trimByCount},
 	{"TrimDead", "Retention.DeadFrom", "dead runs are kept for ever, or lost too early", trimDead},
 	{"TrimNothing", "Retention", "a retention that asks for nothing deletes", trimNothing},
@@ -260,6 +261,23 @@ func trimBehindTheFuture(e *env) {
 	if left, _ = e.trimmed(store.Retention{HistoryFrom: from.Add(47 * time.Hour)}); left > 2+12 {
 		e.Errorf("entries left: %d, want those of the last hour, and perhaps the 12 of the future", left)
 	}
+}
+
+func trimWhileTheClockIsBehind(e *env) {
+	const years, week = 10 * 365 * 24 * time.Hour, 7 * 24 * time.Hour
+	e.ends(5, time.Second)
+	e.step(-years)
+	e.trim(store.Retention{HistoryFrom: e.later(-week)}) // all there is lies in the future
+	e.ends(5, time.Second)
+	e.step(years)
+	e.trimmed(store.Retention{HistoryFrom: e.later(-week)})
+	newer := 0
+	for _, v := range allEvents(e, e.s) {
+		if v.At >= e.later(-time.Hour) {
+			newer++
+		}
+	}
+	is(e, "entries of a moment ago", newer, 5)
 }
 
 func trimByCount(e *env) {
