@@ -189,7 +189,7 @@ func (r *recorder) choices(n *name, l *listing) (some []choice) {
 	if k == 0 || l.w.overlap == "allow" || l.w.overlap == "cancel other" {
 		return append(some, l.missed()...)
 	}
-	if n.allCovered(l, k) {
+	if n.allWaited(l, k) {
 		some = append(some, l.overlapped(k))
 	}
 	// Before it was put it was not due; and a process puts out of its mind what it does not handle yet.
@@ -258,6 +258,7 @@ type mind struct {
 // A span is when runs of a name were under way, by the wall clock.
 type span struct {
 	from, to store.Instant // to is Never while they are
+	waited   store.Instant // what came due from then on may have waited with one that overlapped before, and is not settled yet
 	begun    store.Instant // from is when that was decided
 	by       *process      // that has settled the last run
 	loose    bool          // the clock was set back meanwhile, or there were several: it is not quite known what came due
@@ -268,17 +269,32 @@ func (n *name) covered(due store.Instant) bool {
 	return slices.ContainsFunc(n.spans, func(s span) bool { return s.from <= due && due <= s.to })
 }
 
-// knows says whether it did and a process must know that: it has settled the last of the runs, and nothing is on the edge.
+// knows says whether it did and a process must know that: it has settled the last of the runs, and nothing is on the edge. It remembers
+// one stretch of runs: what another process has done between two of its own may be a gap to it.
 func (n *name) knows(p *process, due store.Instant) bool {
-	return n.minds[p].sure && slices.ContainsFunc(n.spans, func(s span) bool {
-		return s.by == p && s.begun < due && due < s.to && !s.loose
-	})
+	for i := len(n.spans) - 1; i >= 0 && n.minds[p].sure; i-- {
+		if s := n.spans[i]; s.by == p {
+			return s.begun < due && due < s.to && !s.loose
+		}
+	}
+	return false
 }
 
 // allCovered says whether the first k all came due so.
 func (n *name) allCovered(l *listing, k int) bool {
 	for i := range k {
 		if !n.covered(l.due(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// allWaited says whether the first k all came due so, or may have waited with one that did.
+func (n *name) allWaited(l *listing, k int) bool {
+	for i := range k {
+		due := l.due(i)
+		if !slices.ContainsFunc(n.spans, func(s span) bool { return min(s.from, s.waited) <= due && due <= s.to }) {
 			return false
 		}
 	}
@@ -302,7 +318,13 @@ func (r *recorder) span(n *name, t *store.Task, rows any) {
 				from = min(from, n.spans[k-1].to)
 			}
 		}
-		if n.spans = append(n.spans, span{from: from, to: store.Never, begun: now}); len(n.spans) > spansMost {
+		waited := from
+		for _, s := range n.spans {
+			if claims && s.from <= t.Next.Due && t.Next.Due <= s.to {
+				waited = min(waited, s.to)
+			}
+		}
+		if n.spans = append(n.spans, span{from: from, to: store.Never, waited: waited, begun: now}); len(n.spans) > spansMost {
 			n.spans = n.spans[1:]
 		}
 	case is && claims && t.Starts == n.task.Starts: // an attempt that is not the first of an occurrence
