@@ -128,7 +128,7 @@ func (c *core) settlement(a *attempt, err error) store.Settlement {
 	case o.verb == store.VerbSnooze:
 		s.Verb, s.State, s.When = store.VerbSnooze, store.None, store.In(o.in, 0)
 		return s
-	case o.verb == store.VerbSettle, p.AtMostOnce, failed >= p.attempts():
+	case o.verb == store.VerbSettle, failed >= p.attempts():
 		dead = true
 	}
 	in := o.in

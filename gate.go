@@ -108,7 +108,7 @@ func (r *run) passLocked(e *entry, gs [3]*gate) bool {
 		}
 		r.gateLocked(e, g)
 		for _, passed := range gs[:i] { // who waits behind it there may find its own way free
-			if passed != nil && passed.free() {
+			if passed != nil {
 				r.admitLocked(passed, 1)
 			}
 		}

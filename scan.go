@@ -137,7 +137,7 @@ func (r *run) scan(ctx context.Context, l *look) error {
 	if w.pulled.At != 0 && behind(w.after, w.pulled) {
 		w.after = w.pulled
 	}
-	if g := l.gate; g != nil && page.More && (g.low.At == 0 || behind(g.low, page.Cursor)) {
+	if g := l.gate; g != nil && page.More {
 		if g.low = page.Cursor; g.free() && g.waiting.len() == 0 {
 			r.behind[g] = struct{}{}
 		}
