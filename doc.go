@@ -30,6 +30,6 @@
 // # On failure
 //
 // If the process dies, its runs are found when the store is opened again and tried again with the reason "lost", one at a time, and
-// at most [MaxLost] times, so that a task that kills its process ends as dead and its neighbours do not. While the store fails,
-// handlers that run go on, their outcomes wait, and nothing new starts.
+// at most [MaxLost] times, or a few more where another may be to blame, so that a task that kills its process ends as dead and its
+// neighbours do not. While the store fails, handlers that run go on, their outcomes wait, and nothing new starts.
 package duly

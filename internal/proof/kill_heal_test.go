@@ -181,6 +181,10 @@ func (n *tally) add(records []verdict.Record) {
 	}
 }
 
+// mostLost is the loss that makes a run dead whatever else was lost with it, as the comment of duly.MaxLost says. Until then one beside a
+// run that had never been lost does not.
+const mostLost = 10
+
 // inventory returns what a scheduler's store holds, and the dead runs, whose only reason may be that they were lost, but where there was
 // to be one attempt at most; of a name the newest.
 func inventory(ctx context.Context, s *duly.Scheduler) (there, dead map[string]*duly.Task, err error) {
@@ -195,7 +199,7 @@ func inventory(ctx context.Context, s *duly.Scheduler) (there, dead map[string]*
 		if err != nil {
 			return nil, nil, err
 		}
-		if r := &t.Runs[0]; !single(t.Name) && (r.Reason != "lost" || r.Lost != duly.MaxLost) {
+		if r := &t.Runs[0]; !single(t.Name) && (r.Reason != "lost" || r.Lost < duly.MaxLost || r.Lost > mostLost) {
 			return nil, nil, errors.New("dead without having been lost: " + fmt.Sprintf("%+v", *t))
 		}
 		if d := dead[t.Name]; d == nil || d.Runs[0].Generation < t.Runs[0].Generation {
