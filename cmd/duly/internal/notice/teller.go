@@ -264,7 +264,7 @@ func (t *teller) act(ctx context.Context) (next time.Time) {
 	if t.slot == nil {
 		t.sumUp(ctx, now)
 	}
-	if t.slot == nil && !t.away && t.o.Late > 0 && !now.Before(t.lookAt) {
+	if t.slot == nil && t.o.Late > 0 && !now.Before(t.lookAt) {
 		t.look(ctx, now)
 	}
 	if t.slot != nil && !now.Before(t.retry) {
@@ -288,7 +288,7 @@ func (t *teller) retryAt() time.Time {
 }
 
 func (t *teller) waitLook() time.Time {
-	if t.o.Late <= 0 || t.slot != nil || t.away {
+	if t.o.Late <= 0 || t.slot != nil {
 		return time.Time{}
 	}
 	return t.lookAt
@@ -372,11 +372,14 @@ func (t *teller) send(ctx context.Context) {
 	_ = t.save(ctx) // it has logged that
 }
 
-// giveUp counts a notice that the receiver does not take. What has not begun is told when it has.
+// giveUp counts a notice that the receiver does not take. What has not begun is in no history and is looked for again later, so that what has
+// come meanwhile is counted before.
 func (t *teller) giveUp(ctx context.Context, m *message) {
 	t.slot, t.away = nil, true
 	if m.ev != nil {
 		t.hold(m.Notice, m.ev.Seq)
+	} else {
+		t.lookAt = time.Now().Add(lastRetry)
 	}
 	_ = t.save(ctx) // it has logged that
 }

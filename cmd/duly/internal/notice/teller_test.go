@@ -401,6 +401,36 @@ func TestRun_Late(t *testing.T) {
 	})
 }
 
+// A receiver that was away is told what still has not begun when it takes notices again, also if nothing else is to be told.
+func TestRun_LateReceiverAway(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		inBubble(t, duly.Options{Workers: 1}, func(b *bench) {
+			b.run(func(o *Options) { o.Late = time.Minute })
+			b.put("long", "block", schedule.After(0), duly.Timeout(10*time.Hour), duly.Retry(duly.RetryPolicy{Attempts: 1}))
+			b.pass(time.Second)
+			b.put("short", "", schedule.After(0))
+			b.sink.set(true)
+			b.pass(time.Hour)
+			if other {
+				die(b.T, b.Store(), 1)
+				b.pass(time.Hour)
+			}
+			if b.sink.tries > 60 || b.sink.tries < 10 {
+				b.Errorf("tried %d times", b.sink.tries)
+			}
+			b.sink.set(false)
+			b.pass(10 * time.Minute)
+			if other {
+				b.want("summary of 1", "late short")
+			} else {
+				b.want("late short")
+			}
+			b.pass(45 * time.Minute) // less than an interval
+			b.want()
+		})
+	}
+}
+
 // What was due while no daemon ran is late by the history alone.
 func TestRun_LateByHistory(t *testing.T) {
 	inBubble(t, duly.Options{}, func(b *bench) {
