@@ -252,9 +252,7 @@ func (x *planner) cancelOther(st step) step {
 	for i := range x.t.Runs {
 		if r := &x.t.Runs[i]; !r.Stop {
 			st.kind, st.stop = stepEdit, true
-			st.edit = store.Edit{
-				Verb: store.VerbStop, Key: x.t.Key, Generation: r.Generation, For: r.For, Reason: "the next occurrence takes over", Next: x.fixedDelay(r),
-			}
+			st.edit = store.Edit{Verb: store.VerbStop, Key: x.t.Key, Generation: r.Generation, For: r.For, Reason: "the next occurrence takes over"}
 			return st
 		}
 	}
