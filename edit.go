@@ -236,9 +236,16 @@ func (s *Scheduler) Backfill(ctx context.Context, name string, from, to time.Tim
 	if k := sc.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart {
 		return 0, invalid("backfill", t.Key, "schedule", t.Schedule, "one whose occurrences do not depend on its runs")
 	}
-	r := sc.Bind(t.String(), min(t.AcceptedAt, store.At(from)).Time())
-	if sc.Kind() == schedule.KindEvery && t.AcceptedAt > store.At(from) { // the grid is the one of the acceptance, also before it
-		r = sc.AlignTo(t.AcceptedAt.Time()).Bind(t.String(), from.Add(-1))
+	r := sc.Bind(t.String(), t.AcceptedAt.Time())
+	if !from.After(t.AcceptedAt.Time()) {
+		if sc.Kind() == schedule.KindEvery { // the grid is the one that it has, also before the acceptance
+			grid := r.First()
+			if grid.IsZero() {
+				grid = t.AcceptedAt.Time()
+			}
+			sc = sc.AlignTo(grid)
+		}
+		r = sc.Bind(t.String(), from.Add(-1))
 	}
 	var edits []store.Edit
 	for at := r.Next(from.Add(-1)); !at.IsZero() && at.Before(to); at = r.Next(at) {
