@@ -36,29 +36,11 @@ func (s *Scheduler) CancelRunning(ctx context.Context, name string) (Outcome, er
 }
 
 func (s *Scheduler) cancel(ctx context.Context, name string, stop bool) (Outcome, error) {
-	c := s.core
-	res, err := c.cancel(ctx, []store.Cancel{{Key: s.key(name), Stop: stop, Reason: "cancelled"}})
+	res, err := s.core.cancel(ctx, []store.Cancel{{Key: s.key(name), Stop: stop, Reason: "cancelled"}})
 	if err != nil {
 		return Unknown, err
 	}
-	if stop {
-		c.stopName(s.key(name))
-	}
 	return res[0].Outcome, res[0].Err
-}
-
-// stopName asks all our attempts of a name to stop.
-func (c *core) stopName(k store.Key) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.running == nil {
-		return
-	}
-	for id, a := range c.running.attempts {
-		if id.Key == k {
-			a.cancel(ErrStopped)
-		}
-	}
 }
 
 // Await returns when no attempt of a name runs any more, or with the cause of ctx when that ends. Of attempts in other processes it
@@ -92,8 +74,8 @@ func (s *Scheduler) Await(ctx context.Context, name string) error {
 	}
 }
 
-// look returns a task that must be there.
-func (s *Scheduler) look(ctx context.Context, op, name string) (*store.Task, error) {
+// look returns a task that must be there. One that has ended is there as long as runs of it are left, for who asks for that.
+func (s *Scheduler) look(ctx context.Context, op, name string, ended bool) (*store.Task, error) {
 	k := s.key(name)
 	if err := (&store.Cancel{Key: k}).Check(); err != nil {
 		return nil, err
@@ -102,20 +84,23 @@ func (s *Scheduler) look(ctx context.Context, op, name string) (*store.Task, err
 	if err != nil {
 		return nil, err
 	}
-	if ts[0] != nil && !ts[0].Ended {
+	if ts[0] != nil && (ended || !ts[0].Ended) {
 		return ts[0], nil
 	}
-	why := ErrNotFound
-	if evs, err := s.core.store.History(ctx, store.HistoryQuery{Key: k, Newest: true, Limit: 1}); err == nil && len(evs) > 0 {
-		why = ErrFinished
+	evs, err := s.core.store.History(ctx, store.HistoryQuery{Key: k, Newest: true, Limit: 1})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(evs) > 0:
+		return nil, &store.Error{Op: op, Key: k, Err: ErrFinished}
 	}
-	return nil, &store.Error{Op: op, Key: k, Err: why}
+	return nil, &store.Error{Op: op, Key: k, Err: ErrNotFound}
 }
 
 // edit edits a task as it is when edit has seen it.
 func (s *Scheduler) edit(ctx context.Context, op, name string, edit func(t *store.Task) (store.Edit, error)) (*store.Task, error) {
 	for {
-		t, err := s.look(ctx, op, name)
+		t, err := s.look(ctx, op, name, false)
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +207,7 @@ func (s *Scheduler) RunNow(ctx context.Context, name string) error {
 // Backfill makes an extra run for each occurrence of a recurring task from one instant up to, but not with, another, and returns how
 // many. No more than 1,000 of a name can wait at once.
 func (s *Scheduler) Backfill(ctx context.Context, name string, from, to time.Time) (int, error) {
-	t, err := s.look(ctx, "backfill", name)
+	t, err := s.look(ctx, "backfill", name, false)
 	if err != nil {
 		return 0, err
 	}
@@ -346,9 +331,6 @@ func (s *Scheduler) each(ctx context.Context, q Query, edit func(t *store.Task) 
 				break
 			}
 			if !errors.Is(res[0].Err, store.ErrCondition) {
-				if errors.Is(res[0].Err, ErrNotFound) || errors.Is(res[0].Err, ErrFinished) {
-					break
-				}
 				return n, res[0].Err
 			}
 			ts, err := s.core.store.Get(ctx, []store.Key{t.Key})

@@ -92,14 +92,11 @@ func taskOf(t *store.Task) *Task {
 
 // Get returns a task. It is ErrFinished if there is none any more, ErrNotFound if the history does not know the name either.
 func (s *Scheduler) Get(ctx context.Context, name string) (*Task, error) {
-	t, err := s.look(ctx, "get", name)
-	if err == nil {
-		return taskOf(t), nil
+	t, err := s.look(ctx, "get", name, true)
+	if err != nil {
+		return nil, err
 	}
-	if ts, gerr := s.core.store.Get(ctx, []store.Key{s.key(name)}); gerr == nil && ts[0] != nil {
-		return taskOf(ts[0]), nil // it has ended, and a run of it is left
-	}
-	return nil, err
+	return taskOf(t), nil
 }
 
 // A Query selects tasks by what all its fields ask. The zero Query selects all of the scheduler's namespace.

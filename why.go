@@ -49,10 +49,10 @@ type Why struct {
 func (s *Scheduler) WhyNot(ctx context.Context, name string) (Why, error) {
 	c := s.core
 	k := s.key(name)
-	t, err := s.look(ctx, "why", name)
+	t, err := s.look(ctx, "why", name, false)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Why{Code: WhyUnknown, Text: fmt.Sprintf("there is no task %q, and the history does not know the name", name)}, nil
+		return whyUnknown(name), nil
 	case errors.Is(err, ErrFinished):
 		return s.whyEnded(ctx, k)
 	case err != nil:
@@ -64,6 +64,10 @@ func (s *Scheduler) WhyNot(ctx context.Context, name string) (Why, error) {
 	w := c.why(t)
 	w.Task = taskOf(t)
 	return w, nil
+}
+
+func whyUnknown(name string) Why {
+	return Why{Code: WhyUnknown, Text: fmt.Sprintf("there is no task %q, and the history does not know the name", name)}
 }
 
 func clock3(i store.Instant) string { return i.Time().Format(time.RFC3339Nano) }
@@ -170,8 +174,11 @@ func (c *core) whyUnhandledLocked(t *store.Task, due store.Instant, since string
 // whyEnded tells of a task that is not there any more.
 func (s *Scheduler) whyEnded(ctx context.Context, k store.Key) (Why, error) {
 	evs, err := s.core.store.History(ctx, store.HistoryQuery{Key: k, Newest: true, Limit: 1})
-	if err != nil || len(evs) == 0 {
-		return Why{Code: WhyUnknown}, err
+	switch {
+	case err != nil:
+		return Why{}, err
+	case len(evs) == 0: // it was forgotten since it was looked for
+		return whyUnknown(k.Name), nil
 	}
 	e := &evs[0]
 	w := Why{Code: WhyCode(e.To.String()), Text: "it was " + e.To.String() + " at " + clock3(e.At)}
