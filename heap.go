@@ -29,9 +29,7 @@ func (p *pile) put(e *entry) {
 		at = len(p.es)
 		p.set(at-1, e)
 	}
-	if !p.up(at - 1) {
-		p.down(at - 1)
-	}
+	p.fix(at - 1)
 }
 
 // drop takes an entry out, if it is in.
@@ -49,9 +47,7 @@ func (p *pile) drop(e *entry) {
 		return
 	}
 	p.set(i, moved)
-	if !p.up(i) {
-		p.down(i)
-	}
+	p.fix(i)
 }
 
 func (p *pile) pop() *entry {
@@ -62,7 +58,13 @@ func (p *pile) pop() *entry {
 	return e
 }
 
-func (p *pile) up(i int) (moved bool) {
+// fix moves what stands at a place to where it belongs. If that is up, what has come down from there belongs where it is now.
+func (p *pile) fix(i int) {
+	p.up(i)
+	p.down(i)
+}
+
+func (p *pile) up(i int) {
 	e := p.es[i]
 	for i > 0 {
 		parent := (i - 1) / 2
@@ -70,10 +72,9 @@ func (p *pile) up(i int) (moved bool) {
 			break
 		}
 		p.set(i, p.es[parent])
-		i, moved = parent, true
+		i = parent
 	}
 	p.set(i, e)
-	return moved
 }
 
 func (p *pile) down(i int) {
