@@ -93,8 +93,8 @@ func (r *run) gatesOf(t *store.Task, p *policy, suspect bool) (gs [3]*gate) {
 	return gs
 }
 
-// passLocked takes the gates of an attempt, or leaves the entry waiting at the first that is not free.
-func (r *run) passLocked(e *entry, gs [3]*gate) bool {
+// passLocked takes the gates of an attempt, or leaves the entry waiting at the first that is not free, and returns that.
+func (r *run) passLocked(e *entry, gs [3]*gate) (shut *gate) {
 	for i, g := range gs {
 		if g == nil {
 			continue
@@ -103,16 +103,10 @@ func (r *run) passLocked(e *entry, gs [3]*gate) bool {
 		if open && i == 2 {
 			open, _ = r.c.kinds[e.task.Kind].bucket.has(r.c.eng.Elapsed())
 		}
-		if open {
-			continue
+		if !open {
+			r.gateLocked(e, g)
+			return g
 		}
-		r.gateLocked(e, g)
-		for _, passed := range gs[:i] { // who waits behind it there may find its own way free
-			if passed != nil {
-				r.admitLocked(passed, 1)
-			}
-		}
-		return false
 	}
 	for _, g := range gs {
 		if g != nil {
@@ -122,7 +116,7 @@ func (r *run) passLocked(e *entry, gs [3]*gate) bool {
 	if gs[2] != nil {
 		r.c.kinds[e.task.Kind].bucket.take()
 	}
-	return true
+	return nil
 }
 
 // gateLocked lets an entry wait at a gate. If too many do, it is read again when it is its turn.
@@ -143,16 +137,23 @@ func (r *run) gateLocked(e *entry, g *gate) {
 	w.gated++
 }
 
-// admitLocked lets up to n of those who wait try again.
+// admitLocked lets up to n of those who wait try again. Each has a turn then.
 func (r *run) admitLocked(g *gate, n int) {
 	for ; n > 0 && g.waiting.len() > 0; n-- {
 		e := g.waiting.pop()
-		e.gate = nil
+		e.gate, e.turn = nil, g
 		r.window.gated--
 		r.window.ready.put(e)
 	}
 	if g.waiting.len() == 0 && g.low.At != 0 {
 		r.behind[g] = struct{}{}
+	}
+}
+
+// yieldLocked hands a turn on that was not used: who waits behind may find its own way free.
+func (r *run) yieldLocked(turn *gate) {
+	if turn != nil {
+		r.admitLocked(turn, 1)
 	}
 }
 

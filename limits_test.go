@@ -191,3 +191,80 @@ func TestWorkers_SkippingTakesNone(t *testing.T) {
 		}
 	})
 }
+
+// Who has its kind's turn but waits for its key, or has none to use because it is just being cancelled, holds nobody of its kind up: not where
+// a number of them may run, and not where so many may start in a time.
+//
+// contract: C3, J2
+func TestKind_TurnOfWhoCannotUseIt(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		opt    duly.KindOption
+		cancel bool
+		want   []string
+	}{
+		{"limit", duly.Limit(1), false, []string{"0s fills its kind", "2s has the key", "10s waits for its kind", "1h0m2s waits for both"}},
+		{"limit, cancelled", duly.Limit(1), true, []string{"0s fills its kind", "2s has the key", "10s waits for its kind"}},
+		{"rate", duly.Rate(0.1, 1), false, []string{"0s fills its kind", "2s has the key", "10s waits for its kind", "1h0m2s waits for both"}},
+		{"rate, cancelled", duly.Rate(0.1, 1), true, []string{"0s fills its kind", "2s has the key", "10s waits for its kind"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &slowCancels{memory.New(memory.Options{})}
+				s, err := duly.New(duly.Options{Store: st})
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun := time.Now()
+				var mu sync.Mutex
+				var ran []string
+				handler := func(ctx context.Context, a *duly.Attempt[time.Duration]) error {
+					mu.Lock()
+					ran = append(ran, time.Since(begun).String()+" "+a.Name)
+					mu.Unlock()
+					return takes(a.Payload)(ctx, nil)
+				}
+				narrow, wide := duly.Handle(s, "narrow", handler, tt.opt), duly.Handle(s, "wide", handler)
+				ended := make(chan error)
+				go func() { ended <- s.Run(t.Context()) }()
+				for _, p := range []struct {
+					kind     *duly.Kind[time.Duration]
+					name     string
+					at, long time.Duration
+					opts     []duly.PutOption
+				}{
+					{narrow, "fills its kind", 0, 10 * time.Second, nil},
+					{narrow, "waits for both", time.Second, time.Second, []duly.PutOption{duly.Key("k", 1)}},
+					{wide, "has the key", 2 * time.Second, time.Hour, []duly.PutOption{duly.Key("k", 1)}},
+					{narrow, "waits for its kind", 3 * time.Second, time.Second, nil},
+				} {
+					if _, err := p.kind.Put(t.Context(), p.name, p.long, schedule.After(p.at), p.opts...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if tt.cancel {
+					time.Sleep(9500 * time.Millisecond)
+					if out, err := s.Cancel(t.Context(), "waits for both"); out != duly.Cancelled || err != nil {
+						t.Errorf("Cancel: %v, %v; want that it never runs", out, err)
+					}
+				}
+				time.Sleep(2 * time.Hour)
+				synctest.Wait()
+				if err := errors.Join(s.Drain(t.Context()), <-ended, st.Close()); err != nil {
+					t.Error(err)
+				}
+				if !slices.Equal(ran, tt.want) {
+					t.Errorf("ran %q, want %q", ran, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// slowCancels is a store that takes a second to cancel.
+type slowCancels struct{ *memory.Store }
+
+func (s *slowCancels) Cancel(ctx context.Context, xs []store.Cancel) ([]store.CancelResult, error) {
+	time.Sleep(time.Second)
+	return s.Store.Cancel(ctx, xs)
+}

@@ -196,8 +196,13 @@ func (r *run) pickLocked(now store.Instant) []pick {
 			}
 			p, _ := r.c.policies.of(e.task.Policy)
 			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
+			turn := e.turn
+			e.turn = nil
 			r.takeOutLocked(e)
-			if !r.passLocked(e, pk.gates) {
+			if shut := r.passLocked(e, pk.gates); shut != nil {
+				if shut != turn {
+					r.yieldLocked(turn)
+				}
 				r.tidyLocked(e.task.LimitKey)
 				continue
 			}

@@ -21,8 +21,9 @@ type entry struct {
 
 	refused bool // it is not ours by the store
 
-	timed, leased, queued, early, gated int // places in the piles
-	gate                                *gate
+	timed, leased, queued, early, gated int   // places in the piles
+	gate                                *gate // at which it waits
+	turn                                *gate // that has let it try again
 }
 
 // The piles.
@@ -246,6 +247,9 @@ func (r *run) takeOutLocked(e *entry) {
 		e.gate = nil
 		w.gated--
 	}
+	turn := e.turn
+	e.turn = nil
+	r.yieldLocked(turn)
 }
 
 // graceLocked is for how long nothing is dead yet because nobody handles it.
