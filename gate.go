@@ -25,15 +25,15 @@ type bucket struct {
 	burst  int
 	tokens float64
 	last   time.Duration // when tokens was worked out
-	begun  bool
+}
+
+func newBucket(rate float64, burst int) bucket {
+	return bucket{rate: rate, burst: burst, tokens: float64(burst)}
 }
 
 // fill works out how many tokens there are.
 func (b *bucket) fill(now time.Duration) {
-	if !b.begun {
-		b.begun, b.tokens, b.last = true, float64(b.burst), now
-	}
-	if now > b.last {
+	if now > b.last { // else an infinite rate has no product with it
 		b.tokens = min(float64(b.burst), b.tokens+b.rate*(now-b.last).Seconds())
 		b.last = now
 	}
@@ -55,18 +55,10 @@ func (b *bucket) has(now time.Duration) (bool, time.Duration) {
 	return false, now + time.Duration(math.Ceil(wait))
 }
 
-func (b *bucket) take() {
-	if b.rate != 0 {
-		b.tokens--
-	}
-}
+func (b *bucket) take() { b.tokens-- }
 
 // give puts a token back that was not used.
-func (b *bucket) give() {
-	if b.rate != 0 {
-		b.tokens = min(b.tokens+1, float64(b.burst))
-	}
-}
+func (b *bucket) give() { b.tokens = min(b.tokens+1, float64(b.burst)) }
 
 // rated says that somebody waits for a token of the kind's bucket, and for nothing else.
 func (k *kind) rated() bool {
@@ -145,8 +137,8 @@ func (r *run) admitLocked(g *gate, n int) {
 		r.window.gated--
 		r.window.ready.put(e)
 	}
-	if g.waiting.len() == 0 && g.low.At != 0 {
-		r.behind[g] = struct{}{}
+	if g.low.At != 0 {
+		r.behind[g] = struct{}{} // they are read if nobody waits by then who is in memory
 	}
 }
 

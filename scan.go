@@ -18,7 +18,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 	until := now.Add(ahead)
 	for g := range r.behind {
 		delete(r.behind, g)
-		if g.low.At == 0 || g.waiting.len() > 0 {
+		if g.waiting.len() > 0 {
 			continue
 		}
 		l.gate = g
@@ -138,7 +138,7 @@ func (r *run) scan(ctx context.Context, l *look) error {
 		w.after = w.pulled
 	}
 	if g := l.gate; g != nil && page.More {
-		if g.low = page.Cursor; g.free() && g.waiting.len() == 0 {
+		if g.low = page.Cursor; g.free() {
 			r.behind[g] = struct{}{}
 		}
 	}

@@ -244,7 +244,7 @@ func (c *core) handle(name string, h HandlerFunc, set *kindSettings) error {
 			h = m(h)
 		}
 	}
-	k := &kind{name: name, handler: h, gate: gate{limit: set.limit}, bucket: bucket{rate: set.rate, burst: set.burst}}
+	k := &kind{name: name, handler: h, gate: gate{limit: set.limit}, bucket: newBucket(set.rate, set.burst)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.kinds[name] != nil {
