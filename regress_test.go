@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 type bench struct {
 	*duly.Scheduler
 	kind *duly.Kind[string]
+	mu   sync.Mutex
 	runs []string // seconds since the beginning, in order
 }
 
@@ -32,7 +34,9 @@ func newBench(t *testing.T, handler func(ctx context.Context, a *duly.Attempt[st
 	b := &bench{Scheduler: s}
 	begun := time.Now()
 	b.kind = duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+		b.mu.Lock()
 		b.runs = append(b.runs, a.ScheduledFor.Sub(begun).String())
+		b.mu.Unlock()
 		return handler(ctx, a)
 	})
 	ended := make(chan error)
