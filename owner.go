@@ -136,7 +136,6 @@ func (r *run) ownLocked(own *store.Share) {
 		switch {
 		case !r.ownsLocked(e.task):
 			r.placeLocked(e) // nowhere, unless an attempt of ours is under way, and then in no pile
-			r.tidyLocked(e.task.LimitKey)
 		case e.refused:
 			e.refused, e.not, e.nos = false, 0, 0
 			r.placeLocked(e)
