@@ -170,10 +170,7 @@ func TestCluster_OwnFails(t *testing.T) {
 		a.put("x", schedule.After(0))
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if n := a.count("Own"); n < 100 || n > 1000 {
-			t.Errorf("Own was called %d times in an hour, want every five seconds", n)
-		}
-		if n := c.logged("no connection"); n != 1 {
+		if n := c.logged(`level=ERROR msg="no shards of the store are this process's for now, nothing new starts" owner=a error="no connection"`); n != 1 {
 			t.Errorf("it was said %d times, want once", n)
 		}
 		c.mu.Lock()
@@ -209,6 +206,71 @@ func TestCluster_OwnFails(t *testing.T) {
 		c.evenly(a)
 		if len(c.of("y")) != 1 {
 			t.Error("it does not run once something is owned again")
+		}
+	})
+}
+
+// Own is called again after a tenth of a second, and then after twice as long each time, up to five seconds. Who has taken part for a minute
+// begins with a tenth of a second again. Once nothing is to start any more it is not called, and nothing waits for that. What is told after
+// Own has returned does not count.
+func TestCluster_OwnIsCalledAgain(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a := c.join("a", 0, 0, quick)
+		a.fails = errors.New("no connection")
+		c.work(a)
+		calls := 1
+		after := func(what string, d time.Duration) {
+			t.Helper()
+			for _, more := range []int{0, 1} {
+				time.Sleep([]time.Duration{d - 1, 1}[more])
+				synctest.Wait()
+				if n := a.count("Own"); n != calls+more {
+					t.Errorf("%s: Own was called %d times after %v and %d ns, want %d", what, n, d-1, more, calls+more)
+				}
+			}
+			calls++
+		}
+		for _, d := range []time.Duration{100, 200, 400, 800, 1600, 3200, 5000, 5000} {
+			after("no connection", d*time.Millisecond)
+		}
+		set := func(err error) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			a.fails = err
+		}
+		set(nil)
+		after("a connection", 5*time.Second)
+		time.Sleep(time.Minute - 1)
+		a.drop <- struct{}{}
+		after("it is broken after nearly a minute", 5*time.Second)
+		c.evenly(a)
+		c.mu.Lock()
+		told := a.owned
+		c.mu.Unlock()
+		time.Sleep(time.Minute - 10*time.Millisecond)
+		if n := a.stats().Shards; n != 256 {
+			t.Errorf("%d shards are owned, want all", n)
+		}
+		set(errors.New("no connection"))
+		a.drop <- struct{}{}
+		synctest.Wait()
+		full := store.Share{Epoch: 100}
+		for s := range 256 {
+			full.Shards.Add(uint8(s))
+		}
+		told(full)
+		if n := a.stats().Shards; n != 0 {
+			t.Errorf("%d shards are owned by what was told after the end, want none", n)
+		}
+		after("it is broken after a minute", 100*time.Millisecond)
+		after("no connection", 200*time.Millisecond)
+		if n := c.logged("no shards of the store are this process's for now"); n != 2 {
+			t.Errorf("that nothing is owned was said %d times, want at first and when it was told of some and they are gone", n)
+		}
+		begun := time.Now()
+		a.leave()
+		if d := time.Since(begun); d != 0 || a.count("Own") != calls {
+			t.Errorf("the end took %v, and Own was called %d times, want at once and %d", d, a.count("Own"), calls)
 		}
 	})
 }
