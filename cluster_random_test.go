@@ -57,6 +57,11 @@ func (x *chaos) play(t *testing.T) {
 		x.step(t)
 		time.Sleep(time.Duration(x.r.IntN(3000)) * time.Millisecond)
 		synctest.Wait()
+		for _, n := range x.alive {
+			if err := n.d.Invariants(); err != nil {
+				t.Fatalf("of %s: %v", n.name, err)
+			}
+		}
 	}
 	if x.kinds != nil {
 		x.arrive(x.kinds...)

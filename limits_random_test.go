@@ -148,6 +148,9 @@ func TestLimits_Random(t *testing.T) {
 					time.Sleep(250 * time.Millisecond)
 					synctest.Wait()
 					l.idle(time.Since(began))
+					if err := s.Invariants(); err != nil {
+						t.Fatal(err)
+					}
 				}
 				for _, x := range l.order {
 					if !x.begun {

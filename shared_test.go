@@ -110,6 +110,11 @@ func (c *cluster) end() {
 	nodes := slices.Clone(c.nodes)
 	c.mu.Unlock()
 	for _, n := range nodes {
+		if err := n.d.Invariants(); err != nil && !n.dead {
+			c.Errorf("of %s: %v", n.name, err)
+		}
+	}
+	for _, n := range nodes {
 		n.leave()
 	}
 	if err := c.mem.Close(); err != nil {
