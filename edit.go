@@ -289,7 +289,6 @@ func (c *core) resume(t *store.Task) store.Edit {
 	if k := sc.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart {
 		return x
 	}
-	stale := t.Next.For
 	if a, is := strayed(t, sc); is && !a.to.None() { // what the old rules had is neither missed nor next
 		if a.to.Due > now {
 			x.When = store.On(a.to)
@@ -302,7 +301,7 @@ func (c *core) resume(t *store.Task) store.Edit {
 	ch := choice{planner: &planner{t: t, p: p, s: sc, now: now}, rule: sc.Bind(t.String(), t.AcceptedAt.Time()), at: now.Time()}
 	through := ch.newest()
 	next := ch.nextAfter(store.At(through))
-	if next.None() || next.For <= stale { // it was the last; it is caught up rather than lost
+	if next.None() { // it was the last; it is caught up rather than lost
 		return x
 	}
 	x.When, x.Missed, x.Through = store.On(next), ch.count(), store.At(through)

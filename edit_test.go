@@ -468,3 +468,108 @@ func TestChange_WhatBecomesOfIt(t *testing.T) {
 		}
 	})
 }
+
+// What fell while a task was paused is passed by when it is resumed, and recorded as skipped; what comes next is what the schedule has after
+// that. What only a run can tell, what is not due, and the last occurrence of all are left where they are.
+//
+// contract: G5
+func TestResume_WhatComesNext(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		when schedule.Schedule
+		opts []duly.PutOption
+		at   time.Duration
+		want string
+	}{
+		{"before it is due", schedule.Every(time.Hour), nil, time.Hour - time.Microsecond, "next 1h0m0s; resume"},
+		{"as it is due", schedule.Every(time.Hour), nil, time.Hour, "next 2h0m0s; resume, 1 skipped: paused"},
+		{"later", schedule.Every(time.Hour), nil, 3*time.Hour + 30*time.Minute, "next 4h0m0s; resume, 3 skipped: paused"},
+		{"as the third is due", schedule.Every(time.Hour), nil, 3 * time.Hour, "next 4h0m0s; resume, 3 skipped: paused"},
+		{"just before the third is due", schedule.Every(time.Hour), nil, 3*time.Hour - time.Microsecond, "next 3h0m0s; resume, 2 skipped: paused"},
+		{"a calendar", schedule.Cron("*/20 * * * *"), nil, 50 * time.Minute, "next 1h0m0s; resume, 2 skipped: paused"},
+		{"caught up if asked", schedule.Every(time.Hour), []duly.PutOption{duly.ResumeMissed()}, 3 * time.Hour, "next 1h0m0s; resume"},
+		{"a one-off", schedule.After(time.Hour), nil, 3 * time.Hour, "next 1h0m0s; resume"},
+		{"a pace", schedule.Pace(time.Hour), nil, 3 * time.Hour, "next 1h0m0s; resume"},
+		{"a pace by starts", schedule.PaceFromStart(time.Hour), nil, 3 * time.Hour, "next 1h0m0s; resume"},
+		{"the last has passed", schedule.Every(time.Hour).Until(time.Date(2000, 1, 1, 2, 0, 0, 0, time.UTC)), nil, 3 * time.Hour, "next 1h0m0s; resume"},
+		{"one is left", schedule.Every(time.Hour).Until(time.Date(2000, 1, 1, 4, 0, 0, 0, time.UTC)), nil, 3 * time.Hour, "next 4h0m0s; resume, 3 skipped: paused"},
+		{"none at all", schedule.Every(time.Hour).Until(time.Date(2000, 1, 1, 0, 30, 0, 0, time.UTC)), nil, 3 * time.Hour, "next never; resume"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begun := time.Now()
+				s, _ := newContested(t, nil)
+				k := duly.Declare[string](s, "k")
+				if _, err := k.Put(t.Context(), "a", "", tt.when, tt.opts...); err != nil {
+					t.Fatal(err)
+				}
+				if n, err := s.Pause(t.Context(), duly.Query{}, "for a rest"); n != 1 || err != nil {
+					t.Fatalf("Pause: %d, %v; want 1", n, err)
+				}
+				time.Sleep(tt.at)
+				if n, err := s.Resume(t.Context(), duly.Query{}); n != 1 || err != nil {
+					t.Fatalf("Resume: %d, %v; want 1", n, err)
+				}
+				if got := whatNext(t, s, begun); got != tt.want {
+					t.Errorf("%q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// whatNext tells when the task a goes on, and what the history has after its pause.
+func whatNext(t *testing.T, s *duly.Scheduler, begun time.Time) string {
+	t.Helper()
+	x, err := s.Get(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := "next never"
+	if !x.ScheduledFor.IsZero() {
+		got = "next " + x.ScheduledFor.Sub(begun).String()
+	}
+	evs, err := s.History(t.Context(), duly.HistoryQuery{Name: "a"})
+	if err != nil || evs[0].Verb != "pause" || evs[0].Reason != "for a rest" || evs[1].Reason != "resumed" {
+		t.Errorf("%+v, %v; want a pause for a rest, and that it was resumed", evs, err)
+	}
+	for i, e := range evs[1:] {
+		if i == 0 {
+			got += "; " + e.Verb
+		} else {
+			got += fmt.Sprintf(", %d %v: %s", e.Missed, e.To, e.Reason)
+		}
+	}
+	return got
+}
+
+// A task whose schedule cannot be read any more goes on, when it is resumed, with the occurrence that it has.
+func TestResume_UnreadableSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		s, st := newContested(t, nil)
+		due := store.At(begun.Add(time.Hour))
+		res, err := st.Put(t.Context(), []store.Put{{
+			Key: store.Key{Name: "a"}, Spec: store.Spec{Kind: "k", Schedule: "whenever it rains", Recurring: true}, When: store.On(store.Occurrence{For: due, Due: due}),
+		}})
+		if err != nil || res[0].Err != nil {
+			t.Fatal(err, res)
+		}
+		if n, err := s.Pause(t.Context(), duly.Query{}, "for a rest"); n != 1 || err != nil {
+			t.Fatalf("Pause: %d, %v; want 1", n, err)
+		}
+		time.Sleep(2 * time.Hour)
+		if n, err := s.Resume(t.Context(), duly.Query{}); n != 1 || err != nil {
+			t.Fatalf("Resume: %d, %v; want 1", n, err)
+		}
+		if got, want := whatNext(t, s, begun), "next 1h0m0s; resume"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if _, err := s.Backfill(t.Context(), "a", begun, begun.Add(time.Hour)); err == nil {
+			t.Error("Backfill by a schedule that can't be read is no error")
+		}
+		for f, err := range s.Simulate(t.Context(), begun, begun.Add(24*time.Hour)) {
+			t.Errorf("Simulate foresees %+v, %v of a schedule that can't be read", f, err)
+		}
+	})
+}

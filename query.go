@@ -299,10 +299,7 @@ func (s *Scheduler) Events(ctx context.Context, after int64) iter.Seq2[Event, er
 			select {
 			case <-next:
 			case <-look.rung:
-			case _, ok := <-hints:
-				if !ok {
-					hints = nil
-				}
+			case <-hints: // of a store that was closed, too: that is what is told next
 			case <-ctx.Done():
 				look.stop()
 				yield(Event{}, context.Cause(ctx))
@@ -392,9 +389,7 @@ func (x *simulation) next(ctx context.Context) (Fire, bool) {
 		}
 		f := x.later[0]
 		x.step()
-		if f.occ.Due >= x.from {
-			return Fire{Namespace: f.t.Namespace, Name: f.t.Name, Kind: f.t.Kind, ScheduledFor: f.occ.For.Time(), Due: f.occ.Due.Time()}, true
-		}
+		return Fire{Namespace: f.t.Namespace, Name: f.t.Name, Kind: f.t.Kind, ScheduledFor: f.occ.For.Time(), Due: f.occ.Due.Time()}, true
 	}
 }
 
@@ -428,7 +423,7 @@ func (x *simulation) add(t *store.Task) {
 		if n := sc.Limit(); n > 0 {
 			f.left = max(int64(n)-t.Starts, 0)
 		}
-		if p := f.rule.Prev(x.from.Add(-f.rule.Offset()).Time().Add(1)); f.occ.Due < x.from && store.At(p) > max(f.occ.For, t.Last) {
+		if p := f.rule.Prev(x.from.Add(-f.rule.Offset()).Time().Add(1)); store.At(p) > max(f.occ.For, t.Last) {
 			f.occ = occurrence(f.rule, p) // what is missed is folded
 		}
 	}
