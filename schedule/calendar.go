@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -195,7 +196,7 @@ func (s Schedule) member(field string, m Schedule) Schedule {
 		return s.fail(field, "", "a schedule, not the zero one")
 	case m.broken():
 		e := m.more.err
-		return s.fail(field, e.Field+" "+e.Value, "a schedule that is right in itself: "+e.Want)
+		return s.fail(field, strings.TrimSpace(e.Field+" "+e.Value), "a schedule that is right in itself: "+e.Want)
 	case m.kind != KindAt && m.kind != KindEvery && !m.kind.civil() && m.kind != KindUnion:
 		return s.fail(field, m.String(), `"at", "every", "cron", "calendar", "rrule" or a union`)
 	case field == "except" && m.hasGrid():

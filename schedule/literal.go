@@ -84,7 +84,7 @@ func (p *parser) instant(field string) (time.Time, *Error) {
 		if field == "at" {
 			m.want = cmp.Or(intervalWant(w), m.want)
 		}
-		return t, p.fail(field, w, m.off, m.want)
+		return time.Time{}, p.fail(field, w, m.off, m.want)
 	}
 	return t, nil
 }

@@ -361,7 +361,7 @@ func (p *parser) clause(s Schedule, word string) (Schedule, *Error) {
 func (p *parser) zone(s Schedule) (Schedule, *Error) {
 	w := p.token()
 	if s.kind.civil() && s.more.zone != nil {
-		return s, p.fail("in", w, 0, "the zone once: the expression itself says "+s.more.zone.name)
+		return Schedule{}, p.fail("in", w, 0, "the zone once: the expression itself says "+s.more.zone.name)
 	}
 	return p.accept(s.In(w))
 }

@@ -153,7 +153,7 @@ func signed(text string) (n int, ok bool) {
 // number reads an item of a list of numbers.
 func (p *icalParser) number(k *recurrence, part recurPart, w word) *Error {
 	n, ok := signed(w.text)
-	if !ok || n > part.hi || n < part.lo && (!part.end || n > -part.lo || n < -part.hi) || !part.end && !isDigit(w.text[0]) {
+	if !ok || n > part.hi || n < part.lo && (n > -part.lo || n < -part.hi) || !part.end && !isDigit(w.text[0]) {
 		return p.fail(part.name, w, part.want)
 	}
 	switch part.name {

@@ -1,0 +1,271 @@
+package schedule
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The first mistake is the one that is told, whatever is asked of the schedule after it.
+//
+// contract: A6.
+func TestSchedule_KeepsItsFirstMistake(t *testing.T) {
+	fine := Cron("0 9 * * *")
+	after := map[string]func(s Schedule) Schedule{
+		"From":    func(s Schedule) Schedule { return s.From(noon) },
+		"Until":   func(s Schedule) Schedule { return s.Until(noon) },
+		"Times":   func(s Schedule) Schedule { return s.Times(3) },
+		"Jitter":  func(s Schedule) Schedule { return s.Jitter(time.Second) },
+		"AlignTo": func(s Schedule) Schedule { return s.AlignTo(noon) },
+		"In":      func(s Schedule) Schedule { return s.In("Europe/Berlin") },
+		"In none": func(s Schedule) Schedule { return s.In("Mars/Olympus") },
+		"DST":     func(s Schedule) Schedule { return s.DST(GapSkip, FoldBoth) },
+		"DST not": func(s Schedule) Schedule { return s.DST(77, FoldBoth) },
+		"Days":    func(s Schedule) Schedule { return s.Days(DaysAnd) },
+		"Days 77": func(s Schedule) Schedule { return s.Days(77) },
+		"Except":  func(s Schedule) Schedule { return s.Except(Cron("0 9 24 12 *")) },
+	}
+	for text, s := range map[string]Schedule{
+		`minute "61": want 0 to 59`:                             Cron("61 * * * *"),
+		`hour "25": want 0 to 23`:                               Calendar("25:00"),
+		`FREQ: want it in every rule, as in FREQ=DAILY`:         RRule("BYDAY=MO"),
+		`every "0s": want a period longer than 0`:               Every(0),
+		`union "0 members": want 1 to 64`:                       Union(),
+		`in "Mars/Olympus": want a zone of the IANA database`:   fine.In("Mars/Olympus"),
+		`days "or": want it on "cron" only`:                     Every(time.Hour).Days(DaysOr),
+		`days "Days(77)": want "or" or "and"`:                   fine.Days(77),
+		`gap "Gap(77)": want "after", "skip" or "shift"`:        fine.DST(77, FoldFirst),
+		`fold "Fold(77)": want "first", "second" or "both"`:     fine.DST(GapSkip, 77),
+		`gap "skip": want it on "cron", "calendar" and "rrule"`: Every(time.Hour).DST(GapSkip, 0),
+		`except "in": want it on "every", "cron", "calendar"`:   After(time.Hour).Except(fine),
+	} {
+		was := s.Err()
+		if was == nil || !strings.Contains(was.Error(), text) {
+			t.Errorf("%v, want %s", was, text)
+			continue
+		}
+		for name, f := range after {
+			if got := f(s).Err(); got == nil || !strings.Contains(got.Error(), text) {
+				t.Errorf("%s of what is refused for %q: %v", name, was, got)
+			}
+		}
+		var e *Error
+		if !errors.As(was, &e) {
+			t.Fatalf("%T", was)
+		}
+		what := strings.TrimSpace(e.Field + " " + e.Value)
+		if got, want := Union(fine, s, Cron("99 * * * *")).Err(), `union "`+what+`": want a schedule that is right in itself: `+e.Want; got == nil || !strings.HasSuffix(got.Error(), want) {
+			t.Errorf("a union with it: %v, want %s", got, want)
+		}
+		if got, want := Every(time.Hour).Except(s).Err(), `except "`+what+`": want a schedule that is right in itself: `+e.Want; got == nil || !strings.HasSuffix(got.Error(), want) {
+			t.Errorf("an exception of it: %v, want %s", got, want)
+		}
+		if s.Zone() != "" || s.Words() != "" && !strings.HasPrefix(s.Words(), "invalid") || s.Warnings() != nil || s.Recurring() && s.Kind() == 0 {
+			t.Errorf("of what is refused for %q: zone %q, words %q, warnings %q", was, s.Zone(), s.Words(), s.Warnings())
+		}
+	}
+}
+
+// What has just as much as there may be of something is taken, and of one more it is said how much there may be.
+//
+// contract: A6.
+func TestSchedule_Limits(t *testing.T) {
+	members := func(n int) []Schedule { return slices.Repeat([]Schedule{Cron("0 9 * * *")}, n) }
+	except := func(n int) Schedule {
+		s := Cron("* * * * *")
+		for i := range n {
+			s = s.Except(At(noon.Add(time.Duration(i) * time.Hour)))
+		}
+		return s
+	}
+	years := func(n int) Schedule { // each second one, so that none join
+		var list []string
+		for i := range n {
+			list = append(list, time.Date(1970+2*i, 1, 1, 0, 0, 0, 0, time.UTC).Format("2006"))
+		}
+		return Cron("0 0 9 * * * " + strings.Join(list, ","))
+	}
+	padded := func(n int) string { return "*-*-* 09:00" + strings.Repeat(" ", n-len("*-*-* 09:00")) }
+	for _, tt := range []struct {
+		name string
+		s    Schedule
+		want string
+	}{
+		{"1 member", Union(members(1)...), ""},
+		{"64 members", Union(members(64)...), ""},
+		{"65 members", Union(members(65)...), `schedule: union "65 members": want 1 to 64`},
+		{"64 exceptions", except(64), ""},
+		{"65 exceptions", except(65), `schedule: except "` + At(noon.Add(64*time.Hour)).String() + `": want at most 64 of them`},
+		{"64 years", years(64), ""},
+		{"65 years", years(65), `at byte 13: year "1970,1972,1974,1976,1978,1980,1982,1984,1986,198...": want at most 64 years and ranges of years, not 65`},
+		{"a calendar line of 4096 bytes", Calendar(padded(4096)), ""},
+		{"a calendar line of 4097 bytes", Calendar(padded(4097)), `at byte 4097: calendar "*-*-* 09:00                                     ...": want at most 4096 bytes, not 4097`},
+	} {
+		err := tt.s.Err()
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && err == nil:
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+		case err != nil && !strings.HasSuffix(err.Error(), tt.want):
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+		case err == nil:
+			if at := tt.s.Bind("", noon).Next(time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC)); at.IsZero() {
+				t.Errorf("%s: it never fires", tt.name)
+			}
+		}
+		var e *Error
+		if err != nil && !errors.As(err, &e) {
+			t.Errorf("%s: %T", tt.name, err)
+		}
+	}
+	if next, last := years(64).Bind("", noon).Next(time.Date(2030, 12, 31, 10, 0, 0, 0, time.UTC)), years(64).Bind("", noon).Prev(lastInstant()); next.Year() != 2032 || last.Year() != 2096 {
+		t.Errorf("64 years: after 2030 %v, the last %v", next, last)
+	}
+}
+
+// What comes to mind of other tools is answered with the words of this one.
+func TestCalendar_HintsAtTheEndOfAnItem(t *testing.T) {
+	for text, want := range map[string]string{
+		"5-:00":              `hour "5-": want 0 to 23`,
+		"9-17:00":            `hour "9-17": want ".." for a range, as in 9..17`,
+		"09:00:00z":          `second "00z": want a space and the name of a zone, as in 09:00 Europe/Berlin`,
+		"09:00:00Z":          `second "00Z": want a space and the name of a zone`,
+		"09:00:00+02":        `second "00+02": want a space and the name of a zone`,
+		"09:00z":             `minute "00z": want 0 to 59`,
+		"09:00a":             `minute "00a": want hours from 0 to 23, without am and pm`,
+		"09:00pm":            `minute "00pm": want hours from 0 to 23, without am and pm`,
+		"09:00:00PM":         `second "00PM": want hours from 0 to 23, without am and pm`,
+		"9pm:00":             `hour "9pm": want 0 to 23`,
+		"10/2/3:00":          `hour "10/2/3": want one "/" only`,
+		"10/2..20:00":        `hour "10/2..20": want the range before the step, as in 10..20/5`,
+		"10..12..14:00":      `hour "10..12..14": want one ".." only`,
+		"9.5:00":             `hour "9.5": want whole numbers: only seconds have fractions`,
+		"2026-01-01T09:00":   `want a space between date and time`,
+		"*-jan-1":            `month "jan": want "1": months are numbers`,
+		"*-*-L":              `day "L": want "~01" for the month's last day, as in *-*~01`,
+		"*-*-..5":            `day "..5": want a number before the ".."`,
+		"/5:00":              `hour "/5": want a number before the "/"`,
+		"*:0/0":              `minute "0/0": want a step longer than 0`,
+		"*:*:5..5.5":         `second "5..5.5": want a range of a second at least, or a step behind it, as in 5..5.5/0.1`,
+		"*:*:5..5.5/0.1":     "",
+		"*:*:5..6":           "",
+		"*:*/5":              `minute "*/5": want "0/5"`,
+		"*:1/5":              "",
+		"Mon 9:70 Mars/Face": `in "Mars/Face": want a zone of the IANA database`,
+	} {
+		err := Calendar(text).Err()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// A mistake in a calendar line without its word is shown at its place, whatever stands behind the line.
+func TestParse_MistakesOfCalendarLines(t *testing.T) {
+	for text, want := range map[string]string{
+		"Mon 9:70":                     `at byte 7: minute "70": want 0 to 59; and "calendar" before the whole`,
+		"Mon 9:70 Europe/Berlin":       `at byte 7: minute "70": want 0 to 59; and "calendar" before the whole`,
+		"Mon 9:70 UTC":                 `at byte 7: minute "70": want 0 to 59; and "calendar" before the whole`,
+		"*-*-* 9:70 Europe/Berlin":     `at byte 9: minute "70": want 0 to 59; and "calendar" before the whole`,
+		"*:70":                         `at byte 3: minute "70": want 0 to 59; and "calendar" before the whole`,
+		"Mon *-*-* 09:00 Europe/Berln": `want "in 5m"`,
+		"Mon 9:70 CET":                 `want "in 5m"`,
+		"Mond 9:70":                    `want "in 5m"`,
+		"Mon":                          `want "calendar Mon"`,
+		"-5m":                          `at byte 1: schedule "-5m": want "in -5m" for once or "every -5m" for again and again`,
+		"+5m":                          `at byte 1: schedule "+5m": want "in +5m" for once or "every +5m" for again and again`,
+		"0":                            `want "in 5m"`,
+		"5m foo":                       `want`,
+	} {
+		_, err := Parse(text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// The day on which weeks begin is told where anything depends on it, and only there.
+func TestRRule_WordsOfTheWeeksBeginning(t *testing.T) {
+	for text, want := range map[string]bool{
+		"FREQ=WEEKLY;BYDAY=TU;WKST=SU":                          false,
+		"FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;WKST=SU":               true,
+		"FREQ=WEEKLY;BYDAY=TU,SU;BYSETPOS=1;WKST=SU":            true,
+		"FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;WKST=MO":               false,
+		"FREQ=DAILY;INTERVAL=2;WKST=SU":                         false,
+		"FREQ=MONTHLY;BYDAY=TU,SU;BYSETPOS=1;WKST=SU":           false,
+		"FREQ=YEARLY;BYWEEKNO=20;BYDAY=TU;WKST=SU":              true,
+		"FREQ=YEARLY;BYWEEKNO=-1;BYDAY=TU;WKST=SU":              true,
+		"FREQ=YEARLY;INTERVAL=2;BYMONTH=1;BYMONTHDAY=1;WKST=SU": false,
+	} {
+		s := RRule(text)
+		if s.Err() != nil {
+			t.Errorf("%s: %v", text, s.Err())
+		} else if got := strings.Contains(s.Words(), "weeks beginning on Sunday"); got != want {
+			t.Errorf("%s: %s", text, s.Words())
+		}
+	}
+}
+
+// A day of the week that is named as a whole makes what is named of it by number of no account.
+func TestRRule_ADayAndItsNumbers(t *testing.T) {
+	for text, same := range map[string]string{
+		"FREQ=MONTHLY;BYDAY=MO,1MO":         "FREQ=MONTHLY;BYDAY=MO",
+		"FREQ=MONTHLY;BYDAY=1MO,MO,-1MO":    "FREQ=MONTHLY;BYDAY=MO",
+		"FREQ=MONTHLY;BYDAY=2SU,SU,1TU":     "FREQ=MONTHLY;BYDAY=SU,1TU",
+		"FREQ=YEARLY;BYDAY=20SA,SA,-53SA":   "FREQ=YEARLY;BYDAY=SA",
+		"FREQ=MONTHLY;BYDAY=1MO,2MO,-1TU":   "FREQ=MONTHLY;BYDAY=2MO,1MO,-1TU",
+		"FREQ=MONTHLY;BYDAY=1FR,FR;COUNT=3": "FREQ=MONTHLY;BYDAY=FR;COUNT=3",
+	} {
+		a, b := RRule(text), RRule(same)
+		if a.Err() != nil || b.Err() != nil || a.Words() != b.Words() || !a.Equal(b) || a.String() != b.String() {
+			t.Errorf("%s is %s (%s), %v; want %s (%s), %v", text, a, a.Words(), a.Err(), b, b.Words(), b.Err())
+		}
+	}
+}
+
+// What is left out by a recurrence in UTC needs no word of its zone.
+func TestExcept_TextOfZones(t *testing.T) {
+	for text, want := range map[string]string{
+		"cron 0 9 * * * in Asia/Tokyo except (rrule FREQ=DAILY;INTERVAL=2 DTSTART:20260101T000000Z)": "",
+		"cron 0 9 * * * in Asia/Tokyo except (cron * * 1 * * in UTC)":                                "",
+		"cron 0 9 * * * in Asia/Tokyo except (cron * * 1 * *)":                                       "",
+		"cron 0 9 * * * except (cron * * 1 * * in UTC)":                                              "",
+		"cron 0 9 * * * in UTC": "cron 0 9 * * *",
+	} {
+		s := mustSchedule(t, text)
+		if want == "" {
+			want = text
+		}
+		if got := s.String(); got != want || !mustSchedule(t, got).Equal(s) {
+			t.Errorf("%s is written %s", text, got)
+		}
+	}
+}
+
+// Beyond the year 9999 there is nothing, also where the days of a span would lead back.
+func TestSpan_FromAtTheEnd(t *testing.T) {
+	at := func(text string) time.Time { return instantOf(t, text) }
+	for _, tt := range []struct {
+		from time.Time
+		s    Span
+		want time.Time
+	}{
+		{at("9999-11-30"), Span{Months: 1}, at("9999-12-30")},
+		{at("9999-12-15"), Span{Months: 1}, time.Time{}},
+		{at("9999-12-15"), Span{Months: 1, Days: -40}, time.Time{}},
+		{at("9999-12-30"), Span{Days: 1}, at("9999-12-31")},
+		{at("9999-12-31"), Span{Days: 1}, time.Time{}},
+		{at("0001-02-01"), Span{Months: -1, Days: 1}, at("0001-01-02")},
+		{at("0001-02-01"), Span{Months: -2}, time.Time{}},
+		{at("0001-01-15"), Span{Months: -1, Days: 40}, time.Time{}},
+		{at("2024-01-31"), Span{Months: 1}, at("2024-02-29")},
+		{at("2024-01-31"), Span{Months: 13}, at("2025-02-28")},
+		{at("2024-01-31"), Span{Months: -2}, at("2023-11-30")},
+		{at("2024-12-31"), Span{Months: 12}, at("2025-12-31")},
+	} {
+		if got := tt.s.From(tt.from); !got.Equal(tt.want) {
+			t.Errorf("%v and %v is %v, want %v", tt.from, tt.s, got, tt.want)
+		}
+	}
+}
