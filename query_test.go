@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -104,6 +105,48 @@ func TestSimulate_ForeseesWhatRuns(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What somebody has moved later is foreseen where it was moved to, and nothing is before that, from whenever one looks.
+func TestSimulate_MovedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := duly.New(duly.Options{Store: memory.New(memory.Options{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}()
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error { return nil })
+		begun := time.Now()
+		if _, err := k.Put(t.Context(), "hourly", "", schedule.Every(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Move(t.Context(), "hourly", schedule.After(10*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		for from := range 12 {
+			var got []string
+			for f, err := range s.Simulate(t.Context(), begun.Add(time.Duration(from)*time.Hour+time.Minute), begun.Add(13*time.Hour)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, f.Due.Sub(begun).String())
+			}
+			want := "10h0m0s 11h0m0s 12h0m0s"
+			switch from {
+			case 10:
+				want = "10h1m0s 11h0m0s 12h0m0s" // it has not run
+			case 11:
+				want = "11h1m0s 12h0m0s"
+			}
+			if g := strings.Join(got, " "); g != want {
+				t.Errorf("from %d h: %s, want %s", from, g, want)
+			}
+		}
+	})
 }
 
 func foreseen(begun time.Time, name string, scheduled, due time.Time) string {

@@ -218,7 +218,7 @@ func (e *exception) solid(at time.Time) (start, end time.Time) {
 // runStart and runEnd are the ends of the run of bits around n in a set of sixty.
 func runStart(set uint64, n int) int { return bits.Len64(^set & (1<<n - 1)) }
 
-func runEnd(set uint64, n int) int { return n + bits.TrailingZeros64(^(set>>n)) }
+func runEnd(set uint64, n int) int { return n + bits.TrailingZeros64(^(set >> n)) }
 
 // base is next or prev without what is left out.
 func (b *set) base(t time.Time, forward bool) (best time.Time) {
