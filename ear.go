@@ -52,11 +52,6 @@ func (r *run) deaf(ctx context.Context, e *ear) error {
 	return nil
 }
 
-// due says whether it is time to listen again.
-func (e *ear) due(r *run) bool {
-	return e.hints == nil && r.c.eng.Elapsed() >= r.listenAt
-}
-
 // listenAgain listens, and looks at all that may have been told meanwhile.
 func (r *run) listenAgain(e *ear) {
 	pause := e.pause

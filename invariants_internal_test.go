@@ -79,7 +79,7 @@ func (s *Scheduler) Invariants() error {
 		switch {
 		case e.task.Key != k:
 			wrong("%s is in the window as %s", e.task.Name, k.Name)
-		case e.busy || c.writing[k] != nil:
+		case c.writing[k] != nil:
 		case piles == 0 && e.leased == 0 && e.live == 0:
 			wrong("%s is in no pile", k.Name)
 		case piles > 1:

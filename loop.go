@@ -34,7 +34,7 @@ func (r *run) loop(ctx context.Context) error {
 		if gone := r.failed(err, "read the clock"); gone != nil {
 			return gone
 		}
-		if !r.rest(ctx) {
+		if !r.rest() {
 			return nil
 		}
 	}
@@ -52,7 +52,7 @@ func (r *run) loop(ctx context.Context) error {
 			}
 		default:
 		}
-		if ear.due(r) {
+		if r.c.eng.Elapsed() >= r.listenAt {
 			r.listenAgain(&ear)
 		}
 		if err := r.retune(); err != nil {
@@ -81,12 +81,12 @@ func (r *run) loop(ctx context.Context) error {
 }
 
 // rest waits out the backoff after a failure, and says whether to go on.
-func (r *run) rest(ctx context.Context) bool {
+func (r *run) rest() bool {
 	for {
 		r.c.mu.Lock()
 		until, draining := r.notUntil, r.draining
 		r.c.mu.Unlock()
-		if draining || ctx.Err() != nil {
+		if draining {
 			return false
 		}
 		now := r.c.eng.Elapsed()
@@ -175,7 +175,7 @@ func (r *run) pickLocked(now store.Instant) []pick {
 		if e == nil {
 			break
 		}
-		if e.busy || r.c.writing[e.task.Key] != nil {
+		if r.c.writing[e.task.Key] != nil {
 			r.takeOutLocked(e)
 			continue
 		}
@@ -209,7 +209,6 @@ func (r *run) pickLocked(now store.Instant) []pick {
 			r.inUse++
 		}
 		r.takeOutLocked(e)
-		e.busy = true
 		r.c.beginLocked(e.task.Key)
 		picks = append(picks, pk)
 	}

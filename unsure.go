@@ -58,7 +58,6 @@ func (r *run) givenBack(picks []pick, res []store.SettleResult, err error) {
 		if pk.st.kind != stepBack {
 			continue
 		}
-		pk.e.busy = false
 		var x store.SettleResult
 		if err == nil {
 			x = res[n]

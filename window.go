@@ -16,7 +16,6 @@ type entry struct {
 	not   store.Instant // nothing is tried before
 	nos   int           // refusals in a row
 	live  int           // attempts of ours
-	busy  bool          // the loop is writing it
 	kept  bool          // its next occurrence waits for the retry of an earlier run: it takes no room
 
 	refused bool // it is not ours by the store
@@ -173,7 +172,7 @@ func (r *run) placeLocked(e *entry) { r.placeAtLocked(e, r.c.now()) }
 func (r *run) placeAtLocked(e *entry, now store.Instant) {
 	w := &r.window
 	r.takeOutLocked(e)
-	if e.busy || r.c.writing[e.task.Key] != nil {
+	if r.c.writing[e.task.Key] != nil {
 		return // it is placed when the write has ended
 	}
 	st := r.planLocked(e, now)

@@ -206,7 +206,6 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 			x.Err = store.ErrUnknown
 		}
 		n++
-		pk.e.busy = false
 		if x.Err != nil {
 			switch {
 			case errors.Is(x.Err, store.ErrNotOwner):
@@ -236,8 +235,8 @@ func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
 	k := pk.e.task.Key
 	r.inUse--
 	r.leaveLocked(pk.gates, pk.e.task.LimitKey)
-	if kd := c.kinds[pk.e.task.Kind]; pk.gates[2] != nil && kd != nil {
-		kd.bucket.give()
+	if pk.gates[2] != nil {
+		c.kinds[pk.e.task.Kind].bucket.give()
 	}
 	switch {
 	case errors.Is(err, store.ErrNotOwner):
@@ -303,7 +302,6 @@ func (r *run) edited(picks []pick, res []store.EditResult, err error) {
 		if pk.st.kind != stepEdit {
 			continue
 		}
-		pk.e.busy = false
 		var x store.EditResult
 		if err == nil {
 			x = res[n]
