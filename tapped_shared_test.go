@@ -31,6 +31,7 @@ type tapped struct {
 	calls   []string
 	logged  []string
 	taps    map[string]func(call func() error) error
+	hangs   map[string]bool  // methods whose calls last until their context ends
 	refused map[string]error // rows, as "Claim name"
 	ahead   time.Duration    // of its clock, as it tells it
 	ears    int              // how many listen
@@ -60,6 +61,13 @@ func (s *tapped) refuse(method, name string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused[method+" "+name] = err
+}
+
+// hang lets calls of a method last until their context ends.
+func (s *tapped) hang(method string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs[method] = true
 }
 
 func (s *tapped) since() time.Duration { return time.Since(s.begun) }
@@ -121,11 +129,15 @@ func (s *tapped) wantCalls(t *testing.T, methods string, want ...string) {
 	same(t, methods, want, s.of(strings.Fields(methods)...))
 }
 
-func (s *tapped) call(method string, names []string, do func() error) error {
+func (s *tapped) call(ctx context.Context, method string, names []string, do func() error) error {
 	s.mu.Lock()
 	s.calls = append(s.calls, strings.Join(append([]string{s.since().String(), method}, names...), " "))
-	f := s.taps[method]
+	f, hangs := s.taps[method], s.hangs[method]
 	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	if f == nil {
 		return do()
 	}
@@ -133,7 +145,7 @@ func (s *tapped) call(method string, names []string, do func() error) error {
 }
 
 // rows makes a call about rows, but for those that are refused.
-func rows[Row, Result any](s *tapped, method string, all []Row, key func(*Row) store.Key, do func([]Row) ([]Result, error), refuse func(error) Result) (res []Result, err error) {
+func rows[Row, Result any](ctx context.Context, s *tapped, method string, all []Row, key func(*Row) store.Key, do func([]Row) ([]Result, error), refuse func(error) Result) (res []Result, err error) {
 	var names []string
 	var made []Row
 	answer := make([]Result, len(all))
@@ -150,7 +162,7 @@ func rows[Row, Result any](s *tapped, method string, all []Row, key func(*Row) s
 		made = append(made, all[i])
 	}
 	s.mu.Unlock()
-	err = s.call(method, names, func() (err error) {
+	err = s.call(ctx, method, names, func() (err error) {
 		res, err = do(made)
 		return err
 	})
@@ -164,37 +176,37 @@ func rows[Row, Result any](s *tapped, method string, all []Row, key func(*Row) s
 }
 
 func (s *tapped) Claim(ctx context.Context, xs []store.Claim) ([]store.ClaimResult, error) {
-	return rows(s, "Claim", xs, func(x *store.Claim) store.Key { return x.Key },
+	return rows(ctx, s, "Claim", xs, func(x *store.Claim) store.Key { return x.Key },
 		func(xs []store.Claim) ([]store.ClaimResult, error) { return s.Store.Claim(ctx, xs) },
 		func(err error) store.ClaimResult { return store.ClaimResult{Err: err} })
 }
 
 func (s *tapped) Edit(ctx context.Context, xs []store.Edit) ([]store.EditResult, error) {
-	return rows(s, "Edit", xs, func(x *store.Edit) store.Key { return x.Key },
+	return rows(ctx, s, "Edit", xs, func(x *store.Edit) store.Key { return x.Key },
 		func(xs []store.Edit) ([]store.EditResult, error) { return s.Store.Edit(ctx, xs) },
 		func(err error) store.EditResult { return store.EditResult{Err: err} })
 }
 
 func (s *tapped) Settle(ctx context.Context, xs []store.Settlement) ([]store.SettleResult, error) {
-	return rows(s, "Settle", xs, func(x *store.Settlement) store.Key { return x.Key },
+	return rows(ctx, s, "Settle", xs, func(x *store.Settlement) store.Key { return x.Key },
 		func(xs []store.Settlement) ([]store.SettleResult, error) { return s.Store.Settle(ctx, xs) },
 		func(err error) store.SettleResult { return store.SettleResult{Err: err} })
 }
 
 func (s *tapped) Renew(ctx context.Context, xs []store.Renewal) ([]store.RenewResult, error) {
-	return rows(s, "Renew", xs, func(x *store.Renewal) store.Key { return x.Key },
+	return rows(ctx, s, "Renew", xs, func(x *store.Renewal) store.Key { return x.Key },
 		func(xs []store.Renewal) ([]store.RenewResult, error) { return s.Store.Renew(ctx, xs) },
 		func(err error) store.RenewResult { return store.RenewResult{Err: err} })
 }
 
 func (s *tapped) Put(ctx context.Context, xs []store.Put) ([]store.PutResult, error) {
-	return rows(s, "Put", xs, func(x *store.Put) store.Key { return x.Key },
+	return rows(ctx, s, "Put", xs, func(x *store.Put) store.Key { return x.Key },
 		func(xs []store.Put) ([]store.PutResult, error) { return s.Store.Put(ctx, xs) },
 		func(err error) store.PutResult { return store.PutResult{Err: err} })
 }
 
 func (s *tapped) Cancel(ctx context.Context, xs []store.Cancel) ([]store.CancelResult, error) {
-	return rows(s, "Cancel", xs, func(x *store.Cancel) store.Key { return x.Key },
+	return rows(ctx, s, "Cancel", xs, func(x *store.Cancel) store.Key { return x.Key },
 		func(xs []store.Cancel) ([]store.CancelResult, error) { return s.Store.Cancel(ctx, xs) },
 		func(err error) store.CancelResult { return store.CancelResult{Err: err} })
 }
@@ -205,7 +217,7 @@ func (s *tapped) Get(ctx context.Context, keys []store.Key) (ts []*store.Task, e
 		names = append(names, k.Name)
 	}
 	slices.Sort(names)
-	err = s.call("Get", names, func() (err error) {
+	err = s.call(ctx, "Get", names, func() (err error) {
 		ts, err = s.Store.Get(ctx, keys)
 		return err
 	})
@@ -217,7 +229,7 @@ func (s *tapped) Due(ctx context.Context, q store.DueQuery) (page store.DuePage,
 	if q.Until == store.Never {
 		method = "Ever" // by whoever looks whether rules of zones have changed
 	}
-	err = s.call(method, nil, func() (err error) {
+	err = s.call(ctx, method, nil, func() (err error) {
 		page, err = s.Store.Due(ctx, q)
 		return err
 	})
@@ -231,7 +243,7 @@ func (s *tapped) Trim(ctx context.Context, r store.Retention) (n int64, err erro
 		}
 		return at.Time().Sub(s.begun).String()
 	}
-	err = s.call("Trim", []string{from(r.HistoryFrom), fmt.Sprint(r.MaxHistory), from(r.DeadFrom)}, func() (err error) {
+	err = s.call(ctx, "Trim", []string{from(r.HistoryFrom), fmt.Sprint(r.MaxHistory), from(r.DeadFrom)}, func() (err error) {
 		n, err = s.Store.Trim(ctx, r)
 		return err
 	})
@@ -239,7 +251,7 @@ func (s *tapped) Trim(ctx context.Context, r store.Retention) (n int64, err erro
 }
 
 func (s *tapped) Clock(ctx context.Context) (clk store.Clock, err error) {
-	err = s.call("Clock", nil, func() (err error) {
+	err = s.call(ctx, "Clock", nil, func() (err error) {
 		clk, err = s.Store.Clock(ctx)
 		return err
 	})
@@ -283,7 +295,7 @@ func tap(t *testing.T, opts duly.Options, h func(ctx context.Context, a *duly.At
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, ended: make(chan error, 1)}
 		r.tapped = &tapped{
-			Store: memory.New(memory.Options{}), begun: time.Now(), taps: map[string]func(call func() error) error{}, refused: map[string]error{},
+			Store: memory.New(memory.Options{}), begun: time.Now(), taps: map[string]func(call func() error) error{}, refused: map[string]error{}, hangs: map[string]bool{},
 		}
 		opts.Store, opts.Owner = r.tapped, "me"
 		opts.Logger = slog.New(slog.NewTextHandler(r.tapped, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

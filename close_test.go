@@ -1,0 +1,208 @@
+package duly_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+)
+
+// What ends with a run, and when.
+
+// ends wants Run to have returned, or not yet.
+func (r *rig) ends(want bool) (err error) {
+	r.t.Helper()
+	synctest.Wait()
+	select {
+	case err = <-r.ended:
+		if !want {
+			r.t.Errorf("Run has ended at %v: %v", r.since(), err)
+		}
+		r.ended <- err
+	default:
+		if want {
+			r.t.Errorf("Run goes on at %v", r.since())
+		}
+	}
+	return err
+}
+
+// A call to the store that hangs keeps Run from ending for as long as attempts may, and no longer.
+func TestRun_DrainWhileACallHangs(t *testing.T) {
+	for _, method := range []string{"Claim", "Due", "Get"} {
+		t.Run(method, func(t *testing.T) {
+			tap(t, duly.Options{DrainTimeout: 7 * time.Second}, quick, func(t *testing.T, r *rig) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() { r.ended <- r.d.Run(ctx) }()
+				synctest.Wait()
+				r.hang(method)
+				r.refuse("Claim", "a", store.ErrBusy)
+				r.put("a", schedule.After(time.Second))
+				r.put("far", schedule.After(9*time.Second))
+				r.at(3 * time.Second)
+				cancel()
+				r.at(10*time.Second - 1)
+				r.ends(false)
+				r.at(10 * time.Second)
+				if err := r.ends(true); err != nil {
+					t.Errorf("Run: %v", err)
+				}
+				r.end()
+			})
+		})
+	}
+}
+
+// Of a store that is closed while nothing is to be done the scheduler hears at once, because its hints end; and so between two things that it does.
+func TestRun_HintsEndWithTheStore(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		t.Run(fmt.Sprint("busy=", busy), func(t *testing.T) {
+			tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+				r.work()
+				r.at(3 * time.Second)
+				shut := func() {
+					if err := r.Store.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+				if busy {
+					r.on("Claim", func(call func() error) error {
+						err := call()
+						r.on("Claim", nil)
+						shut()
+						return err
+					})
+					r.put("a", schedule.After(0))
+				} else {
+					shut()
+				}
+				if err := r.ends(true); !errors.Is(err, store.ErrClosed) {
+					t.Errorf("Run: %v, want that the store is closed", err)
+				}
+				if err := r.d.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Who listened to the store's hints does so no more when Run has ended.
+func TestRun_StopsListening(t *testing.T) {
+	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+		r.work()
+		if r.ears != 1 || r.listens != 1 {
+			t.Errorf("%d of %d listen, want one", r.ears, r.listens)
+		}
+		if err := errors.Join(r.d.Drain(t.Context()), r.ends(true)); err != nil {
+			t.Error(err)
+		}
+		if r.ears != 0 || r.listens != 1 {
+			t.Errorf("%d of %d listen, want none", r.ears, r.listens)
+		}
+		r.end()
+	})
+}
+
+// Run that is asked to end by its context gives attempts the drain's time, asks them to stop, waits for a tenth of that, and tells of those
+// that run all the same, whose leases are not prolonged any more.
+func TestRun_Unfinished(t *testing.T) {
+	for _, tt := range []struct{ timeout, asks, gives time.Duration }{
+		{20 * time.Second, 21 * time.Second, 23 * time.Second},
+		{4 * time.Second, 5 * time.Second, 6 * time.Second},
+	} {
+		t.Run(tt.timeout.String(), func(t *testing.T) {
+			var asked, lost time.Duration
+			over := make(chan struct{})
+			var r *rig
+			tap(t, duly.Options{DrainTimeout: tt.timeout}, func(ctx context.Context, a *duly.Attempt[string]) error {
+				if a.Name == "heeds" {
+					<-ctx.Done()
+					if !errors.Is(context.Cause(ctx), duly.ErrClosing) {
+						t.Errorf("it is asked to stop because of %v", context.Cause(ctx))
+					}
+					asked = r.since()
+					return context.Cause(ctx)
+				}
+				<-ctx.Done()
+				lost = r.since()
+				<-over
+				return nil
+			}, func(t *testing.T, x *rig) {
+				r = x
+				over = make(chan struct{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() { r.ended <- r.d.Run(ctx) }()
+				r.put("heeds", schedule.After(0))
+				r.put("does not", schedule.After(0))
+				r.at(time.Second)
+				cancel()
+				r.at(tt.gives - 1)
+				r.ends(false)
+				r.at(tt.gives)
+				var u *duly.UnfinishedError
+				if err := r.ends(true); !errors.As(err, &u) || len(u.Running) != 1 || u.Running[0].Name != "does not" {
+					t.Errorf("Run: %v, want that one attempt runs", err)
+				}
+				if asked != tt.asks || lost != tt.asks {
+					t.Errorf("asked to stop at %v and %v, want %v", asked, lost, tt.asks)
+				}
+				same(t, "what became of who stopped", []string{"running>pending snooze snoozed for 0s"}, r.events("heeds"))
+				same(t, "what became of who did not", nil, r.events("does not"))
+				close(over)
+				synctest.Wait()
+				const said = ` level=ERROR msg="how an attempt ended could not be written; it will be tried again" task="does not" error="scheduler is closed"`
+				r.wantLogged(t, tt.gives.String()+said)
+				if err := errors.Join(r.d.Close(t.Context()), r.Store.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// What is forgotten, and how often: the history by its age and its size, dead runs by theirs, and nothing where all is kept.
+func TestRetention_Trims(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		what  string
+		keeps duly.Retention
+		every time.Duration
+		first string
+		after string // the second
+	}{
+		{"as it is", duly.Retention{}, 7 * time.Hour, "-168h0m0s 0 -2160h0m0s", "-161h0m0s 0 -2153h0m0s"},
+		{"all", duly.Retention{History: -1, Dead: -1}, 0, "", ""},
+		{"dead runs of two days", duly.Retention{History: -1, Dead: 2 * day}, 2 * time.Hour, "- 0 -48h0m0s", "- 0 -46h0m0s"},
+		{"a history of an hour", duly.Retention{History: time.Hour, Dead: -1}, 150 * time.Second, "-1h0m0s 0 -", "-57m30s 0 -"},
+		{"a history of seconds", duly.Retention{History: 3 * time.Second, Dead: -1}, time.Minute, "-3s 0 -", "57s 0 -"},
+		{"by size", duly.Retention{History: -1, Dead: -1, MaxHistory: 5}, 150 * time.Second, "- 5 -", "- 5 -"},
+		{"years", duly.Retention{History: 700 * day, Dead: -1}, day, "-16800h0m0s 0 -", "-16776h0m0s 0 -"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			tap(t, duly.Options{Retention: tt.keeps}, quick, func(t *testing.T, r *rig) {
+				r.work()
+				if tt.every == 0 {
+					r.at(100 * day)
+					r.wantCalls(t, "Trim")
+				} else {
+					r.at(tt.every)
+					r.wantCalls(t, "Trim", "0s Trim "+tt.first, tt.every.String()+" Trim "+tt.after)
+					r.fail(store.ErrBroken, "Trim")
+					r.at(3 * tt.every)
+					const said = ` level=WARN msg="the history could not be trimmed" error="storage has failed"`
+					r.wantLogged(t, (2*tt.every).String()+said, (3*tt.every).String()+said)
+				}
+				r.end()
+			})
+		})
+	}
+}
