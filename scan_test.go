@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,10 +24,10 @@ import (
 type readings struct {
 	*memory.Store
 	began time.Time
+	takes atomic.Int64
+	fails atomic.Int64 // so many of the next reads
 
 	mu    sync.Mutex
-	takes time.Duration
-	fails int // so many of the next reads
 	lines []string
 	tell  chan store.Hint
 	log   bytes.Buffer
@@ -52,24 +53,19 @@ func (s *readings) Due(ctx context.Context, q store.DueQuery) (store.DuePage, er
 	if q.Until == store.Never { // by whoever looks whether rules of zones have changed
 		return s.Store.Due(ctx, q)
 	}
-	s.mu.Lock()
-	takes, fails := s.takes, s.fails > 0
-	if fails {
-		s.fails--
-	}
 	after := s.in(q.After.At)
 	if q.After.Name != "" {
 		after += " " + q.After.Name
 	}
 	line := fmt.Sprintf("%v: after %s until %s, %d", time.Since(s.began), after, s.in(q.Until), q.Limit)
-	s.mu.Unlock()
-	if fails {
+	if s.fails.Load() > 0 {
+		s.fails.Add(-1)
 		s.note(line + ": fails")
 		return store.DuePage{}, store.ErrBroken
 	}
 	page, err := s.Store.Due(ctx, q)
 	s.note(fmt.Sprintf("%s: %d", line, len(page.Tasks)))
-	time.Sleep(takes)
+	time.Sleep(time.Duration(s.takes.Load()))
 	return page, err
 }
 
@@ -215,7 +211,7 @@ func TestReads_Hints(t *testing.T) {
 	inReader(t, duly.Options{}, func(t *testing.T, r *reader) {
 		r.work(t)
 		r.st.want(t, "0s: after the beginning until 8s, 512: 0")
-		r.st.takes = 20 * time.Millisecond
+		r.st.takes.Store(int64(20 * time.Millisecond))
 		time.Sleep(time.Second)
 		put(t, r.others, "soon", 3*time.Second)
 		r.hint(3 * time.Second)
@@ -245,7 +241,7 @@ func TestReads_Hints(t *testing.T) {
 		r.st.want(t, "59m59.000001s: after 1h0m3s until 1h0m7.000001s, 512: 1")
 		r.wantRan(t, "1h0m3s far")
 
-		r.st.takes = time.Second
+		r.st.takes.Store(int64(time.Second))
 		put(t, r.others, "x", 6*time.Second)
 		r.hint(0)
 		time.Sleep(2 * time.Second)
@@ -277,7 +273,7 @@ func TestReads_Pages(t *testing.T) {
 func TestReads_Fail(t *testing.T) {
 	inReader(t, duly.Options{}, func(t *testing.T, r *reader) {
 		put(t, r.others, "x", 0)
-		r.st.fails = 3
+		r.st.fails.Store(3)
 		r.work(t)
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -325,7 +321,7 @@ func TestReads_Key(t *testing.T) {
 		time.Sleep(64*time.Second - time.Millisecond)
 		synctest.Wait()
 		r.st.want(t)
-		r.st.fails = 1
+		r.st.fails.Store(1)
 		time.Sleep(time.Millisecond) // the last of those in memory begins
 		synctest.Wait()
 		r.st.want(t, "1m5s: after 65ms until 1m13s, 512: fails")
