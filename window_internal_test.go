@@ -1,0 +1,179 @@
+package duly
+
+import (
+	"testing"
+
+	"github.com/dulyhq/duly/store"
+)
+
+// TestLight: a payload of up to a kilobyte is kept in memory with its task, and a larger one is not: the claim brings it.
+func TestLight(t *testing.T) {
+	for _, size := range []int{0, 1, payloadMost, payloadMost + 1, 1 << 20} {
+		x := &store.Task{Key: store.Key{Name: "x"}, Spec: store.Spec{Payload: make([]byte, size)}, Generation: 7}
+		n := light(x)
+		want := size
+		if size > payloadMost {
+			want = 0
+		}
+		if len(n.Payload) != want || len(x.Payload) != size || n.Name != "x" || n.Generation != 7 {
+			t.Errorf("of %d bytes %d are kept of %s, and %d are left in what was read; want %d", size, len(n.Payload), n.Name, len(x.Payload), want)
+		}
+	}
+}
+
+// TestPull: the window ends before what it is pulled to, and never after what it was pulled to before; a scan that is under way finds out the
+// earliest that it was pulled to meanwhile, and nothing of before it.
+func TestPull(t *testing.T) {
+	at := func(i store.Instant, name string) store.Cursor {
+		return store.Cursor{At: i, Key: store.Key{Name: name}}
+	}
+	var w window
+	w.init()
+	if w.after != at(store.Over, "") || w.room() != windowMost {
+		t.Fatalf("a window that is empty ends at %v and has room for %d", w.after, w.room())
+	}
+	w.after = at(50, "b")
+	for _, tt := range []struct {
+		scan          bool // one begins before
+		to            store.Instant
+		after, pulled store.Cursor
+	}{
+		{false, 60, at(50, "b"), store.Cursor{}},
+		{false, 51, at(50, "b"), store.Cursor{}},
+		{false, 50, at(50, ""), store.Cursor{}}, // there may be more at that instant, before b
+		{false, 49, at(49, ""), store.Cursor{}},
+		{true, 60, at(49, ""), at(60, "")}, // the scan may reach as far
+		{false, 70, at(49, ""), at(60, "")},
+		{false, 55, at(49, ""), at(55, "")},
+		{false, 20, at(20, ""), at(20, "")},
+		{false, 30, at(20, ""), at(20, "")},
+		{true, 40, at(20, ""), at(40, "")},
+		{false, store.Over, at(store.Over, ""), at(store.Over, "")},
+	} {
+		if tt.scan {
+			w.begin()
+			if len(w.touched) != 0 || w.pulled != (store.Cursor{}) {
+				t.Errorf("a scan begins with %v touched, and pulled to %v", w.touched, w.pulled)
+			}
+		}
+		w.touch(store.Key{Name: "x"})
+		if w.pull(tt.to); w.after != tt.after || w.pulled != tt.pulled || len(w.touched) == 1 != w.scanning {
+			t.Errorf("pulled to %d it ends at %+v, and the scan's is %+v with %v touched; want %+v and %+v", tt.to, w.after, w.pulled, w.touched, tt.after, tt.pulled)
+		}
+	}
+	if w.end(); w.scanning || w.touched != nil {
+		t.Error("the scan has not ended")
+	}
+	w.touch(store.Key{Name: "x"})
+	if w.touched != nil {
+		t.Errorf("%v touched while nothing is scanned", w.touched)
+	}
+	if a, b := at(1, "b"), at(1, "a"); !behind(a, b) || behind(b, a) || behind(a, a) || behind(at(1, "z"), at(2, "a")) || !behind(at(2, "a"), at(1, "z")) {
+		t.Error("what is behind is not by instant, then key")
+	}
+}
+
+// TestRated: a token is waited for where somebody waits at a kind that has a rate, and room.
+func TestRated(t *testing.T) {
+	for _, tt := range []struct {
+		rate                    float64
+		waiting, limit, running int
+		want                    bool
+	}{
+		{0, 1, 0, 0, false}, {0.5, 1, 0, 0, true}, {2, 2, 0, 9, true}, {2, 0, 0, 0, false}, {2, 1, 3, 2, true}, {2, 1, 3, 3, false}, {0, 1, 3, 2, false}, {0, 0, 3, 0, false},
+	} {
+		k := &kind{bucket: newBucket(tt.rate, 1), gate: gate{limit: tt.limit, running: tt.running, waiting: byGate()}}
+		for range tt.waiting {
+			k.gate.waiting.put(&entry{task: &store.Task{}})
+		}
+		if got := k.rated(); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
+// TestStrange: a hint is of something that somebody else wrote where nothing is being written by us, nothing is to be looked at, and what is
+// waited for is later.
+func TestStrange(t *testing.T) {
+	r := (&core{writing: map[store.Key]*pending{}}).newRun(t.Context())
+	defer r.hangUp()
+	defer r.resign()
+	e := &entry{task: &store.Task{}, wait: 100}
+	w := &r.window
+	for _, tt := range []struct {
+		what string
+		with *pile
+		wait store.Instant
+		want bool
+	}{
+		{"nothing", nil, 0, true}, {"later", &w.waiting, 101, true}, {"then", &w.waiting, 100, false}, {"before", &w.waiting, 99, false},
+		{"ready", &w.ready, 101, false}, {"first", &w.first, 101, false},
+	} {
+		if e.wait = tt.wait; tt.with != nil {
+			tt.with.put(e)
+		}
+		if got := r.strangeLocked(100); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+		}
+		r.c.writing[store.Key{}] = &pending{}
+		if r.strangeLocked(100) {
+			t.Errorf("%s, while something is being written: it is taken for somebody else's", tt.what)
+		}
+		delete(r.c.writing, store.Key{})
+		if tt.with != nil {
+			tt.with.drop(e)
+		}
+	}
+}
+
+// TestSurvey: after a crash what may be to blame is a run that was under way, whose process is known to be gone, and that was never lost before.
+func TestSurvey(t *testing.T) {
+	for _, tt := range []struct {
+		run  store.Run
+		want bool
+	}{
+		{store.Run{State: store.Running, Lease: store.Over}, true},
+		{store.Run{State: store.Running, Lease: store.Over, Lost: 1}, false},
+		{store.Run{State: store.Running, Lease: 1}, false},
+		{store.Run{State: store.Pending, Lease: store.Over}, false},
+		{store.Run{State: store.Pending, Lease: store.Over, Lost: 1}, false},
+	} {
+		r := &run{}
+		if r.surveyLocked(&store.Task{Runs: []store.Run{{State: store.Pending}, tt.run}}); r.crash.fresh != tt.want {
+			t.Errorf("%+v: %v, want %v", tt.run, r.crash.fresh, tt.want)
+		}
+		r.crash.fresh = true
+		if r.surveyLocked(&store.Task{}); !r.crash.fresh {
+			t.Error("what was found is forgotten")
+		}
+	}
+}
+
+// TestWants: a read for a gate takes the tasks that have to pass it, and no others.
+func TestWants(t *testing.T) {
+	narrow, wide := &kind{gate: gate{limit: 1}}, &kind{}
+	one, two := &gate{}, &gate{}
+	r := &run{c: &core{kinds: map[string]*kind{"narrow": narrow, "wide": wide}}, keys: map[string]*gate{"one": one, "two": two}}
+	gates := []*gate{&r.suspects, &narrow.gate, one, two}
+	for _, tt := range []struct {
+		kind, key string
+		runs      []store.Run
+		want      [4]bool
+	}{
+		{"wide", "", nil, [4]bool{}},
+		{"?", "", nil, [4]bool{}},
+		{"narrow", "", nil, [4]bool{false, true}},
+		{"narrow", "two", nil, [4]bool{false, true, false, true}},
+		{"?", "one", nil, [4]bool{false, false, true}},
+		{"wide", "three", nil, [4]bool{}},
+		{"wide", "", []store.Run{{State: store.Pending}, {State: store.Pending, Lost: 1}}, [4]bool{true}},
+		{"narrow", "one", []store.Run{{State: store.Pending, Lost: 2}}, [4]bool{true, true, true}},
+		{"wide", "", []store.Run{{State: store.Pending}, {State: store.Running, Lost: 1}}, [4]bool{}},
+	} {
+		for i, g := range gates {
+			if got := r.wantsLocked(&store.Task{Spec: store.Spec{Kind: tt.kind, LimitKey: tt.key}, Runs: tt.runs}, g); got != tt.want[i] {
+				t.Errorf("%s, key %q, runs %v: gate %d: %v, want %v", tt.kind, tt.key, tt.runs, i, got, tt.want[i])
+			}
+		}
+	}
+}
