@@ -74,24 +74,30 @@ func (s *Scheduler) Await(ctx context.Context, name string) error {
 	}
 }
 
-// look returns a task that must be there. One that has ended is there as long as runs of it are left, for who asks for that.
-func (s *Scheduler) look(ctx context.Context, op, name string, ended bool) (*store.Task, error) {
-	k := s.key(name)
+// find returns a task, or if it is not there the newest entry that the history has of it. One that has ended is there as long as runs of it
+// are left, for who asks for that.
+func (s *Scheduler) find(ctx context.Context, k store.Key, ended bool) (*store.Task, []store.Event, error) {
 	if err := (&store.Cancel{Key: k}).Check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ts, err := s.core.store.Get(ctx, []store.Key{k})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if ts[0] != nil && (ended || !ts[0].Ended) {
-		return ts[0], nil
+		return ts[0], nil, nil
 	}
 	evs, err := s.core.store.History(ctx, store.HistoryQuery{Key: k, Newest: true, Limit: 1})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(evs) > 0:
+	return nil, evs, err
+}
+
+// look returns a task that must be there, as find does.
+func (s *Scheduler) look(ctx context.Context, op, name string, ended bool) (*store.Task, error) {
+	k := s.key(name)
+	switch t, past, err := s.find(ctx, k, ended); {
+	case t != nil || err != nil:
+		return t, err
+	case len(past) > 0:
 		return nil, &store.Error{Op: op, Key: k, Err: ErrFinished}
 	}
 	return nil, &store.Error{Op: op, Key: k, Err: ErrNotFound}
@@ -242,10 +248,7 @@ func (s *Scheduler) Backfill(ctx context.Context, name string, from, to time.Tim
 	if len(edits) == 0 {
 		return 0, nil
 	}
-	res, err := s.core.edit(ctx, edits)
-	if err != nil {
-		return 0, err
-	}
+	res, err := s.core.edit(ctx, edits) // of none, with an error
 	n := 0
 	for i := range res {
 		if res[i].Err != nil {

@@ -293,9 +293,9 @@ func (k *Kind[T]) build(ctx context.Context, name string, payload T, s schedule.
 		for _, o := range list {
 			if o == nil {
 				p.fail("option", "nil", "an option")
-				continue
+			} else {
+				o(&p)
 			}
-			o(&p)
 		}
 	}
 	return k.s.core.declared(ctx, &p, s)

@@ -168,10 +168,7 @@ func (o *Options) check() error {
 		o.Clock = clock.System()
 	}
 	if o.Owner == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			host = "unknown"
-		}
+		host, _ := os.Hostname() // what tells processes apart comes after it
 		o.Owner = fmt.Sprintf("%.200s:%d:%08x", host, os.Getpid(), rand.Uint32())
 	}
 	return nil

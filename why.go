@@ -2,7 +2,6 @@ package duly
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -48,15 +47,14 @@ type Why struct {
 // WhyNot tells why a task does not run now. Of what has ended it tells how.
 func (s *Scheduler) WhyNot(ctx context.Context, name string) (Why, error) {
 	c := s.core
-	k := s.key(name)
-	t, err := s.look(ctx, "why", name, false)
+	t, past, err := s.find(ctx, s.key(name), false)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return whyUnknown(name), nil
-	case errors.Is(err, ErrFinished):
-		return s.whyEnded(ctx, k)
 	case err != nil:
 		return Why{}, err
+	case t == nil && len(past) == 0:
+		return Why{Code: WhyUnknown, Text: fmt.Sprintf("there is no task %q, and the history does not know the name", name)}, nil
+	case t == nil:
+		return whyEnded(&past[0]), nil
 	}
 	if err := c.fresh(ctx); err != nil {
 		return Why{}, err
@@ -64,10 +62,6 @@ func (s *Scheduler) WhyNot(ctx context.Context, name string) (Why, error) {
 	w := c.why(t)
 	w.Task = taskOf(t)
 	return w, nil
-}
-
-func whyUnknown(name string) Why {
-	return Why{Code: WhyUnknown, Text: fmt.Sprintf("there is no task %q, and the history does not know the name", name)}
 }
 
 func clock3(i store.Instant) string { return i.Time().Format(time.RFC3339Nano) }
@@ -172,15 +166,7 @@ func (c *core) whyUnhandledLocked(t *store.Task, due store.Instant, since string
 }
 
 // whyEnded tells of a task that is not there any more.
-func (s *Scheduler) whyEnded(ctx context.Context, k store.Key) (Why, error) {
-	evs, err := s.core.store.History(ctx, store.HistoryQuery{Key: k, Newest: true, Limit: 1})
-	switch {
-	case err != nil:
-		return Why{}, err
-	case len(evs) == 0: // it was forgotten since it was looked for
-		return whyUnknown(k.Name), nil
-	}
-	e := &evs[0]
+func whyEnded(e *store.Event) Why {
 	w := Why{Code: WhyCode(e.To.String()), Text: "it was " + e.To.String() + " at " + clock3(e.At)}
 	switch e.To {
 	case store.Done:
@@ -192,7 +178,7 @@ func (s *Scheduler) whyEnded(ctx context.Context, k store.Key) (Why, error) {
 			w.Text += ": " + e.Reason
 		}
 	}
-	return w, nil
+	return w
 }
 
 // about is a length of time as a person wants it: to the second, and below a minute to the millisecond.

@@ -337,6 +337,11 @@ var crashCases = []Case{
 				}
 			}
 			is(e, "suspects that wait", n, 4)
+			for _, name := range []string{"first of a key", "second of it"} { // that no loss is held against
+				e.put(name, schedule.After(0), duly.Key("the key", 1))
+				e.pass(0)
+			}
+			e.wantWhy("second of it", duly.WhyKeyLimit)
 			e.pass(time.Minute)
 			is(e, "suspects at once", most.Load(), 1)
 			for i := range 5 {
