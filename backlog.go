@@ -48,7 +48,7 @@ func (r *run) overdueLocked(now store.Instant) (b Backlog) {
 		}
 	}
 	old := func(g *gate) {
-		if low := g.low.At; low != 0 && low <= now {
+		if low := g.low.At; low != 0 {
 			b.Oldest = max(b.Oldest, now.Sub(low))
 		}
 	}

@@ -240,9 +240,7 @@ func (x *planner) bury(id store.RunID) store.Edit {
 		if !x.onGrid() { // what counts from runs counts from now: there was none
 			at = max(at, x.now)
 		}
-		if n := x.nextAfter(at); !n.None() {
-			e.When = store.On(n)
-		}
+		e.When = store.On(x.nextAfter(at))
 	}
 	return e
 }
@@ -288,10 +286,7 @@ func fixedDelay(t *store.Task, s schedule.Schedule, now store.Instant, extra boo
 	}
 	r := s.Bind(t.String(), t.AcceptedAt.Time())
 	n := r.Next(now.Time())
-	switch {
-	case n.IsZero():
-		return store.When{}
-	case n.Sub(now.Time()) == s.Period():
+	if n.Sub(now.Time()) == s.Period() {
 		return store.In(s.Period(), r.Offset())
 	}
 	return store.On(occurrence(r, n))
@@ -325,7 +320,7 @@ func (x *planner) start(st step) step {
 // abandon is for a task that nobody here can run: after a time its occurrence is dead, and what came due meanwhile is skipped.
 func (x *planner) abandon(st step) step {
 	next := x.t.Next
-	if x.m.buried != 0 && x.m.buried < next.For && next.Due <= x.m.over && x.t.Recurring && x.onGrid() {
+	if x.m.buried < next.For && next.Due <= x.m.over && x.t.Recurring && x.onGrid() {
 		c := choice{planner: x, rule: x.rule(), at: x.m.over.Time()}
 		return c.pass(st, c.count(), time.Time{}, "nobody handles the kind "+x.t.Kind)
 	}
@@ -447,10 +442,7 @@ func (x *choice) pass(st step, n int64, to time.Time, why string) step {
 	st.kind = stepEdit
 	st.edit = store.Edit{
 		Verb: store.VerbSkip, Key: x.t.Key, Generation: x.t.Generation, For: x.t.Next.For, State: store.Skipped,
-		Missed: n, Through: store.At(through), Reason: why,
-	}
-	if o := occurrence(x.rule, to); !o.None() {
-		st.edit.When = store.On(o)
+		Missed: n, Through: store.At(through), When: store.On(occurrence(x.rule, to)), Reason: why,
 	}
 	return st
 }
