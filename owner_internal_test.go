@@ -200,12 +200,17 @@ func TestRun_OwnAgain(t *testing.T) {
 		rests.not, rests.nos = refused.not, 3
 		r.placeLocked(refused)
 		r.placeLocked(rests)
+		behind := store.Cursor{At: 7, Key: nameIn(2, 1)}
+		r.suspects.low = behind
 		r.ownLocked(shareOf(1, 2))
 		if refused.not != 0 || refused.nos != 0 || refused.refused || refused.queued == 0 || refused.timed != 0 {
 			t.Errorf("what was refused: %+v, want that it is tried at once", refused)
 		}
 		if rests.not == 0 || rests.nos != 3 || rests.timed == 0 {
 			t.Errorf("what rests: %+v, want that it does", rests)
+		}
+		if r.suspects.low != behind {
+			t.Error("nothing is lost, and who waits is to be read again")
 		}
 		if r.refused {
 			t.Error("something is still said to be refused")

@@ -26,6 +26,8 @@ var planStart = store.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 func instantOf(t *testing.T, s string) store.Instant {
 	t.Helper()
 	switch s {
+	case "-":
+		return 0
 	case "never":
 		return store.Never
 	case "over":
@@ -41,6 +43,8 @@ func instantOf(t *testing.T, s string) store.Instant {
 // instantText is an instant in a table.
 func instantText(i store.Instant) string {
 	switch i {
+	case 0:
+		return "-"
 	case store.Never:
 		return "never"
 	case store.Over:
@@ -313,6 +317,9 @@ func TestPlan_Late(t *testing.T) {
 		{"that is too small", "every 10s", `"window": "6.999999999s"`, "next 10s, now 57s", `skip 10s skipped missed 5 through 50s when 1m0s "missed"`},
 		{"a period where that is longer", "every 10m", ``, "next 10m, now 19m59.999999s", "claim 10m0s next 20m0s"},
 		{"to the nanosecond", "every 10m0.000000999s until 2030-01-01T00:15:00Z", ``, "next 10m0.000001s, now 20m0.000002s", `skip 10m0.000001s skipped missed 1 through 10m0.000001s "missed"`},
+		{"also where there is no other to tell it by", "every 10m until 2030-01-01T00:15:00Z", ``, "next 10m, now 20m", "claim 10m0s"},
+		{"and no longer", "every 10m until 2030-01-01T00:15:00Z", ``, "next 10m, now 20m0.000001s", `skip 10m0s skipped missed 1 through 10m0s "missed"`},
+		{"a window of a nanosecond", "every 10s", `"window": "1ns"`, "next 10s, now 10.000001s", `skip 10s skipped missed 1 through 10s when 20s "missed"`},
 		{"a day at most", "every 48h", ``, "next 48h, now 72h", "claim 48h0m0s next 96h0m0s"},
 		{"and no longer", "every 48h", ``, "next 48h, now 72h0.000001s", `skip 48h0m0s skipped missed 1 through 48h0m0s when 96h0m0s "missed"`},
 		{"the oldest", "every 10s", `"catch_up": "earliest"`, "next 10s, now 57s", "claim 10s missed 4 through 50s next 1m0s"},
@@ -330,6 +337,7 @@ func TestPlan_Late(t *testing.T) {
 		{"none, and there is one in time", "every 10s", `"catch_up": "none"`, "next 10s, now 19s", "claim 10s next 20s"},
 		{"none, by a grace", "every 10s", `"catch_up": "none", "grace": "7s"`, "next 10s, now 57s", `skip 10s skipped missed 4 through 40s when 50s "missed"`},
 		{"that is too small", "every 10s", `"catch_up": "none", "grace": "6.999999999s"`, "next 10s, now 57s", `skip 10s skipped missed 5 through 50s when 1m0s "missed"`},
+		{"a grace of a nanosecond", "every 10s", `"catch_up": "none", "grace": "1ns"`, "next 10s, now 10.000001s", `skip 10s skipped missed 1 through 10s when 20s "missed"`},
 		{"the default grace is a minute at most", "every 10m", `"catch_up": "none"`, "next 10m, now 11m", "claim 10m0s next 20m0s"},
 		{"and no longer", "every 10m", `"catch_up": "none"`, "next 10m, now 11m0.000001s", `skip 10m0s skipped missed 1 through 10m0s when 20m0s "missed"`},
 		{"the default grace is a period where that is shorter", "every 10s until 2030-01-01T00:00:25Z", `"catch_up": "none"`, "next 20s, now 30s", "claim 20s"},
@@ -337,6 +345,7 @@ func TestPlan_Late(t *testing.T) {
 		{"to the nanosecond", "every 10.000000999s until 2030-01-01T00:00:15Z", `"catch_up": "none"`, "next 10.000001s, now 20.000002s", `skip 10.000001s skipped missed 1 through 10.000001s "missed"`},
 		{"a grace longer than a period", "every 10s", `"catch_up": "none", "grace": "1h"`, "next 10s, now 57s", `skip 10s skipped missed 4 through 40s when 50s "missed"`},
 		{"all, and enough with this", "every 10s times 3", `"catch_up": "all:9"`, "next 10s, now 57s, starts 2", "claim 10s one by one 10s to 50s"},
+		{"the only one", "every 10s times 1", ``, "next 10s, now 57s", "claim 10s as 50s missed 4"},
 		{"the last of so many", "every 10s times 3", ``, "next 10s, now 57s, starts 2", "claim 10s as 50s missed 4"},
 		{"the last but one", "every 10s times 3", ``, "next 10s, now 57s, starts 1", "claim 10s as 50s missed 4 next 1m0s"},
 		{"the last there is", "every 10s until 2030-01-01T00:00:30Z", ``, "next 10s, now 57s", "claim 10s as 30s missed 2"},
@@ -346,6 +355,7 @@ func TestPlan_Late(t *testing.T) {
 		{"and the oldest", "every 10s", `"catch_up": "earliest"`, "next 13s, last 10s, now 47s", "claim 13s missed 3 through 40s next 50s"},
 		{"and the oldest, beyond a window that holds the one before it", "every 10s", `"catch_up": "earliest", "window": "40s"`, "next 13s, last 10s, now 57s", `skip 13s skipped missed 1 through 10s when 20s "missed"`},
 		{"and one of all", "every 10s", `"catch_up": "all:9", "window": "34s"`, "next 13s, last 10s, now 47s", "claim 13s next 20s one by one 13s to 40s"},
+		{"and one of all, as many as it takes", "every 10s", `"catch_up": "all:4"`, "next 13s, last 10s, now 47s", "claim 13s next 20s one by one 13s to 40s"},
 		{"and one of all that is too late", "every 10s", `"catch_up": "all:9", "window": "33.999999s"`, "next 13s, last 10s, now 47s", `skip 13s skipped missed 1 through 10s when 20s "missed"`},
 		{"what was moved to before the last one", "every 10s", ``, "next 5s, last 30s, now 5s", "claim 5s next 40s"},
 		{"and is late", "every 10s", ``, "next 5s, last 30s, now 57s", "claim 5s as 50s missed 2 next 1m0s"},
@@ -366,8 +376,10 @@ func TestPlan_Late(t *testing.T) {
 		{"and no longer", "cron 0 0 1 * *", ``, "accepted -24h, next 0s, now 24h0.000001s", `skip 0s skipped missed 1 through 0s when 744h0m0s "missed"`},
 		{"the last of a calendar", "cron 0 */2 * * * until 2030-01-01T04:00:00Z", ``, "next 4h, now 6h", "claim 4h0m0s"},
 		{"and too late by its distance from the one before", "cron 0 */2 * * * until 2030-01-01T04:00:00Z", ``, "next 4h, now 6h0.000001s", `skip 4h0m0s skipped missed 1 through 4h0m0s "missed"`},
+		{"to the nanosecond", "cron 0 */2 * * * until 2030-01-01T04:00:00Z jitter 5.000000805s", ``, "next 2h due 2h2.551473s, now 6h2.551473s", `skip 2h0m0s skipped missed 2 through 4h0m0s "missed"`},
 		{"a calendar's grace", "cron * * * * *", `"catch_up": "none"`, "next 1m, now 2m", `skip 1m0s skipped missed 1 through 1m0s when 2m0s "missed"`},
-		{"all of them one by one, from the second on", "every 10s", `"catch_up": "all:9"`, "next 20s, last 10s, now 1m57s, memo first 10s caught 50s", "claim 20s next 30s one by one 10s to 50s"},
+		{"all of them one by one, from the first on", "every 10s", `"catch_up": "all:9"`, "next 10s, now 1m57s, memo first 10s caught 50s", "claim 10s next 20s one by one 10s to 50s"},
+		{"from the second on", "every 10s", `"catch_up": "all:9"`, "next 20s, last 10s, now 1m57s, memo first 10s caught 50s", "claim 20s next 30s one by one 10s to 50s"},
 		{"and to the last", "every 10s", `"catch_up": "all:9"`, "next 50s, last 40s, now 1m57s, memo first 10s caught 50s", "claim 50s next 1m0s one by one 10s to 50s"},
 		{"what comes after is caught up for itself", "every 10s", `"catch_up": "all:9"`, "next 1m, last 50s, now 1m57s, memo first 10s caught 50s", "claim 1m0s next 1m10s one by one 1m0s to 1m50s"},
 		{"what is before the first is to be folded into it yet", "every 10s", `"catch_up": "all:2"`, "next 10s, now 57s, memo first 40s caught 50s", "claim 10s as 40s missed 3 next 50s one by one 40s to 50s"},
@@ -426,7 +438,7 @@ func TestPlan_Overlap(t *testing.T) {
 		{"all of what is buffered", "every 10s", `"overlap": "buffer-many:3"`, "next 20s, last 10s, now 45s, memo since 10s busy 45s", "claim 20s next 30s one by one 20s to 40s"},
 		{"but for what there is no room for", "every 10s", `"overlap": "buffer-many:2"`, "next 20s, last 10s, now 45s, memo since 10s busy 45s", `skip 20s skipped missed 1 through 20s when 30s "the buffer is full"`},
 		{"one by one", "every 10s", `"overlap": "buffer-many:3"`, "next 30s, last 20s, now 55s, memo since 10s busy 55s first 20s caught 40s", "claim 30s next 40s one by one 20s to 40s"},
-		{"allowed, what was late is caught up", "every 10s", `"overlap": "allow"`, "next 20s, last 10s, now 45s, memo since 10s busy 40s", "claim 20s as 40s missed 2 next 50s overlap"},
+		{"allowed, what was late is caught up", "every 10s", `"overlap": "allow"`, "next 20s, last 10s, now 45s, memo since 10s busy 25s", "claim 20s as 40s missed 2 next 50s overlap"},
 		{"a fixed delay knows of no overlap", "pace 10s", ``, "next 20s, last 10s, now 45s, memo since 10s busy 45s", "claim 20s"},
 	})
 }
@@ -438,6 +450,7 @@ func TestPlan_FixedDelay(t *testing.T) {
 	testPlans(t, []planRow{
 		{"what comes after is not known", "pace 10s", ``, "next 10s, now 57s", "claim 10s"},
 		{"from the start", "pace-from-start 10s", ``, "next 10s, now 57s", "claim 10s next 1m7s"},
+		{"the only one from the start", "pace-from-start 10s times 1", ``, "next 10s, now 57s", "claim 10s"},
 		{"the last from the start", "pace-from-start 10s times 3", ``, "next 10s, now 57s, starts 2", "claim 10s"},
 		{"the last but one", "pace-from-start 10s times 3", ``, "next 10s, now 57s, starts 1", "claim 10s next 1m7s"},
 		{"a run that is lost has the next one come", "pace 10s", ``, "now 57s, run 10s lease 57s", `rescue 10s pending fence 7 when in 0s next in 10s "lost"`},
@@ -445,6 +458,7 @@ func TestPlan_FixedDelay(t *testing.T) {
 		{"unless there is one", "pace 10s", ``, "next 1m, now 57s, run 10s lease 57s", `rescue 10s pending fence 7 when in 0s "lost"`},
 		{"or it is beside the schedule", "pace 10s", ``, "now 57s, run 10s lease 57s extra", `rescue 10s pending fence 7 when in 0s "lost"`},
 		{"or there were enough", "pace 10s times 3", ``, "now 57s, starts 3, run 10s lease 57s", `rescue 10s pending fence 7 when in 0s "lost"`},
+		{"or it was the only one", "pace 10s times 1", ``, "now 57s, starts 1, run 10s lease 57s", `rescue 10s pending fence 7 when in 0s "lost"`},
 		{"and not before", "pace 10s times 3", ``, "now 57s, starts 2, run 10s lease 57s", `rescue 10s pending fence 7 when in 0s next in 10s "lost"`},
 		{"or the end has come", "pace 10s until 2030-01-01T00:01:00Z", ``, "now 57s, run 10s lease 57s", `rescue 10s pending fence 7 when in 0s "lost"`},
 		{"and not before", "pace 10s until 2030-01-01T00:01:07.000001Z", ``, "now 57s, run 10s lease 57s", `rescue 10s pending fence 7 when in 0s next in 10s "lost"`},
@@ -481,6 +495,7 @@ func TestPlan_Lost(t *testing.T) {
 		{"all of ours alone", "", ``, "now 50s, run 10s lease over lost 2, crash surveyed divided", "idle lease 50.1s"},
 		{"all of all", "", ``, "now 50s, run 10s lease over lost 2, crash divided wide", `rescue 10s dead fence 7 when in 0s "lost"`},
 		{"where shards are divided a process of another name may have ended", "", ``, "now 50s, run 10s lease 40s by other lost 2, crash divided", "idle lease 50.1s"},
+		{"just now", "", ``, "now 40s, run 10s lease 40s by other lost 2, crash divided", "idle lease 40.1s"},
 		{"and another be to blame", "", ``, "now 50s, run 10s lease 40s by other lost 2, crash divided fresh", `rescue 10s pending fence 7 when in 0s "lost"`},
 		{"where they are not it has not", "", ``, "now 50s, run 10s lease 40s by other lost 2", `rescue 10s dead fence 7 when in 0s "lost"`},
 		{"nor has this one", "", ``, "now 50s, run 10s lease 40s lost 2, crash divided", `rescue 10s dead fence 7 when in 0s "lost"`},
@@ -569,6 +584,8 @@ func TestMemo_Ran(t *testing.T) {
 		next        store.Occurrence
 		want        string
 	}{
+		{"the first", "-", "-", "20s", "25s", next("30s"), "20s 25s"},
+		{"the first, and nothing is next", "-", "-", "20s", "25s", store.Occurrence{}, "20s 25s"},
 		{"after a gap", "10s", "15s", "20s", "25s", next("30s"), "20s 25s"},
 		{"at once", "10s", "15s", "15s", "25s", next("30s"), "10s 25s"},
 		{"a microsecond later", "10s", "15s", "15.000001s", "25s", next("30s"), "15.000001s 25s"},

@@ -129,6 +129,9 @@ func TestCore_RanBeside(t *testing.T) {
 	doubts := map[store.RunID]store.Run{
 		lostID("a"): {Owner: "x", StartedAt: 2000}, lostID("b"): {Owner: "x", StartedAt: 3000}, lostID("c"): {Owner: "y", StartedAt: 5000},
 	}
+	for i := range 20 { // of which any may be met first
+		doubts[lostID(fmt.Sprint("a", i))] = store.Run{Owner: "x", StartedAt: store.Instant(2001 + i)}
+	}
 	over := func(name, owner string) *store.Task {
 		return lostTask(name, &store.Run{State: store.Running, Owner: owner, Lease: store.Over})
 	}
