@@ -387,3 +387,100 @@ func TestReads_Unhandled(t *testing.T) {
 		}
 	})
 }
+
+// slowly is a store that takes some time, once, to read what is due and to read tasks, which it has read by then, and some to move them, which it
+// does at the end. It tells nobody.
+type slowly struct {
+	store.Store
+	due, get, edit atomic.Int64
+}
+
+func (s *slowly) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error) {
+	page, err := s.Store.Due(ctx, q)
+	time.Sleep(time.Duration(s.due.Swap(0)))
+	return page, err
+}
+
+func (s *slowly) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
+	ts, err := s.Store.Get(ctx, keys)
+	time.Sleep(time.Duration(s.get.Swap(0)))
+	return ts, err
+}
+
+func (s *slowly) Edit(ctx context.Context, xs []store.Edit) ([]store.EditResult, error) {
+	time.Sleep(time.Duration(s.edit.Load()))
+	return s.Store.Edit(ctx, xs)
+}
+
+// What is moved while it is being read runs when it was moved to, and not by what was read.
+func TestRun_MovedWhileRead(t *testing.T) {
+	const second = time.Second
+	for _, tt := range []struct {
+		name           string
+		due, get, edit time.Duration
+		twice          bool          // two moves at once, before: which came last is not known
+		at             time.Duration // when it is moved
+	}{
+		{"within a scan", 2 * second, 0, 0, false, second},
+		{"it ends within a scan", 2 * second, 0, 1500 * time.Millisecond, false, 100 * time.Millisecond},
+		{"a scan ends within it", 2 * second, 0, 1500 * time.Millisecond, false, second},
+		{"within a read", 2 * second, 2 * second, 100 * time.Millisecond, true, 3 * second},
+		{"it ends within a read", 2 * second, 2 * second, 1500 * time.Millisecond, true, 1800 * time.Millisecond},
+		{"a read ends within it", 2 * second, second, 3 * second, true, 1900 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &slowly{Store: memory.New(memory.Options{})}
+				s, err := duly.New(duly.Options{Store: st})
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun := time.Now()
+				var ran []time.Duration
+				k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error {
+					ran = append(ran, time.Since(begun))
+					return nil
+				})
+				put := func() {
+					if _, err := k.Put(t.Context(), "x", "", schedule.At(begun.Add(7*second))); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !tt.twice {
+					put()
+				}
+				st.due.Store(int64(tt.due))
+				ended := make(chan error)
+				go func() { ended <- s.Run(t.Context()) }()
+				if tt.twice {
+					time.Sleep(100 * time.Millisecond)
+					put() // the scan has not seen it
+					st.edit.Store(int64(100 * time.Millisecond))
+					var both sync.WaitGroup
+					for range 2 {
+						both.Go(func() {
+							if _, err := s.Move(t.Context(), "x", schedule.At(begun.Add(7*second))); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					both.Wait()
+				}
+				time.AfterFunc(1950*time.Millisecond-time.Since(begun), func() { st.get.Store(int64(tt.get)) }) // the loop reads it at 2 s
+				st.edit.Store(int64(tt.edit))
+				time.Sleep(tt.at - time.Since(begun))
+				if _, err := s.Move(t.Context(), "x", schedule.At(begun.Add(6*second))); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if want := []time.Duration{6 * second}; !slices.Equal(ran, want) {
+					t.Errorf("ran after %v, want %v", ran, want)
+				}
+				if err := errors.Join(s.Invariants(), s.Close(t.Context()), <-ended, st.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

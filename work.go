@@ -40,6 +40,7 @@ func (c *core) endLocked(k store.Key, t *store.Task, known bool) {
 	r := c.running
 	if r != nil {
 		r.window.touch(k)
+		delete(r.fetching, k) // what is being read may be older
 	}
 	if p.n > 0 {
 		return
