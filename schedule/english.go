@@ -214,12 +214,8 @@ func (e *english) weekdays(plural bool) (dom, dow string, m miss) {
 // noSubject is the mistake of a word that says no days. Behind "on" they are plural.
 func (e *english) noSubject(plural bool) miss {
 	e.take("the")
-	w := e.word()
-	if digits := strings.TrimRight(w, "stndrh"); len(w)-len(digits) == 2 && digits != "" && strings.Trim(digits, "0123456789") == "" {
-		if n, err := strconv.Atoi(digits); err == nil && n >= 1 && n <= 31 {
-			return e.miss(strconv.Quote(digits + ordinalEnd(n)))
-		}
-		return e.miss(ordinalWant)
+	if w := e.word(); w != "" && isDigit(w[0]) && len(w)-len(strings.TrimRight(w, "stndrh")) == 2 {
+		return e.noOrdinal()
 	}
 	words := slices.Clone(subjects)
 	if plural {
@@ -229,6 +225,15 @@ func (e *english) noSubject(plural bool) miss {
 		}
 	}
 	return e.guess(subjectWant, words...)
+}
+
+// noOrdinal is the mistake of a word that is no day of the month.
+func (e *english) noOrdinal() miss {
+	digits := strings.TrimRight(e.word(), "stndrh")
+	if n, err := strconv.Atoi(digits); err == nil && n >= 1 && n <= 31 && isDigit(digits[0]) {
+		return e.miss(strconv.Quote(strconv.Itoa(n) + ordinalEnd(n)))
+	}
+	return e.miss(ordinalWant)
 }
 
 // ordinalEnd is what stands behind the digits of a day of the month.
@@ -305,7 +310,7 @@ func (e *english) ordinals(of bool) (dom, dow string, m miss) {
 		e.take("the")
 		item := e.ordinal()
 		if item == "" {
-			return "", "", e.miss(ordinalWant)
+			return "", "", e.noOrdinal()
 		}
 		if list = append(list, item); !e.joint(e.isOrdinal) {
 			break

@@ -269,3 +269,28 @@ func TestSpan_FromAtTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// Parts of days in a year or a month that a rule does not name count for nothing.
+func TestCron_CountsPartsOfDays(t *testing.T) {
+	for _, tt := range []struct {
+		rule, after, upTo string
+		want              int64
+	}{
+		{"cron 0 0 9 * * * 2026", "2025-05-05T00:00Z", "2025-05-05T12:00Z", 0},
+		{"cron 0 0 9 * * * 2026", "2027-05-05T00:00Z", "2027-05-05T12:00Z", 0},
+		{"cron 0 0 9 * * * 2026", "2026-05-05T00:00Z", "2026-05-05T12:00Z", 1},
+		{"cron 0 0 9 * * * 2026", "2025-12-31T08:00Z", "2026-01-01T09:00Z", 1},
+		{"cron 0 0 9 * * * 2026", "2026-12-31T08:00Z", "2027-01-01T10:00Z", 1},
+		{"cron 0 9 * 6 *", "2026-05-31T08:00Z", "2026-06-01T08:59Z", 0},
+		{"cron 0 9 * 6 *", "2026-05-31T08:00Z", "2026-07-01T12:00Z", 30},
+		{"cron 0 9 1 * *", "2026-05-31T08:00Z", "2026-06-01T09:00Z", 1},
+		{"cron 0 9 1 * *", "2026-06-01T09:00Z", "2026-06-30T12:00Z", 0},
+		{"cron 0 9,10 * * *", "2026-06-01T09:00Z", "2026-06-01T10:00Z", 1},
+		{"cron 0 9,10 * * *", "2026-06-01T08:59Z", "2026-06-02T09:59Z", 3},
+	} {
+		from, to := instantOf(t, tt.after), instantOf(t, tt.upTo)
+		if got := mustSchedule(t, tt.rule).Bind("", from).Count(from, to); got != tt.want {
+			t.Errorf("%s after %s up to %s: %d, want %d", tt.rule, tt.after, tt.upTo, got, tt.want)
+		}
+	}
+}
