@@ -320,7 +320,7 @@ func (x *planner) start(st step) step {
 // abandon is for a task that nobody here can run: after a time its occurrence is dead, and what came due meanwhile is skipped.
 func (x *planner) abandon(st step) step {
 	next := x.t.Next
-	if x.m.buried < next.For && next.Due <= x.m.over && x.t.Recurring && x.onGrid() {
+	if x.m.buried < next.For && next.Due <= x.m.over && x.onGrid() {
 		c := choice{planner: x, rule: x.rule(), at: x.m.over.Time()}
 		return c.pass(st, c.count(), time.Time{}, "nobody handles the kind "+x.t.Kind)
 	}
