@@ -68,6 +68,9 @@ func TestRun_Overdue(t *testing.T) {
 		for i, due := range []store.Instant{60_000_000, 95_000_000, 30_000_000, 80_000_000} {
 			r.window.entries[store.Key{Name: fmt.Sprint(i)}] = &entry{seen: 1, task: &store.Task{Next: store.Occurrence{For: 1, Due: due}}}
 		}
+		for i := range 12 { // of which any may be met first
+			r.window.entries[store.Key{Name: fmt.Sprint("not seen", i)}] = &entry{task: task}
+		}
 		if got := r.overdueLocked(now); got != (Backlog{4, 70 * time.Second}) {
 			t.Errorf("four: %+v, want 4 for 70s", got)
 		}
@@ -96,6 +99,13 @@ func TestRun_Strangers(t *testing.T) {
 		r.c.running = r
 		r.handles(t, "k")
 		r.ownLocked(shareOf(1))
+		if err := r.c.recheck(t.Context()); err != nil || st.gets != 0 {
+			t.Errorf("the store was asked %d times for none, error %v", st.gets, err)
+		}
+		r.strange[nameIn(1, 9)] = stranger{kind: "j"}
+		if err := r.c.recheck(t.Context()); err != nil || len(r.strange) != 0 {
+			t.Errorf("%d are left of one that is gone, error %v", len(r.strange), err)
+		}
 		now := r.c.now()
 		put := func(k store.Key, kind string, due store.Instant) {
 			t.Helper()

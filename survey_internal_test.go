@@ -23,11 +23,17 @@ type surveyed struct {
 	history func(q *store.HistoryQuery) ([]store.Event, error)
 	dues    []store.DueQuery
 	pasts   []store.HistoryQuery
+	gets    int
 }
 
 func (s *surveyed) Own(ctx context.Context, _ string, _ func() []string, _ func(store.Share)) error {
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+func (s *surveyed) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
+	s.gets++
+	return s.Store.Get(ctx, keys)
 }
 
 func (s *surveyed) Due(_ context.Context, q store.DueQuery) (store.DuePage, error) {
