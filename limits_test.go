@@ -268,3 +268,54 @@ func (s *slowCancels) Cancel(ctx context.Context, xs []store.Cancel) ([]store.Ca
 	time.Sleep(time.Second)
 	return s.Store.Cancel(ctx, xs)
 }
+
+// A handler that returns when its Run has long given up waiting for it, and another Run works, ends in peace: also if more of its task waits for
+// its kind.
+//
+// contract: K1
+func TestRun_HandlerOutlivesItsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memory.New(memory.Options{})
+		s, err := duly.New(duly.Options{Store: st, DrainTimeout: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hang := make(chan struct{})
+		var mu sync.Mutex
+		n := 0
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error {
+			mu.Lock()
+			n++
+			first := n == 1
+			mu.Unlock()
+			if first {
+				<-hang
+			}
+			return nil
+		}, duly.Limit(1))
+		if _, err := k.Put(t.Context(), "x", "", schedule.Every(time.Minute), duly.Overlap(duly.Allow)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx) }()
+		time.Sleep(150 * time.Second) // the second occurrence waits at the gate
+		cancel()
+		if err := <-ended; !errors.As(err, new(*duly.UnfinishedError)) {
+			t.Errorf("Run: %v, want that something still runs", err)
+		}
+		go func() { ended <- s.Run(t.Context()) }()
+		time.Sleep(150 * time.Second)
+		close(hang)
+		time.Sleep(150 * time.Second)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if n < 4 {
+			t.Errorf("%d attempts, want more after the one that hung", n)
+		}
+		if err := errors.Join(s.Invariants(), s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}

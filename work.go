@@ -465,11 +465,11 @@ func (r *run) endedLocked(a *attempt) {
 		r.window.pinned--
 	}
 	r.inUse--
-	if r.c.running == r { // else Run has given up waiting for it
+	if r.c.running == r { // else Run has given up waiting for it, and the gates of kinds are another's
 		r.leaveLocked(a.gates, a.task.LimitKey)
-	}
-	if cur := r.window.entries[a.id.Key]; cur != nil {
-		r.placeLocked(cur)
+		if cur := r.window.entries[a.id.Key]; cur != nil {
+			r.placeLocked(cur)
+		}
 	}
 	if r.over && len(r.attempts) == 0 {
 		close(r.ended)
