@@ -29,7 +29,6 @@ func troubles() (all []trouble) {
 	for _, m := range []string{"Claim", "Due", "Edit", "Renew"} {
 		all = append(all, trouble{m + " fails", false, func(s *tapped) { s.fail(store.ErrBroken, m) }})
 	}
-	all = append(all, trouble{"Clock fails", true, func(s *tapped) { s.fail(store.ErrBroken, "Clock") }})
 	for _, m := range []string{"Claim", "Edit"} {
 		all = append(all, trouble{m + " is done, and its first two answers are lost", true, func(s *tapped) {
 			n := 0
@@ -93,9 +92,7 @@ func (x *trouble) happens(t *testing.T) (all []string) {
 		clear(r.refused)
 		r.mu.Unlock()
 		r.at(82 * time.Second)
-		all = slices.DeleteFunc(r.timeline(), func(s string) bool { // a task is read where two write it at once, and a look at the clock is beside all else
-			return strings.Contains(s, " Get ") || x.what == "Clock fails" && strings.HasSuffix(s, " Due")
-		})
+		all = slices.DeleteFunc(r.timeline(), func(s string) bool { return strings.Contains(s, " Get ") }) // a task is read where two write it at once
 		for _, name := range []string{"long", "late", "meanwhile"} {
 			all = append(all, name+": "+strings.Join(r.events(name), ", "))
 		}
@@ -140,4 +137,34 @@ func TestOutages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A store elsewhere that does not tell the time any more is asked again and again, more and more seldom, which is said once, and so is its end.
+func TestOutage_OfTheClock(t *testing.T) {
+	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+		r.far = true
+		r.work()
+		r.at(12 * time.Second)
+		r.fail(store.ErrBroken, "Clock")
+		r.at(25 * time.Second)
+		r.fail(nil, "Clock")
+		r.at(50 * time.Second)
+		r.wantCalls(t, "Clock", "0s Clock", "10s Clock", "20s Clock", "20.01s Clock", "20.03s Clock", "20.07s Clock", "20.15s Clock", "20.31s Clock", "20.63s Clock",
+			"21.27s Clock", "22.55s Clock", "24.55s Clock", "26.55s Clock", "36.55s Clock", "46.55s Clock")
+		r.wantLogged(t, `20s level=ERROR msg="the store fails, nothing new starts" doing="read the clock" error="storage has failed"`,
+			`26.55s level=INFO msg="the store works again"`)
+		r.end()
+	})
+}
+
+// By a store in this process the clock is told that is set with ours, exactly, and the other way round what it is ahead.
+func TestStats_ClockOffsetHere(t *testing.T) {
+	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+		r.work()
+		r.at(time.Hour)
+		if st := r.stats(); st.ClockOffset != 0 || st.Uncertainty != 0 {
+			t.Errorf("the store is %v ahead, give or take %v; want neither", st.ClockOffset, st.Uncertainty)
+		}
+		r.end()
+	})
 }

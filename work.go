@@ -1,6 +1,7 @@
 package duly
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -151,35 +152,45 @@ func (r *run) write(ctx context.Context, picks []pick) error {
 	}
 	sent := r.c.eng.Elapsed()
 	begun := r.c.now()
-	var first error
-	note := func(err error) {
-		if err != nil && first == nil && !errors.Is(err, store.ErrNotOwner) {
-			first = err
+	var failure error
+	failing := ""
+	note := func(doing string, err error) {
+		if errors.Is(err, store.ErrUnknown) { // it may have been written, and not be tried again: that others can be claimed is enough
+			doing = "claim what is due"
+		}
+		switch {
+		case err == nil || errors.Is(err, store.ErrNotOwner):
+			r.worked(doing)
+		case failure == nil:
+			failing, failure = doing, err
 		}
 	}
+	var refused error
 	for _, some := range [2][]store.Claim{claims, firsts} {
 		if len(some) == 0 {
 			continue
 		}
 		res, err := r.c.store.Claim(ctx, some)
-		note(err)
+		refused = cmp.Or(refused, err)
 		r.claimed(picks, some[0].FirstStart, res, err, sent, begun) //nolint:contextcheck // attempts outlive the call
+	}
+	if len(claims)+len(firsts) > 0 {
+		note("claim what is due", refused)
 	}
 	if len(edits) > 0 {
 		res, err := r.c.store.Edit(ctx, edits)
-		note(err)
+		note("write what does not start", err)
 		r.edited(picks, res, err) //nolint:contextcheck // hooks outlive the call
 	}
 	if len(backs) > 0 {
 		res, err := r.c.store.Settle(ctx, backs)
-		note(err)
+		note("give leases back", err)
 		r.givenBack(picks, res, err)
 	}
 	r.c.news.tell()
-	if first != nil {
-		return r.failed(first, "claim what is due")
+	if failure != nil {
+		return r.failed(failure, failing)
 	}
-	r.worked("claim what is due")
 	return nil
 }
 
