@@ -149,7 +149,7 @@ func (c *core) alignEach(ctx context.Context) (n int, err error) {
 		}
 		var edits []store.Edit
 		for _, t := range page.Tasks {
-			if !t.Recurring || t.Moved {
+			if !t.Recurring {
 				continue
 			}
 			s, err := c.schedules.of(t.Schedule)
