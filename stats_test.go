@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,6 +250,47 @@ func TestStats_OverdueRetry(t *testing.T) {
 			time.Sleep(20 * time.Second)
 		}
 		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// failingReads is a store that reads no task when it is told so.
+type failingReads struct {
+	*memory.Store
+
+	fails atomic.Bool
+}
+
+func (s *failingReads) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
+	if s.fails.Load() {
+		return nil, store.ErrBroken
+	}
+	return s.Store.Get(ctx, keys)
+}
+
+// Where it can't be read whether somebody else has run what nobody handles here, the caller is told, and has what was counted here.
+func TestStats_UnhandledThatCantBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &failingReads{Store: memory.New(memory.Options{})}
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := duly.Declare[string](s, "nobody's").Put(t.Context(), "a", "", schedule.After(0)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		st.fails.Store(true)
+		all, err := s.Stats(t.Context())
+		if !errors.Is(err, store.ErrBroken) || all.Shards != 256 || all.Unhandled != (duly.Backlog{Tasks: 1, Oldest: time.Second}) || len(all.Kinds) != 1 || all.Store != (store.Stats{}) {
+			t.Errorf("%+v, %v; want one that nobody handles, and ErrBroken", all, err)
+		}
+		st.fails.Store(false)
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
 			t.Error(err)
 		}
 	})
