@@ -484,3 +484,58 @@ func TestRun_MovedWhileRead(t *testing.T) {
 		})
 	}
 }
+
+// What is due and waits for the retry of an earlier run, in an hour, stays in memory without taking room there, whatever is done to it meanwhile,
+// and runs when that has ended.
+//
+// contract: F2, G2
+func TestReads_WaitsForARetry(t *testing.T) {
+	inReader(t, duly.Options{}, func(t *testing.T, r *reader) {
+		tries := 0
+		k := duly.Handle(r.Scheduler, "tries", func(ctx context.Context, a *duly.Attempt[time.Duration]) error {
+			if tries++; tries == 1 {
+				return duly.RetryAfter(time.Hour, errors.New("not now"))
+			}
+			return r.handle(ctx, a)
+		})
+		r.work(t)
+		r.st.want(t, "0s: after the beginning until 8s, 512: 0")
+		if _, err := k.Put(t.Context(), "x", 0, schedule.Every(10*time.Second), duly.Overlap(duly.BufferOne)); err != nil {
+			t.Fatal(err)
+		}
+		holds := func() {
+			t.Helper()
+			synctest.Wait()
+			if err := r.Invariants(); err != nil {
+				t.Error(err)
+			}
+			if st, err := r.Stats(t.Context()); err != nil || st.Near != 1 {
+				t.Errorf("%d are in memory, %v; want the one", st.Near, err)
+			}
+		}
+		time.Sleep(17 * time.Second) // it was read a second ago
+		holds()
+		time.Sleep(16 * time.Second)
+		holds()
+		for range 2 {
+			if _, err := r.Pause(t.Context(), duly.Query{}, ""); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if err := r.Invariants(); err != nil {
+				t.Error(err)
+			}
+			if _, err := r.Resume(t.Context(), duly.Query{}); err != nil {
+				t.Fatal(err)
+			}
+			holds()
+		}
+		r.wantRan(t)
+		r.st.want(t, "6.000001s: after 10s until 14.000001s, 512: 1", "16.000001s: after 20s until 24.000001s, 512: 1")
+		time.Sleep(time.Hour - 20*time.Second)
+		synctest.Wait()
+		if len(r.ran) < 2 || r.ran[0] != "1h0m10s x" {
+			t.Errorf("ran %q, want the retry an hour after it has failed, and what waits for it", r.ran)
+		}
+	})
+}
