@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,4 +206,112 @@ func TestRetention_Trims(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Drain and Close whose time is over tell what runs. Who waits for a task's end hears that the scheduler is closed.
+func TestDrain_WhoseTimeIsOver(t *testing.T) {
+	over := make(chan struct{})
+	tap(t, duly.Options{}, func(ctx context.Context, a *duly.Attempt[string]) error {
+		switch a.Name {
+		case "heeds":
+			return takes(time.Hour)(ctx, a)
+		case "does not":
+			<-over
+		}
+		return nil
+	}, func(t *testing.T, r *rig) {
+		over = make(chan struct{})
+		r.work()
+		for _, name := range []string{"heeds", "does not", "done"} {
+			r.put(name, schedule.After(0))
+		}
+		awaited := make(chan error, 1)
+		go func() { awaited <- r.d.Await(t.Context(), "heeds") }()
+		running := func(what string, err error, want ...string) {
+			t.Helper()
+			var u *duly.UnfinishedError
+			var got []string
+			if errors.As(err, &u) {
+				for i := range u.Running {
+					got = append(got, u.Running[i].Name)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want that %q run", what, err, want)
+			}
+		}
+		within := func(d time.Duration, f func(context.Context) error) error {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			return f(ctx)
+		}
+		running("Drain", within(time.Second, r.d.Drain), "does not", "heeds")
+		if d := r.since(); d != time.Second {
+			t.Errorf("Drain took %v", d)
+		}
+		running("Close", within(time.Second, r.d.Close), "does not")
+		if d := r.since(); d != 2*time.Second {
+			t.Errorf("Close took until %v", d)
+		}
+		if err := <-awaited; !errors.Is(err, duly.ErrClosed) && err != nil {
+			t.Errorf("Await: %v", err)
+		}
+		running("Run", <-r.ended, "does not")
+		close(over)
+		synctest.Wait()
+		if err := errors.Join(r.d.Close(t.Context()), r.Store.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Who waits for the end of what runs hears that the scheduler is closed, which tells nothing of that end.
+func TestAwait_Closed(t *testing.T) {
+	tap(t, duly.Options{}, takes(time.Hour), func(t *testing.T, r *rig) {
+		other, err := duly.New(duly.Options{Store: r.tapped})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.work()
+		r.put("runs", schedule.After(0))
+		awaited := make(chan error, 1)
+		go func() { awaited <- other.Await(t.Context(), "runs") }()
+		r.at(time.Minute)
+		if err := other.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-awaited; !errors.Is(err, duly.ErrClosed) {
+			t.Errorf("Await: %v, want ErrClosed", err)
+		}
+		if d := r.since(); d != time.Minute {
+			t.Errorf("it waited until %v", d)
+		}
+		r.end()
+	})
+}
+
+// What is dead because its process was lost with it is told of with its attempts, and counted.
+func TestDeath_ByLosses(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		var nodes []*node
+		for i := range 4 {
+			nodes = append(nodes, c.join(fmt.Sprint("n", i), 0, 0, takes(time.Hour)))
+		}
+		c.work(nodes...)
+		c.evenly(nodes[0])
+		nodes[0].put("poison", schedule.After(0))
+		for i, n := range nodes[:3] {
+			time.Sleep(time.Minute)
+			c.kill(n)
+			c.evenly(nodes[i+1])
+		}
+		time.Sleep(time.Second)
+		if n := c.logged(`msg="a run is dead" task=poison kind=k attempts=3`); n != 1 {
+			t.Errorf("its death is logged %d times, want once, after 3 attempts\n%s", n, c.log.String())
+		}
+		if k := nodes[3].stats().Kinds["k"]; k.Dead != 1 || k.Lost != 1 {
+			t.Errorf("the last has counted %d dead and %d lost, want the third loss and the death", k.Dead, k.Lost)
+		}
+	})
 }

@@ -345,11 +345,16 @@ func (r *run) edited(picks []pick, res []store.EditResult, err error) {
 	}
 	c.mu.Unlock()
 	for _, d := range deaths {
-		c.log.Warn("a run is dead", "task", d.Name, "kind", d.Kind, "reason", d.Reason)
+		c.died(&d)
 		if c.opts.OnDead != nil {
 			r.hooks.Go(func() { c.hook(d) })
 		}
 	}
+}
+
+func (c *core) died(d *Death) {
+	key := store.Key{Namespace: d.Namespace, Name: d.Name}
+	c.log.Warn("a run is dead", "task", key.String(), "kind", d.Kind, "attempts", d.Attempts, "reason", d.Reason)
 }
 
 func deathOf(t *store.Task, ed *store.Edit) Death {
@@ -412,7 +417,7 @@ func (r *run) finish(a *attempt, err error) {
 			Namespace: a.info.Namespace, Name: a.info.Name, Kind: a.info.Kind, RunID: a.info.RunID, ScheduledFor: a.info.ScheduledFor,
 			Attempts: a.info.Number, Reason: reason(err),
 		}
-		c.log.Warn("a run is dead", "task", a.id.Key.String(), "kind", d.Kind, "attempts", d.Attempts, "reason", d.Reason)
+		c.died(&d)
 		if c.opts.OnDead != nil {
 			c.hook(d)
 		}
