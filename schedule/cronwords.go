@@ -123,10 +123,10 @@ func runs(set uint64, name func(int) string) (list []string) {
 		}
 		if last > v+1 {
 			list = append(list, name(v)+" to "+name(last))
-			v = from(set, last+1)
-			continue
+			v = last
+		} else {
+			list = append(list, name(v))
 		}
-		list = append(list, name(v))
 		v = from(set, v+1)
 	}
 	return list

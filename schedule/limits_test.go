@@ -294,3 +294,206 @@ func TestCron_CountsPartsOfDays(t *testing.T) {
 		}
 	}
 }
+
+// All parts of a recurrence are in its text, and in the order of it.
+func TestRRule_TextHasAllParts(t *testing.T) {
+	for text, want := range map[string]string{
+		"FREQ=YEARLY;UNTIL=20300101T000000Z;INTERVAL=2;BYMONTH=3,1;BYYEARDAY=-1,60,1;BYMONTHDAY=31,-1,1;BYDAY=TU,MO;BYHOUR=9,8;BYMINUTE=30,0;BYSECOND=5,0;BYSETPOS=2,-1,1;WKST=SU": "rrule FREQ=YEARLY;UNTIL=20300101T000000Z;INTERVAL=2;" +
+			"BYMONTH=1,3;BYYEARDAY=1,60,-1;BYMONTHDAY=1,31,-1;BYDAY=MO,TU;BYHOUR=8,9;BYMINUTE=0,30;BYSECOND=0,5;BYSETPOS=-1,1,2;WKST=SU",
+		"FREQ=YEARLY;BYWEEKNO=16,15;BYEASTER=1,-2;COUNT=3": "rrule FREQ=YEARLY;COUNT=3;BYWEEKNO=15,16;BYEASTER=-2,1",
+		"FREQ=YEARLY;BYYEARDAY=1":                          "rrule FREQ=YEARLY;BYYEARDAY=1",
+		"FREQ=MONTHLY;BYDAY=-1FR,1MO":                      "rrule FREQ=MONTHLY;BYDAY=1MO,-1FR",
+	} {
+		s := RRule(text)
+		if got := s.String(); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
+		}
+		if !mustSchedule(t, s.String()).Equal(s) {
+			t.Errorf("%s is another when read again", text)
+		}
+	}
+}
+
+// What begins like a number of a part and is none is no number.
+func TestRRule_NumbersOfParts(t *testing.T) {
+	for _, part := range []string{"BYHOUR", "BYMINUTE", "BYSECOND", "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYSETPOS", "BYEASTER", "BYWEEKNO"} {
+		for _, n := range []string{"1x", "x", "-x", "--1", "+-1", "1.5", " 1", "1e1", "0x1", "٣", "99999999999999999999"} {
+			if s := RRule("FREQ=YEARLY;BYDAY=MO;" + part + "=" + n); s.Err() == nil {
+				t.Errorf("%s=%s is taken for %v", part, n, s)
+			}
+		}
+	}
+	for n, want := range map[string]bool{"-1": false, "+1": false, "0": true, "01": true, "23": true, "24": false} {
+		if err := RRule("FREQ=DAILY;BYHOUR=" + n).Err(); (err == nil) != want {
+			t.Errorf("BYHOUR=%s: %v", n, err)
+		}
+	}
+	for n, want := range map[string]bool{"-1": false, "+1": false, "0": false, "1": true, "12": true, "13": false} {
+		if err := RRule("FREQ=DAILY;BYMONTH=" + n).Err(); (err == nil) != want {
+			t.Errorf("BYMONTH=%s: %v", n, err)
+		}
+	}
+	for n, want := range map[string]bool{"-1": true, "+1": true, "0": false, "31": true, "-31": true, "32": false, "-32": false} {
+		if err := RRule("FREQ=DAILY;BYMONTHDAY=" + n).Err(); (err == nil) != want {
+			t.Errorf("BYMONTHDAY=%s: %v", n, err)
+		}
+	}
+}
+
+// Easter as the tables have it: the years in which the exceptions of the rule apply, the earliest and the latest, and others.
+func TestEaster(t *testing.T) {
+	for _, want := range []string{
+		"1609-04-19", "1818-03-22", "1886-04-25", "1943-04-25", "1954-04-18", "1981-04-19", "2000-04-23", "2008-03-23", "2024-03-31", "2025-04-20",
+		"2026-04-05", "2027-03-28", "2038-04-25", "2049-04-18", "2076-04-19", "2100-03-28", "2106-04-18", "2133-04-19", "2285-03-22", "2299-04-16",
+	} {
+		at := instantOf(t, want)
+		if got := time.Date(at.Year(), 1, easter(at.Year()), 0, 0, 0, 0, time.UTC); !got.Equal(at) {
+			t.Errorf("Easter of %d is on %v, want %s", at.Year(), got.Format("2 January"), want)
+		}
+	}
+}
+
+// How spans and instants end that are just too long, too late or too fine.
+func TestLiterals_JustBeyond(t *testing.T) {
+	for text, want := range map[string]string{
+		"at 2026-02-28T23:59+01:59": "",
+		"at 2026-02-28T23:59+01:60": `want an offset from -23:59 to +23:59`,
+		"at 2026-02-28T23:59-23:59": "",
+		"at 2026-02-28T23:59-24:00": `want an offset from -23:59 to +23:59`,
+		"at 2026-02-28T23:59+1:30":  `at byte 20: at "2026-02-28T23:59+1:30": want an offset such as +01:00`,
+		"R3/2026-13-01/PT1H":        `at byte 9: R "R3/2026-13-01/PT1H": want a month from 01 to 12`,
+		"R3/2026-01-31/PT1H":        "",
+	} {
+		_, err := Parse(text)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := ParseSpan(strings.Repeat(" ", maxSpan-2) + "5s"); err != nil {
+		t.Errorf("%d bytes: %v", maxSpan, err)
+	}
+	if _, err := ParseSpan(strings.Repeat(" ", maxSpan-1) + "5s"); err == nil || !strings.Contains(err.Error(), "want at most 200 bytes") {
+		t.Errorf("%d bytes: %v", maxSpan+1, err)
+	}
+	for _, tt := range []struct {
+		s    Span
+		want time.Duration
+		ok   bool
+	}{
+		{Span{Days: 1, Time: time.Hour}, 25 * time.Hour, true},
+		{Span{Days: 106_751, Time: longest - 106_751*24*time.Hour}, longest, true},
+		{Span{Days: 106_751, Time: longest - 106_751*24*time.Hour + 1}, 0, false},
+		{Span{Days: -106_751, Time: shortest + 106_751*24*time.Hour}, shortest, true},
+		{Span{Days: -106_751, Time: shortest + 106_751*24*time.Hour - 1}, 0, false},
+		{Span{Days: 106_752}, 0, false},
+		{Span{Days: -106_752}, 0, false},
+		{Span{Months: 1}, 0, false},
+	} {
+		if d, ok := tt.s.Fixed(); d != tt.want || ok != tt.ok {
+			t.Errorf("%v is %v, %t long, want %v, %t", tt.s, d, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+// An interval whose period is months long over the turn of a year is told in months.
+func TestRepeat_EndsAYearLater(t *testing.T) {
+	for text, want := range map[string]string{
+		"R3/2025-11-15T00:00Z/2026-02-15T00:00Z":                             "P3M",
+		"R3/2024-02-29T00:00Z/2025-03-29T00:00Z":                             "P1Y1M",
+		"R3/2025-12-01T00:00[Europe/Berlin]/2026-01-01T00:00[Europe/Berlin]": "P1M, P31D or PT744H",
+		"R3/2026-03-28T20:00[Europe/Berlin]/2026-03-29T20:00[Europe/Berlin]": "P1D or PT23H",
+		"R3/2026-03-28T20:00[Europe/Berlin]/2026-03-30T20:00[Europe/Berlin]": "P2D or PT47H",
+	} {
+		_, err := Parse(text)
+		if err == nil || !strings.Contains(err.Error(), "want a period in place of the end: "+want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// A mistake is shown where it is, also in the later fields of a time and in lines that were joined.
+func TestMistakes_Places(t *testing.T) {
+	for text, want := range map[string]string{
+		"calendar *-*-* 09:70:00": `at byte 19: minute "70"`,
+		"calendar *-*-* 09:00:70": `at byte 22: second "70"`,
+		"calendar *-*-* 25:00:00": `at byte 16: hour "25"`,
+		"calendar 09:00:00x":      `second "00x": want 0 to 59`,
+		"calendar 2026-13-01":     `at byte 15: month "13"`,
+		"cron 0 9 * * 2026":       `day of week "2026": want 0 to 7`,
+		"cron 0 0 9 * * 2026":     `; a year is the last of 7 fields, seconds first`,
+		"cron 0 0 9 * * 1969":     `day of week "1969": want 0 to 7`,
+		"cron 0 0 9 * * 10000":    `day of week "10000": want 0 to 7`,
+		"every month at 9":        `at byte 13`,
+		"on year at 9":            `want "day", "weekday"`,
+	} {
+		_, err := Parse(text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"RRULE:FREQ=DAILY;\r\n BYHOUR=24\r\n ;COUNT=3":             `at byte 28: BYHOUR "24"`,
+		"RRULE:FREQ=DAILY;BYHOUR=24;\r\n COUNT=3":                  `at byte 25: BYHOUR "24"`,
+		"RRULE:FREQ=DA\r\n ILY;BYHO\r\n UR=9;CO\r\n UNT=x":         `at byte 42: COUNT "x"`,
+		"RRULE:FREQ=DAILY;BYHOUR=2\n 4;COUNT=3":                    `at byte 25: BYHOUR "24"`,
+		"DTSTART:20260101T090000\r\nRRULE:FREQ=DAILY;COUNT=0":      `at byte 49: COUNT "0"`,
+		"DTSTART:20260101T090000\r\nRRULE:FREQ=DAILY;CO\r\n UNT=0": `at byte 52: COUNT "0"`,
+	} {
+		if err := RRule(text).Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// What words say of single values and of several.
+func TestWords_OneAndSeveral(t *testing.T) {
+	for text, want := range map[string]string{
+		"rrule FREQ=HOURLY;BYMINUTE=5":        "every hour, at minute 5, in UTC",
+		"rrule FREQ=HOURLY;BYMINUTE=0":        "every hour, at minute 0, in UTC",
+		"rrule FREQ=HOURLY;BYMINUTE=5,6,7,20": "every hour, at minutes 5 to 7 and 20, in UTC",
+		"rrule FREQ=MONTHLY;BYMONTHDAY=1":     "every month on day 1, in UTC",
+		"rrule FREQ=MONTHLY;BYMONTHDAY=1,2":   "every month on days 1 and 2, in UTC",
+		"calendar 9:00:00.5":                  "at 09:00:00.5 every day, in UTC",
+		"calendar 9:00:10.5":                  "at 09:00:10.5 every day, in UTC",
+		"calendar 9,10:00:00.5":               "at second 0.5 of minute 0 of hours 9 and 10 every day, in UTC",
+	} {
+		if got := mustSchedule(t, text).Words(); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// What differs in how it reads a clock that is changed is not equal.
+func TestEqual_OfClocksThatAreChanged(t *testing.T) {
+	c := Cron("30 2 * * *").In("Europe/Berlin")
+	all := []Schedule{c, c.DST(GapSkip, FoldFirst), c.DST(GapShift, FoldFirst), c.DST(GapAfter, FoldSecond), c.DST(GapAfter, FoldBoth), c.In("Europe/Paris"), Cron("30 2 * * *")}
+	for i := range all {
+		for j := range all {
+			if got := all[i].Equal(all[j]); got != (i == j) {
+				t.Errorf("%v and %v are equal: %t", all[i], all[j], got)
+			}
+		}
+	}
+	if !c.Equal(c.DST(GapAfter, FoldFirst)) {
+		t.Error("the defaults, given, make another schedule")
+	}
+}
+
+// The hour that comes twice ends with its last second.
+func TestPreview_MarksAtTheEndOfAFold(t *testing.T) {
+	from := instantOf(t, "2026-10-24")
+	for rule, want := range map[string]string{
+		"cron 0 0 3 25 10 * in Europe/Berlin":               "",
+		"cron 59 59 2 25 10 * in Europe/Berlin fold second": "fold-second",
+		"cron 0 0 2 25 10 * in Europe/Berlin fold second":   "fold-second",
+		"cron 0 0 2 25 10 * in Europe/Berlin":               "",
+		"cron 59 59 1 25 10 * in Europe/Berlin":             "",
+	} {
+		for o := range mustSchedule(t, rule).Bind("x", from).Preview(from) {
+			if o.Marks.String() != want {
+				t.Errorf("%s: at %v %q, want %q", rule, o.At, o.Marks, want)
+			}
+			break
+		}
+	}
+}

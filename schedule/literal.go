@@ -39,7 +39,7 @@ func (p *parser) duration(field string) (time.Duration, *Error) {
 	case wrong.want == "":
 		p.next = ahead.next
 		return d, nil
-	case text == w && m.want != "" && !strings.HasPrefix(w, "P") && span.Months == 0:
+	case text == w && !strings.HasPrefix(w, "P") && span.Months == 0:
 		wrong = m // which knows a word better
 	}
 	return 0, p.fail(field, text, wrong.off, wrong.want)

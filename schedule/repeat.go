@@ -177,8 +177,8 @@ func endWant(head, period, end string, n int64) string {
 
 // intervalWant says what would be right in place of an interval that does not repeat, which is no instant; empty if the word is none.
 func intervalWant(w string) string {
-	from, until, ok := cutPeriod(w)
-	if !ok || from == "" || until == "" || isRepeat(w) {
+	from, until, _ := cutPeriod(w)
+	if from == "" || until == "" || isRepeat(w) {
 		return ""
 	}
 	start, noStart := parseInstant(from)
