@@ -150,25 +150,34 @@ func signal(pid int, sig os.Signal) error {
 	return nil
 }
 
-// kill ends the program and all its children by SIGKILL, so that none of them can do one more thing, and reaps it. The program is
-// frozen first: then it starts no more of them, and reaps none, so that their numbers stay theirs.
+// kill ends the program and all its children by SIGKILL, so that none of them can do one more thing, and reaps it. All are frozen
+// first: then none starts another, which would be nobody's child once it is killed, and none reaps one, so that their numbers stay theirs.
 func (p *program) kill() error {
 	if err := p.signal(freeze); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	killed := map[int]bool{}
-	for more := true; more; {
-		more = false
-		below, err := descendants(p.pid)
+	frozen := map[int]bool{}
+	until := time.Now().Add(patience)
+	for seen := 0; seen < 2; seen++ { // a child may come to be between the look at who is there and that at what its parent does
+		all, err := processes()
 		if err != nil {
-			return err
+			return fmt.Errorf("find the children of process %d: %w", p.pid, err)
 		}
-		for _, pid := range below {
-			if !killed[pid] {
-				_ = signal(pid, syscall.SIGKILL) // it may have ended
-				killed[pid], more = true, true
+		more := !all[p.pid].still && all[p.pid].parent != 0
+		for _, pid := range descendants(p.pid, all) {
+			if !frozen[pid] {
+				_ = signal(pid, freeze) // it may have ended
+				frozen[pid], more = true, true
 			}
+			more = more || !all[pid].still
 		}
+		if more && time.Now().Before(until) {
+			seen = -1
+			time.Sleep(pause)
+		}
+	}
+	for pid := range frozen {
+		_ = signal(pid, syscall.SIGKILL) // it may have ended
 	}
 	if err := p.signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -180,65 +189,77 @@ func (p *program) kill() error {
 	return nil
 }
 
-// descendants returns the children of a process and theirs, those included that have ended and were not reaped.
-func descendants(pid int) ([]int, error) {
-	parents, err := parentsInProc()
+// A process is what is known of one.
+type process struct {
+	parent int
+	still  bool // it is stopped, or has ended and was not reaped
+}
+
+// processes returns all that there are.
+func processes() (map[int]process, error) {
+	all, err := processesInProc()
 	if err != nil {
-		if parents, err = parentsByPS(); err != nil {
-			return nil, fmt.Errorf("find the children of process %d: %w", pid, err)
-		}
+		all, err = processesByPS()
 	}
-	var below []int
+	return all, err
+}
+
+// descendants returns the children of a process and theirs, those included that have ended and were not reaped.
+func descendants(pid int, all map[int]process) (below []int) {
 	for next := []int{pid}; len(next) > 0; next = next[1:] {
-		for child, parent := range parents {
-			if parent == next[0] {
+		for child, is := range all {
+			if is.parent == next[0] {
 				below, next = append(below, child), append(next, child)
 			}
 		}
 	}
-	return below, nil
+	return below
 }
 
-// parentsInProc returns the parent of each process, as Linux tells it in files.
-func parentsInProc() (map[int]int, error) {
+// processesInProc returns them as Linux tells of them in files.
+func processesInProc() (map[int]process, error) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
 	if len(stats) == 0 {
 		return nil, errors.New("/proc has no processes")
 	}
-	parents := map[int]int{}
+	all := map[int]process{}
 	for _, path := range stats {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			continue // it has ended
 		}
 		behind := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]) // the name before may contain anything
-		child, err := strconv.Atoi(strings.Split(path, "/")[2])
+		pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 		if err != nil || len(behind) < 2 {
 			continue
 		}
 		if parent, err := strconv.Atoi(string(behind[1])); err == nil {
-			parents[child] = parent
+			all[pid] = process{parent, isStill(behind[0][0])}
 		}
 	}
-	return parents, nil
+	return all, nil
 }
 
-// parentsByPS returns the parent of each process, as POSIX has it told.
-func parentsByPS() (map[int]int, error) {
+// isStill says of a process's state, as ps and Linux write it, whether nothing of it goes on.
+func isStill(state byte) bool { return state == 'T' || state == 't' || state == 'Z' || state == 'X' }
+
+// processesByPS returns them as ps tells of them.
+func processesByPS() (map[int]process, error) {
 	path, err := exec.LookPath("ps")
 	if err != nil {
 		return nil, err
 	}
-	text, err := printed(path, "-A", "-o", "pid=", "-o", "ppid=")
+	text, err := printed(path, "-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=")
 	if err != nil {
 		return nil, err
 	}
-	parents := map[int]int{}
+	all := map[int]process{}
 	for line := range strings.Lines(text) {
-		var child, parent int
-		if _, err := fmt.Sscan(line, &child, &parent); err == nil {
-			parents[child] = parent
+		var pid, parent int
+		var state string
+		if _, err := fmt.Sscan(line, &pid, &parent, &state); err == nil {
+			all[pid] = process{parent, isStill(state[0])}
 		}
 	}
-	return parents, nil
+	return all, nil
 }

@@ -179,20 +179,43 @@ func TestProgram_DoesNotEnd(t *testing.T) {
 	}
 }
 
+// What is killed while it starts others leaves none of them.
+func TestProgram_KilledWhileItForks(t *testing.T) {
+	if !possible {
+		t.Skip("SKIPPED, NOT TESTED: this system has no servers")
+	}
+	dir, err := makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in the temporary directory
+	const script = "sh -c 'i=0; while [ $i -lt 100 ]; do sleep 3600 & i=$((i+1)); done; wait' & wait"
+	for i := range 8 {
+		p, err := launch(dir, os.Stderr, "/bin/sh", "-c", script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := time.Duration(i) * 3 * time.Millisecond
+		if err := p.finish(after); err == nil || err.Error() != "sh: still runs after "+after.String() {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Both ways to learn whose child a process is tell the truth; one of them there has to be.
-func TestParents(t *testing.T) {
+func TestProcesses(t *testing.T) {
 	if !possible {
 		t.Skip("SKIPPED, NOT TESTED: this system has no servers")
 	}
 	var errs []error
-	for name, parents := range map[string]func() (map[int]int, error){"/proc": parentsInProc, "ps": parentsByPS} {
-		got, err := parents()
+	for name, all := range map[string]func() (map[int]process, error){"/proc": processesInProc, "ps": processesByPS} {
+		got, err := all()
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if parent, ok := got[os.Getpid()]; !ok || parent != os.Getppid() {
-			t.Errorf("%s: our parent is %d, want %d", name, parent, os.Getppid())
+		if is, ok := got[os.Getpid()]; !ok || is.parent != os.Getppid() || is.still {
+			t.Errorf("%s: of us %+v is told, and our parent is %d", name, is, os.Getppid())
 		}
 	}
 	if len(errs) == 2 {
