@@ -171,9 +171,8 @@ func (p *program) kill() error {
 			}
 			more = more || !all[pid].still
 		}
-		if more && time.Now().Before(until) {
+		if more && time.Now().Before(until) && !p.ended(pause) {
 			seen = -1
-			time.Sleep(pause)
 		}
 	}
 	for pid := range frozen {
