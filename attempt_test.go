@@ -200,21 +200,23 @@ func (s *refusing) refused() (whole, row error) {
 }
 
 func (s *refusing) PutTx(ctx context.Context, _ any, xs []store.Put) ([]store.PutResult, error) {
-	switch whole, row := s.refused(); {
+	whole, row := s.refused()
+	switch {
 	case whole != nil:
 		return nil, whole
 	case row != nil:
-		return []store.PutResult{{Err: row}}, nil
+		return []store.PutResult{{Err: row}}, nil //nolint:nilerr // it is told in the row
 	}
 	return s.Put(ctx, xs)
 }
 
 func (s *refusing) SettleTx(ctx context.Context, tx any, xs []store.Settlement) ([]store.SettleResult, error) {
-	switch whole, row := s.refused(); {
+	whole, row := s.refused()
+	switch {
 	case whole != nil:
 		return nil, whole
 	case row != nil:
-		return []store.SettleResult{{Err: row}}, nil
+		return []store.SettleResult{{Err: row}}, nil //nolint:nilerr // it is told in the row
 	}
 	return s.inTransactions.SettleTx(ctx, tx, xs)
 }

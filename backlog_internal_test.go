@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func TestRun_Overdue(t *testing.T) {
 		}
 		r.window.entries = map[store.Key]*entry{}
 		for i, due := range []store.Instant{60_000_000, 95_000_000, 30_000_000, 80_000_000} {
-			r.window.entries[store.Key{Name: fmt.Sprint(i)}] = &entry{seen: 1, task: &store.Task{Next: store.Occurrence{For: 1, Due: due}}}
+			r.window.entries[store.Key{Name: strconv.Itoa(i)}] = &entry{seen: 1, task: &store.Task{Next: store.Occurrence{For: 1, Due: due}}}
 		}
 		for i := range 12 { // of which any may be met first
 			r.window.entries[store.Key{Name: fmt.Sprint("not seen", i)}] = &entry{task: task}

@@ -50,7 +50,7 @@ func TestRun_DrainWhileACallHangs(t *testing.T) {
 				r.at(3 * time.Second)
 				cancel()
 				r.at(10*time.Second - 1)
-				r.ends(false)
+				_ = r.ends(false)
 				r.at(10 * time.Second)
 				if err := r.ends(true); err != nil {
 					t.Errorf("Run: %v", err)
@@ -69,7 +69,7 @@ func TestRun_HintsEndWithTheStore(t *testing.T) {
 				r.work()
 				r.at(3 * time.Second)
 				shut := func() {
-					if err := r.Store.Close(); err != nil {
+					if err := r.Close(); err != nil {
 						t.Error(err)
 					}
 				}
@@ -147,7 +147,7 @@ func TestRun_Unfinished(t *testing.T) {
 				r.at(time.Second)
 				cancel()
 				r.at(tt.gives - 1)
-				r.ends(false)
+				_ = r.ends(false)
 				r.at(tt.gives)
 				var u *duly.UnfinishedError
 				if err := r.ends(true); !errors.As(err, &u) || len(u.Running) != 1 || u.Running[0].Name != "does not" {
@@ -162,7 +162,7 @@ func TestRun_Unfinished(t *testing.T) {
 				synctest.Wait()
 				const said = ` level=ERROR msg="how an attempt ended could not be written; it will be tried again" task="does not" error="scheduler is closed"`
 				r.wantLogged(t, tt.gives.String()+said)
-				if err := errors.Join(r.d.Close(t.Context()), r.Store.Close()); err != nil {
+				if err := errors.Join(r.d.Close(t.Context()), r.Close()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -229,9 +229,8 @@ func TestDrain_WhoseTimeIsOver(t *testing.T) {
 		go func() { awaited <- r.d.Await(t.Context(), "heeds") }()
 		running := func(what string, err error, want ...string) {
 			t.Helper()
-			var u *duly.UnfinishedError
 			var got []string
-			if errors.As(err, &u) {
+			if u, ok := errors.AsType[*duly.UnfinishedError](err); ok {
 				for i := range u.Running {
 					got = append(got, u.Running[i].Name)
 				}
@@ -260,7 +259,7 @@ func TestDrain_WhoseTimeIsOver(t *testing.T) {
 		running("Run", <-r.ended, "does not")
 		close(over)
 		synctest.Wait()
-		if err := errors.Join(r.d.Close(t.Context()), r.Store.Close()); err != nil {
+		if err := errors.Join(r.d.Close(t.Context()), r.Close()); err != nil {
 			t.Error(err)
 		}
 	})

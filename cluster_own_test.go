@@ -230,8 +230,8 @@ func TestCluster_OwnIsCalledAgain(t *testing.T) {
 			}
 			calls++
 		}
-		for _, d := range []time.Duration{100, 200, 400, 800, 1600, 3200, 5000, 5000} {
-			after("no connection", d*time.Millisecond)
+		for _, d := range []int{100, 200, 400, 800, 1600, 3200, 5000, 5000} {
+			after("no connection", time.Duration(d)*time.Millisecond)
 		}
 		set := func(err error) {
 			c.mu.Lock()

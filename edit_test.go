@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -525,9 +526,12 @@ func whatNext(t *testing.T, s *duly.Scheduler, begun time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := "next never"
-	if !x.ScheduledFor.IsZero() {
-		got = "next " + x.ScheduledFor.Sub(begun).String()
+	var got strings.Builder
+	got.WriteString("next ")
+	if x.ScheduledFor.IsZero() {
+		got.WriteString("never")
+	} else {
+		got.WriteString(x.ScheduledFor.Sub(begun).String())
 	}
 	evs, err := s.History(t.Context(), duly.HistoryQuery{Name: "a"})
 	if err != nil || evs[0].Verb != "pause" || evs[0].Reason != "for a rest" || evs[1].Reason != "resumed" {
@@ -535,12 +539,12 @@ func whatNext(t *testing.T, s *duly.Scheduler, begun time.Time) string {
 	}
 	for i, e := range evs[1:] {
 		if i == 0 {
-			got += "; " + e.Verb
+			got.WriteString("; " + e.Verb)
 		} else {
-			got += fmt.Sprintf(", %d %v: %s", e.Missed, e.To, e.Reason)
+			fmt.Fprintf(&got, ", %d %v: %s", e.Missed, e.To, e.Reason)
 		}
 	}
-	return got
+	return got.String()
 }
 
 // A task whose schedule cannot be read any more goes on, when it is resumed, with the occurrence that it has.

@@ -87,7 +87,6 @@ func many(n int) []duly.Item[string] { return items(n, time.Hour) }
 // Whatever call of the store fails on which a call of a scheduler depends, the caller is told, and has the answer as far as it is true:
 // how many have been edited before, the batches that were put, what this process has counted itself.
 func TestStoreFails_CallersAreTold(t *testing.T) {
-
 	for _, c := range []struct {
 		call string
 		do   func(ctx context.Context, w *still) (any, error)

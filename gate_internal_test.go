@@ -87,12 +87,26 @@ func TestBucket(t *testing.T) {
 	}{
 		{"no limit", 0, 0, []look{{0, "", 0}, {0, "take", 0}, {5, "take", 0}, {9, "give", 0}, {9, "take", 0}}},
 		{"two a second, three at once", 2, 3, []look{
-			{0, "", 0}, {0, "take", 0}, {0, "take", 0}, {0, "take", 500 * ms}, // not even when nothing has passed
-			{250 * ms, "", 500 * ms}, {375 * ms, "", 500 * ms}, {500 * ms, "", 0}, {500 * ms, "take", 1000 * ms},
-			{750 * ms, "give", 0}, {750 * ms, "take", 1000 * ms}, // what was not used is there again
-			{1250 * ms, "", 0}, {1250 * ms, "take", 1500 * ms},
-			{time.Hour, "", 0}, {time.Hour, "take", 0}, {time.Hour, "take", 0}, {time.Hour, "take", time.Hour + 500*ms}, // three, however long the pause
-			{2 * time.Hour, "give", 0}, {2 * time.Hour, "take", 0}, {2 * time.Hour, "take", 0}, {2 * time.Hour, "take", 2*time.Hour + 500*ms}, // also if one is given back
+			{0, "", 0},
+			{0, "take", 0},
+			{0, "take", 0},
+			{0, "take", 500 * ms}, // not even when nothing has passed
+			{250 * ms, "", 500 * ms},
+			{375 * ms, "", 500 * ms},
+			{500 * ms, "", 0},
+			{500 * ms, "take", 1000 * ms},
+			{750 * ms, "give", 0},
+			{750 * ms, "take", 1000 * ms}, // what was not used is there again
+			{1250 * ms, "", 0},
+			{1250 * ms, "take", 1500 * ms},
+			{time.Hour, "", 0},
+			{time.Hour, "take", 0},
+			{time.Hour, "take", 0},
+			{time.Hour, "take", time.Hour + 500*ms}, // three, however long the pause
+			{2 * time.Hour, "give", 0},
+			{2 * time.Hour, "take", 0},
+			{2 * time.Hour, "take", 0},
+			{2 * time.Hour, "take", 2*time.Hour + 500*ms}, // also if one is given back
 		}},
 		{"it begins full, whenever it is looked at first", 0.5, 1, []look{
 			{10 * time.Second, "", 0}, {10 * time.Second, "take", 12 * time.Second}, {11 * time.Second, "", 12 * time.Second}, {12 * time.Second, "", 0},

@@ -30,7 +30,7 @@ func (p *pile) held(t *testing.T) {
 // TestPile: whatever is put, moved and dropped, in whichever order, the first is on top, and all come out in order.
 func TestPile(t *testing.T) {
 	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's
+		r := rand.New(rand.NewPCG(seed, 1))
 		p := byTime()
 		var model []*entry // by wait, which no two share
 		all := make([]*entry, 1+r.IntN(40))
@@ -131,7 +131,7 @@ func TestPiles(t *testing.T) {
 		{"by gate", byGate(), due},
 	} {
 		for range 20 {
-			for _, i := range rand.Perm(len(es)) { //nolint:gosec // a test's
+			for _, i := range rand.Perm(len(es)) {
 				tt.p.put(es[i])
 			}
 			tt.p.held(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -98,7 +99,7 @@ func TestLimits_Random(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a test's
+				r := rand.New(rand.NewPCG(seed, 7))
 				l := &load{all: map[string]*loaded{}, per: map[string]int{}, most: map[string]int{}, workers: 3 + r.IntN(10)}
 				s, err := duly.New(duly.Options{Workers: l.workers})
 				if err != nil {
@@ -126,7 +127,7 @@ func TestLimits_Random(t *testing.T) {
 				for i := range 200 {
 					due += time.Duration(r.IntN(1000)) * time.Millisecond
 					x := &loaded{
-						name: fmt.Sprint(i), kind: []string{"free", "one", "some"}[r.IntN(3)], key: keys[r.IntN(4)],
+						name: strconv.Itoa(i), kind: []string{"free", "one", "some"}[r.IntN(3)], key: keys[r.IntN(4)],
 						due: due, takes: time.Duration(1+r.IntN(8)) * time.Second,
 					}
 					var opts []duly.PutOption

@@ -47,8 +47,14 @@ func troubles() (all []trouble) {
 		row string
 		err error
 	}{
-		{"Claim every", store.ErrBusy}, {"Claim every", store.ErrNotDue}, {"Claim every", store.ErrInvalid}, {"Claim every", store.ErrNotOwner},
-		{"Edit late", store.ErrInvalid}, {"Edit late", store.ErrChanged}, {"Renew long", store.ErrFenced}, {"Settle every", store.ErrFenced},
+		{"Claim every", store.ErrBusy},
+		{"Claim every", store.ErrNotDue},
+		{"Claim every", store.ErrInvalid},
+		{"Claim every", store.ErrNotOwner},
+		{"Edit late", store.ErrInvalid},
+		{"Edit late", store.ErrChanged},
+		{"Renew long", store.ErrFenced},
+		{"Settle every", store.ErrFenced},
 	} {
 		for _, far := range []bool{false, true} {
 			if far && x.err != store.ErrNotDue { //nolint:errorlint // it is the table's

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func shareOf(shards ...uint8) *store.Share {
 // nameIn is a name in a shard, the n-th.
 func nameIn(shard uint8, n int) store.Key {
 	for i := 0; ; i++ {
-		if k := (store.Key{Name: fmt.Sprint(i)}); k.Shard() == shard {
+		if k := (store.Key{Name: strconv.Itoa(i)}); k.Shard() == shard {
 			if n == 0 {
 				return k
 			}
@@ -58,14 +59,14 @@ func TestRun_Shards(t *testing.T) {
 		what     string
 		own      *store.Share
 		shards   int
-		concerns string // of hints about the shards 0, 63, 64, 255, about all four, and about none
+		concerns string // y or n of hints about the shards 0, 63, 64, 255, about all four, and about none
 	}{
-		{"not divided", nil, 256, "true true true true true true"},
-		{"none", shareOf(), 0, "false false false false false true"},
-		{"the first", shareOf(0), 1, "true false false false true true"},
-		{"the last", shareOf(255), 1, "false false false true true true"},
-		{"of several words", shareOf(1, 62, 63, 64, 200), 5, "false true true false true true"},
-		{"of one kind", &kinds, 0, "false false true false true true"},
+		{"not divided", nil, 256, "yyyyyy"},
+		{"none", shareOf(), 0, "nnnnny"},
+		{"the first", shareOf(0), 1, "ynnnyy"},
+		{"the last", shareOf(255), 1, "nnnyyy"},
+		{"of several words", shareOf(1, 62, 63, 64, 200), 5, "nyynyy"},
+		{"of one kind", &kinds, 0, "nnynyy"},
 	} {
 		inRun(t, func(t *testing.T, r *run, _ *surveyed) {
 			r.own = nil
@@ -75,12 +76,16 @@ func TestRun_Shards(t *testing.T) {
 			if n := r.shardsLocked(); n != tt.shards {
 				t.Errorf("%s: %d shards, want %d", tt.what, n, tt.shards)
 			}
-			got := ""
+			var got []byte
 			for _, shards := range [][]uint8{{0}, {63}, {64}, {255}, {0, 63, 64, 255}, {}} {
-				got += fmt.Sprint(" ", r.concernsLocked(&shareOf(shards...).Shards))
+				if r.concernsLocked(&shareOf(shards...).Shards) {
+					got = append(got, 'y')
+				} else {
+					got = append(got, 'n')
+				}
 			}
-			if got != " "+tt.concerns {
-				t.Errorf("%s: hints concern us:%s, want %s", tt.what, got, tt.concerns)
+			if string(got) != tt.concerns {
+				t.Errorf("%s: hints concern us: %s, want %s", tt.what, got, tt.concerns)
 			}
 			if none := tt.what == "none"; r.ownsNoneLocked() != none {
 				t.Errorf("%s: nothing is ours is %t", tt.what, !none)
@@ -191,9 +196,9 @@ func TestRun_OwnAgain(t *testing.T) {
 		r.keepLocked(&store.Task{Key: nameIn(1, 0), Spec: store.Spec{Kind: "k"}, Next: store.Occurrence{For: 1, Due: 1}},
 			&store.Task{Key: nameIn(2, 0), Spec: store.Spec{Kind: "k"}, Next: store.Occurrence{For: 1, Due: 1}})
 		refused, rests := r.window.entries[nameIn(1, 0)], r.window.entries[nameIn(2, 0)]
-		for i, rest := range []time.Duration{250, 500, 1000, 2000, 2000} {
+		for i, rest := range []int{250, 500, 1000, 2000, 2000} {
 			r.refusedShardLocked(refused)
-			if want := r.c.now().Add(rest * time.Millisecond); refused.not != want || refused.nos != i+1 {
+			if want := r.c.now().Add(time.Duration(rest) * time.Millisecond); refused.not != want || refused.nos != i+1 {
 				t.Errorf("refused %d times: put off until %v, want %v", refused.nos, refused.not, want)
 			}
 		}

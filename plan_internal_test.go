@@ -93,7 +93,7 @@ func plannerOf(t *testing.T, row planRow) *planner {
 			t.Fatal(err)
 		}
 	}
-	for _, item := range strings.Split(row.given, ", ") {
+	for item := range strings.SplitSeq(row.given, ", ") {
 		words := strings.Fields(item)
 		what, words := words[0], words[1:]
 		of := func(word string) (store.Instant, bool) {

@@ -258,7 +258,7 @@ func TestList_Names(t *testing.T) {
 			if !slices.Equal(got, tt.want) || cursor != "" || err != nil {
 				t.Errorf("page of %+v: %q, %q, %v; want %q", tt.q, got, cursor, err, tt.want)
 			}
-			for range w.List(t.Context(), tt.q) {
+			for range w.List(t.Context(), tt.q) { //nolint:errcheck // it is left at once
 				break
 			}
 		}

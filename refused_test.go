@@ -124,7 +124,7 @@ func TestRun_StoreIsClosed(t *testing.T) {
 				} else {
 					r.wantLogged(t)
 				}
-				if err := errors.Join(r.d.Close(t.Context()), r.Store.Close()); err != nil {
+				if err := errors.Join(r.d.Close(t.Context()), r.Close()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -176,7 +176,7 @@ func TestRun_ClockFailsAtFirst(t *testing.T) {
 				if how != "closed" {
 					r.wantCalls(t, "Clock")
 				}
-				if err := errors.Join(r.d.Close(t.Context()), r.Store.Close()); err != nil {
+				if err := errors.Join(r.d.Close(t.Context()), r.Close()); err != nil {
 					t.Error(err)
 				}
 			})

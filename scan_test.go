@@ -333,7 +333,8 @@ func TestReads_Key(t *testing.T) {
 		r.st.want(t, "2m9s: after 129ms until 2m17s, 512: 11")
 		if len(r.ran) != 140 || !slices.IsSorted(func() (names []string) {
 			for _, x := range r.ran {
-				names = append(names, x[strings.Index(x, " "):])
+				_, name, _ := strings.Cut(x, " ")
+				names = append(names, name)
 			}
 			return names
 		}()) {

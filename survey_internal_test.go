@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,7 +120,7 @@ func TestRun_Doubt(t *testing.T) {
 		clear(r.doubts)
 		for i := range doubtsMost + 1 {
 			rn := gone
-			r.doubtLocked(&planner{t: lostTask(fmt.Sprint(i), &rn), p: &policy{}, mono: mono, owner: "me", crash: r.crash})
+			r.doubtLocked(&planner{t: lostTask(strconv.Itoa(i), &rn), p: &policy{}, mono: mono, owner: "me", crash: r.crash})
 		}
 		if len(r.doubts) != doubtsMost {
 			t.Errorf("%d are doubted at a time, want %d", len(r.doubts), doubtsMost)
@@ -258,10 +259,12 @@ func TestRun_Widen(t *testing.T) {
 		gone          error
 	}{
 		{what: "nothing is doubted", none: true, crash: crash{divided: true}, want: crash{divided: true}},
-		{what: "another ran", due: func(*run) (store.DuePage, error) {
-			return store.DuePage{Tasks: []*store.Task{lostTask("d", &gone)}}, nil
+		{
+			what: "another ran", due: func(*run) (store.DuePage, error) {
+				return store.DuePage{Tasks: []*store.Task{lostTask("d", &gone)}}, nil
+			},
+			crash: crash{divided: true}, want: crash{divided: true, wide: true, fresh: true}, looks: 1,
 		},
-			crash: crash{divided: true}, want: crash{divided: true, wide: true, fresh: true}, looks: 1},
 		{what: "none ran", crash: crash{divided: true}, want: crash{divided: true, wide: true}, looks: 1},
 		{what: "a page of ours that is not seen yet", crash: crash{}, want: crash{wide: true}, looks: 1},
 		{what: "it is known that another ran", crash: crash{divided: true, fresh: true}, want: crash{divided: true, fresh: true}, doubts: 1},
@@ -279,10 +282,14 @@ func TestRun_Widen(t *testing.T) {
 			r.doubts[lostID("b")] = gone
 			return store.DuePage{}, nil
 		}, crash: crash{divided: true}, want: crash{divided: true, wide: true}, looks: 1},
-		{what: "the store fails", due: func(*run) (store.DuePage, error) { return store.DuePage{}, store.ErrBroken },
-			crash: crash{divided: true}, want: crash{divided: true}, looks: 1, failing: "look for what was lost"},
-		{what: "the store is closed", due: func(*run) (store.DuePage, error) { return store.DuePage{}, store.ErrClosed },
-			crash: crash{divided: true}, want: crash{divided: true}, looks: 1, gone: store.ErrClosed},
+		{
+			what: "the store fails", due: func(*run) (store.DuePage, error) { return store.DuePage{}, store.ErrBroken },
+			crash: crash{divided: true}, want: crash{divided: true}, looks: 1, failing: "look for what was lost",
+		},
+		{
+			what: "the store is closed", due: func(*run) (store.DuePage, error) { return store.DuePage{}, store.ErrClosed },
+			crash: crash{divided: true}, want: crash{divided: true}, looks: 1, gone: store.ErrClosed,
+		},
 		{what: "it was closed before", due: func(r *run) (store.DuePage, error) {
 			r.gone = errors.ErrUnsupported
 			return store.DuePage{}, store.ErrClosed

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -243,7 +244,7 @@ func (s *tapped) Trim(ctx context.Context, r store.Retention) (n int64, err erro
 		}
 		return at.Time().Sub(s.begun).String()
 	}
-	err = s.call(ctx, "Trim", []string{from(r.HistoryFrom), fmt.Sprint(r.MaxHistory), from(r.DeadFrom)}, func() (err error) {
+	err = s.call(ctx, "Trim", []string{from(r.HistoryFrom), strconv.FormatInt(r.MaxHistory, 10), from(r.DeadFrom)}, func() (err error) {
 		n, err = s.Store.Trim(ctx, r)
 		return err
 	})
@@ -333,7 +334,7 @@ func (r *rig) work() {
 // end closes the scheduler and the store, and wants both and Run to have no errors.
 func (r *rig) end() {
 	r.t.Helper()
-	if err := errors.Join(r.d.Close(context.Background()), <-r.ended, r.Store.Close()); err != nil { //nolint:usetesting // it may have ended
+	if err := errors.Join(r.d.Close(context.Background()), <-r.ended, r.Close()); err != nil {
 		r.t.Error(err)
 	}
 }
@@ -383,7 +384,7 @@ func (r *rig) counts() duly.KindStats {
 // events are what has become of a name, each as "from>to verb reason".
 func (r *rig) events(name string) (all []string) {
 	r.t.Helper()
-	es, err := r.Store.History(r.t.Context(), store.HistoryQuery{Key: store.Key{Name: name}, Limit: 1000})
+	es, err := r.History(r.t.Context(), store.HistoryQuery{Key: store.Key{Name: name}, Limit: 1000})
 	if err != nil {
 		r.t.Fatal(err)
 	}

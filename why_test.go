@@ -52,7 +52,7 @@ func whys(t *testing.T, s *duly.Scheduler, names ...string) string {
 		if (w.Task != nil) != (gerr == nil) || w.Task != nil && w.Task.Name != name {
 			t.Errorf("WhyNot %s has the task %+v; Get: %v", name, w.Task, gerr)
 		}
-		fmt.Fprintf(&all, "%s: %s%s: %s\n", name, w.Code, until, w.Text)
+		fmt.Fprintf(&all, "%s = %s%s: %s\n", name, w.Code, until, w.Text)
 	}
 	return all.String()
 }
@@ -96,8 +96,8 @@ func TestWhyNot_Texts(t *testing.T) {
 		}
 		put(k, "done", schedule.After(0))
 		put(nobody, "strange", schedule.After(0))
-		want(`done: not_at_work: it is due since 2000-01-01T00:00:00Z, and this scheduler does not run
-strange: no_handler until Jan 15 00:00:00: it is due since 2000-01-01T00:00:00Z, and nobody here handles the kind nobody's; after 14 days it is dead
+		want(`done = not_at_work: it is due since 2000-01-01T00:00:00Z, and this scheduler does not run
+strange = no_handler until Jan 15 00:00:00: it is due since 2000-01-01T00:00:00Z, and nobody here handles the kind nobody's; after 14 days it is dead
 `, whys(t, s, "done", "strange"))
 		ended := make(chan error)
 		go func() { ended <- s.Run(t.Context()) }()
@@ -121,24 +121,25 @@ strange: no_handler until Jan 15 00:00:00: it is due since 2000-01-01T00:00:00Z,
 		}
 		time.Sleep(80 * time.Second)
 		synctest.Wait()
-		want(`done: done: it is done: attempt 1 ended at 2000-01-01T00:00:00Z
-strange: no_handler until Jan 15 00:00:00: it is due since 2000-01-01T00:00:00Z, and nobody here handles the kind nobody's; after 14 days it is dead
-dead: dead: it is dead since 2000-01-01T00:00:00Z, after attempt 1: no such address
-retries: retry until Jan 1 00:01:30: attempt 1 ended with "not now"; the next one is due at 2000-01-01T00:01:30Z
-runs: running: attempt 1 runs since 2000-01-01T00:00:00Z, the lease is held by me
-overlaps: running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by me
-beside: running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by me
-later: not_due until Jan 1 03:00:01.2: it is due at 2000-01-01T03:00:01.2Z, in 2h58m41s
-soon: not_due until Jan 1 00:02:00.034567: it is due at 2000-01-01T00:02:00.034567Z, in 40.035s
-paused: paused: it is paused since 2000-01-01T00:00:00Z: the bank is closed
-never: never: its schedule, every 1h until 2000-01-01T00:01:00Z, has no occurrence left
-cancelled: cancelled: it was cancelled at 2000-01-01T00:00:00Z: cancelled
-nobody: unknown: there is no task "nobody", and the history does not know the name
+		//nolint:dupword // one line ends as the next one begins
+		want(`done = done: it is done: attempt 1 ended at 2000-01-01T00:00:00Z
+strange = no_handler until Jan 15 00:00:00: it is due since 2000-01-01T00:00:00Z, and nobody here handles the kind nobody's; after 14 days it is dead
+dead = dead: it is dead since 2000-01-01T00:00:00Z, after attempt 1: no such address
+retries = retry until Jan 1 00:01:30: attempt 1 ended with "not now"; the next one is due at 2000-01-01T00:01:30Z
+runs = running: attempt 1 runs since 2000-01-01T00:00:00Z, the lease is held by me
+overlaps = running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by me
+beside = running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by me
+later = not_due until Jan 1 03:00:01.2: it is due at 2000-01-01T03:00:01.2Z, in 2h58m41s
+soon = not_due until Jan 1 00:02:00.034567: it is due at 2000-01-01T00:02:00.034567Z, in 40.035s
+paused = paused: it is paused since 2000-01-01T00:00:00Z: the bank is closed
+never = never: its schedule, every 1h until 2000-01-01T00:01:00Z, has no occurrence left
+cancelled = cancelled: it was cancelled at 2000-01-01T00:00:00Z: cancelled
+nobody = unknown: there is no task "nobody", and the history does not know the name
 `, whys(t, s, "done", "strange", "dead", "retries", "runs", "overlaps", "beside", "later", "soon", "paused", "never", "cancelled", "nobody"))
 		time.Sleep(40 * time.Second) // 2m, at which the second of beside has begun, and that of overlaps has not
 		synctest.Wait()
-		want(`overlaps: overlap: an earlier run, due at 2000-01-01T00:01:00Z, is not settled; the overlap policy is buffer
-beside: running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by me
+		want(`overlaps = overlap: an earlier run, due at 2000-01-01T00:01:00Z, is not settled; the overlap policy is buffer
+beside = running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by me
 `, whys(t, s, "overlaps", "beside"))
 		for _, name := range []string{"runs", "overlaps", "beside", "retries", "never again", "soon"} {
 			if _, err := s.CancelRunning(t.Context(), name); err != nil {
@@ -152,7 +153,7 @@ beside: running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by
 		if _, err := s.Move(t.Context(), "retries twice", schedule.After(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		want(`retries twice: retry until Jan 1 00:04:11: attempt 1 ended with "for minute 3"; the next one is due at 2000-01-01T00:04:11Z
+		want(`retries twice = retry until Jan 1 00:04:11: attempt 1 ended with "for minute 3"; the next one is due at 2000-01-01T00:04:11Z
 `, whys(t, s, "retries twice"))
 		if _, err := s.Cancel(t.Context(), "retries twice"); err != nil {
 			t.Fatal(err)
@@ -170,18 +171,18 @@ beside: running: attempt 1 runs since 2000-01-01T00:01:00Z, the lease is held by
 		synctest.Wait()
 		put(k, "waits for a worker", schedule.After(0))
 		synctest.Wait()
-		want(`waits for the key: key_limit: it is due since 2000-01-01T00:04:02Z, and 1 of the key "the key" run, as many as may
-waits for the kind: kind_limit: it is due since 2000-01-01T00:04:02Z, and 1 of the kind narrow run, as many as may
-waits for both: key_limit: it is due since 2000-01-01T00:04:02Z, and 1 of the key "the key" run, as many as may
-waits for a worker: workers: it is due since 2000-01-01T00:04:02Z, and all 6 workers are taken
+		want(`waits for the key = key_limit: it is due since 2000-01-01T00:04:02Z, and 1 of the key "the key" run, as many as may
+waits for the kind = kind_limit: it is due since 2000-01-01T00:04:02Z, and 1 of the kind narrow run, as many as may
+waits for both = key_limit: it is due since 2000-01-01T00:04:02Z, and 1 of the key "the key" run, as many as may
+waits for a worker = workers: it is due since 2000-01-01T00:04:02Z, and all 6 workers are taken
 `, whys(t, s, "waits for the key", "waits for the kind", "waits for both", "waits for a worker"))
 		st.by.Store(int64(time.Second))
 		if _, err := s.CancelRunning(t.Context(), "busy 0"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		want(`busy 0: cancelled: it was cancelled at 2000-01-01T00:04:02Z: the attempt is asked to stop
-waits for a worker: starting: it is due since 2000-01-01T00:04:02Z, and is about to start
+		want(`busy 0 = cancelled: it was cancelled at 2000-01-01T00:04:02Z: the attempt is asked to stop
+waits for a worker = starting: it is due since 2000-01-01T00:04:02Z, and is about to start
 `, whys(t, s, "busy 0", "waits for a worker"))
 		time.Sleep(2 * time.Second)
 		st.fails.Store(true)
@@ -190,8 +191,8 @@ waits for a worker: starting: it is due since 2000-01-01T00:04:02Z, and is about
 		}
 		put(k, "waits for the store", schedule.After(0), duly.StartWithin(time.Minute))
 		synctest.Wait()
-		want(`waits for a worker: running: attempt 1 runs since 2000-01-01T00:04:03Z, the lease is held by me
-waits for the store: store: it is due since 2000-01-01T00:04:04Z, and the store fails
+		want(`waits for a worker = running: attempt 1 runs since 2000-01-01T00:04:03Z, the lease is held by me
+waits for the store = store: it is due since 2000-01-01T00:04:04Z, and the store fails
 `, whys(t, s, "waits for a worker", "waits for the store"))
 		time.Sleep(59 * time.Second) // the store is tried again meanwhile
 		if _, err := s.Change(t.Context(), "waits for the store", duly.Change{To: schedule.After(time.Minute)}); err != nil {

@@ -106,8 +106,12 @@ func TestStrange(t *testing.T) {
 		wait store.Instant
 		want bool
 	}{
-		{"nothing", nil, 0, true}, {"later", &w.waiting, 101, true}, {"then", &w.waiting, 100, false}, {"before", &w.waiting, 99, false},
-		{"ready", &w.ready, 101, false}, {"first", &w.first, 101, false},
+		{"nothing", nil, 0, true},
+		{"later", &w.waiting, 101, true},
+		{"then", &w.waiting, 100, false},
+		{"before", &w.waiting, 99, false},
+		{"ready", &w.ready, 101, false},
+		{"first", &w.first, 101, false},
 	} {
 		if e.wait = tt.wait; tt.with != nil {
 			tt.with.put(e)
