@@ -76,7 +76,8 @@ func (d *served) fill(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for d.state(t, "retries") != "pending" || len(d.task(t, "retries").Runs) == 0 {
+	waits := func(task api.Task) bool { return task.State == "pending" && len(task.Runs) > 0 } // not before its first attempt, nor while that runs
+	for !waits(d.task(t, "retries")) {
 		time.Sleep(5 * time.Millisecond) // the attempt's end is not told by a state
 	}
 }
