@@ -91,8 +91,6 @@ func (d *served) task(t *testing.T, name string) api.Task {
 	return task
 }
 
-func (d *served) state(t *testing.T, name string) string { return d.task(t, name).State }
-
 // From a directory into a database and from there into another directory tasks are the same, to the last byte of their export; daemons on
 // either end know them, and an import that is done again changes nothing.
 func TestTransfer_Round(t *testing.T) {
