@@ -269,14 +269,7 @@ func TestCancelRunning_AtOnce(t *testing.T) {
 func TestAwait_Elsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := memory.New(memory.Options{})
-		var both [2]*duly.Scheduler
-		for i := range both {
-			s, err := duly.New(duly.Options{Store: st})
-			if err != nil {
-				t.Fatal(err)
-			}
-			both[i] = s
-		}
+		both := twoOn(t, st)
 		k := duly.Handle(both[0], "k", func(ctx context.Context, a *duly.Attempt[string]) error { return takes(10*time.Second)(ctx, a) })
 		ended := make(chan error)
 		go func() { ended <- both[0].Run(t.Context()) }()

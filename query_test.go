@@ -159,14 +159,7 @@ func foreseen(begun time.Time, name string, scheduled, due time.Time) string {
 func TestEvents_OfAnotherScheduler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := memory.New(memory.Options{})
-		var both [2]*duly.Scheduler
-		for i := range both {
-			s, err := duly.New(duly.Options{Store: st})
-			if err != nil {
-				t.Fatal(err)
-			}
-			both[i] = s
-		}
+		both := twoOn(t, st)
 		k := duly.Declare[string](both[0], "k")
 		ctx, stop := context.WithCancelCause(t.Context())
 		enough := errors.New("heard enough")

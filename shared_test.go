@@ -440,3 +440,16 @@ func (c *cluster) late() (most time.Duration, on string) {
 	}
 	return most, on
 }
+
+// twoOn are two schedulers on one store, as those of two processes are.
+func twoOn(t *testing.T, st store.Store) (both [2]*duly.Scheduler) {
+	t.Helper()
+	for i := range both {
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[i] = s
+	}
+	return both
+}

@@ -352,11 +352,13 @@ func (r *run) edited(picks []pick, res []store.EditResult, err error) {
 	}
 }
 
+// died logs a death.
 func (c *core) died(d *Death) {
 	key := store.Key{Namespace: d.Namespace, Name: d.Name}
 	c.log.Warn("a run is dead", "task", key.String(), "kind", d.Kind, "attempts", d.Attempts, "reason", d.Reason)
 }
 
+// deathOf is what is told of a run that an edit has made dead.
 func deathOf(t *store.Task, ed *store.Edit) Death {
 	d := Death{
 		Namespace: t.Namespace, Name: t.Name, Kind: t.Kind, ScheduledFor: ed.For.Time(), Reason: ed.Reason,
