@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -49,8 +51,6 @@ func TestPut_Refused(t *testing.T) {
 		{soon, []duly.PutOption{duly.OnError(duly.Stop + 1)}, `on error is 2, want Continue or Stop`},
 		{soon, []duly.PutOption{duly.Key("", 1)}, `key is "", want 1 to 255 bytes`},
 		{soon, []duly.PutOption{duly.Key("a", 0)}, `key's k is 0, want at least 1`},
-		{soon, []duly.PutOption{duly.Priority(1 << 31)}, `priority is 2147483648, want what 32 bits hold`},
-		{soon, []duly.PutOption{duly.Priority(-1<<31 - 1)}, `priority is -2147483649, want what 32 bits hold`},
 		{schedule.Every(time.Hour), []duly.PutOption{duly.StartWithin(time.Minute)}, `start within is 1m0s, want it on a one-off only; a recurring task has Window`},
 		{schedule.Schedule{}, nil, `invalid argument: ` + schedule.Schedule{}.Err().Error()},
 		// the first of several
@@ -59,6 +59,14 @@ func TestPut_Refused(t *testing.T) {
 		e, err := k.Put(t.Context(), "a", "", tt.when, tt.opts...)
 		if want := `store: put "a": ` + tt.want; !errors.Is(err, duly.ErrInvalid) || err.Error() != want || e != (duly.Entry{}) {
 			t.Errorf("%+v, %v\nwant %s", e, err, want)
+		}
+	}
+	if strconv.IntSize > 32 { // else no int is out of range
+		for _, n := range []int64{math.MaxInt32 + 1, math.MinInt32 - 1} {
+			_, err := k.Put(t.Context(), "a", "", soon, duly.Priority(int(n)))
+			if want := fmt.Sprintf(`store: put "a": priority is %d, want what 32 bits hold`, n); !errors.Is(err, duly.ErrInvalid) || err.Error() != want {
+				t.Errorf("%v\nwant %s", err, want)
+			}
 		}
 	}
 	for _, o := range []duly.PutOption{duly.Key(long, 1), duly.Tags(long), duly.Tags("")} {
