@@ -55,12 +55,28 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 		f.through(n, twin.function),
 		{from: f.offset(n.OpPos), to: f.offset(n.OpPos) + len(n.Op.String()), before: ",", replaces: true},
 	}
-	if f.info.Types[n.X].Value != nil && kind != "bound" { // 1 << n is of the type that is wanted
+	if kind != "bound" && f.adapts(n.X) {
 		if name, ok := f.spelled(f.info.TypeOf(n)); ok {
 			edits = append(edits, f.around(n.X, name+"(", ")"))
 		}
 	}
 	f.add(n, kind, f.code(n), f.code(n.X)+" "+twin.now+" "+f.code(n.Y), edits...)
+}
+
+// adapts tells whether an operand takes the type that is wanted where it stands, as 1 does, and 1 << n: handed to a function
+// it would be an int.
+func (f *finder) adapts(e ast.Expr) bool {
+	if f.info.Types[e].Value != nil {
+		return true
+	}
+	switch e := ast.Unparen(e).(type) {
+	case *ast.BinaryExpr:
+		shifts := e.Op == token.SHL || e.Op == token.SHR
+		return f.adapts(e.X) && (shifts || f.adapts(e.Y))
+	case *ast.UnaryExpr:
+		return f.adapts(e.X)
+	}
+	return false
 }
 
 // junction finds the mutants of && and ||: the other one, and each side as if it were not there. The other one is by De

@@ -106,9 +106,10 @@ func tell(t *testing.T, r *result) {
 	}
 }
 
-// TestMutator holds the mutator to a module of a few lines, for which it is known what the tests see.
-func TestMutator(t *testing.T) {
-	dir := t.TempDir()
+// small is a module of a few lines, for which it is known what its tests see.
+func small(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	if err := copyTree(dir, "testdata/small"); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +118,12 @@ func TestMutator(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+// TestMutator holds the mutator to the small module.
+func TestMutator(t *testing.T) {
+	dir := small(t)
 	b := build(t, dir, target{name: "small", code: []string{"."}, tests: []string{"."}}, 0, 0, func(*mutant) bool { return true })
 	b.patience = 500 * time.Millisecond
 	var got strings.Builder
@@ -140,6 +147,23 @@ func TestMutator(t *testing.T) {
 	}
 	if b.broken == 0 {
 		t.Error("all mutants compile; there is one that can't")
+	}
+}
+
+// TestMutator_EachAlone: what compiles with all mutants in it compiles with any of them, since a sample holds some.
+func TestMutator_EachAlone(t *testing.T) {
+	c, found, imports, err := load(small(t), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := c.compilable(found, imports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range good {
+		if bad, err := c.check([]*mutant{m}, imports); len(bad) > 0 || err != nil {
+			t.Errorf("%s does not compile alone: %v", m.id, err)
+		}
 	}
 }
 
