@@ -287,15 +287,19 @@ func TestContract_C3_PriorityAmongThoseThatWait(t *testing.T) {
 	})
 }
 
-// contract: C3. Per name by scheduled_for: also those that are caught up, or buffered, or run beside each other.
+// contract: C3. Per name by scheduled_for: also those that are caught up, or buffered, or run beside each other. Of those that run
+// beside each other all are started in this order, but only with one worker does the first to start come first.
 func TestContract_C3_PerNameByScheduledFor(t *testing.T) {
-	for name, opts := range map[string][]timer.Option{
-		"caught up": {timer.CatchUp(timer.All(100))},
-		"buffered":  {timer.Overlap(timer.BufferAll(100))},
-		"allowed":   {timer.Overlap(timer.Allow), timer.CatchUp(timer.All(100))},
+	for name, tt := range map[string]struct {
+		workers int
+		opts    []timer.Option
+	}{
+		"caught up":                {0, []timer.Option{timer.CatchUp(timer.All(100))}},
+		"buffered":                 {0, []timer.Option{timer.Overlap(timer.BufferAll(100))}},
+		"allowed, with one worker": {1, []timer.Option{timer.Overlap(timer.Allow), timer.CatchUp(timer.All(100))}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+			ctByHand(t, timer.Options{Workers: tt.workers}, func(t *testing.T, w *ct) {
 				var mu sync.Mutex
 				var got []time.Time
 				w.put("a", schedule.Every(time.Second).Times(40), func(ctx context.Context) error {
@@ -304,7 +308,7 @@ func TestContract_C3_PerNameByScheduledFor(t *testing.T) {
 					got = append(got, a.ScheduledFor)
 					mu.Unlock()
 					return nil
-				}, opts...)
+				}, tt.opts...)
 				w.pass(5 * time.Second)
 				w.suspend(20 * time.Second)
 				w.pass(time.Minute)
