@@ -116,9 +116,6 @@ func (k *dayClock) dayFrom(day int64) int64 {
 		}
 		return day - floorMod(day, k.cycle) + k.days[i]
 	}
-	if k.step <= k.units() {
-		return day
-	}
 	return floorDiv(day*k.units()+k.phase(day), k.units())
 }
 
@@ -129,9 +126,6 @@ func (k *dayClock) dayUpTo(day int64) int64 {
 			return day - floorMod(day, k.cycle) - k.cycle + k.days[len(k.days)-1]
 		}
 		return day - floorMod(day, k.cycle) + k.days[i-1]
-	}
-	if k.step <= k.units() {
-		return day
 	}
 	last := (day+1)*k.units() - 1
 	return floorDiv(last-floorMod(last-k.origin, k.step), k.units())

@@ -104,7 +104,7 @@ func (r Rule) seek(from time.Time) (at time.Time, n int64) {
 		step += r.offset
 	}
 	switch {
-	case r.first.IsZero() || from.After(r.end):
+	case r.first.IsZero():
 		return time.Time{}, 0
 	case !from.After(r.first):
 		return r.first, 0

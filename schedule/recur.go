@@ -16,6 +16,7 @@ type recur struct {
 	clock       dayClock
 	reach       uint64 // the days of the week on which a time of day can be in phase
 	months      int64  // where so many months in a row have no match, there is none before or after them
+	byDays      bool   // not every week or day counts
 	byPeriod    bool   // BYSETPOS chooses among the times of several days
 	never       bool
 
@@ -38,6 +39,7 @@ func (k *recurrence) bind(start stamp, included bool, work *effort) *recur {
 		r.begin++
 	}
 	r.settle(start)
+	r.byDays = r.interval > 1 && (r.freq == weekly || r.freq == daily)
 	work.add(4 * len(r.easter))
 	r.dropMonths()
 	day, second := start.at.split()
@@ -52,7 +54,7 @@ func (k *recurrence) bind(start stamp, included bool, work *effort) *recur {
 		r.choose()
 	}
 	r.never = r.never || r.month == 0 || !r.clock.prepare()
-	if r.freq > daily && r.interval > 1 && !r.never {
+	if r.freq > daily && !r.never {
 		r.reach = r.clock.weekdays()
 		r.never = r.reach == 0
 	}
@@ -75,7 +77,7 @@ func (r *recur) dropMonths() {
 	if r.easter != nil {
 		r.dropMonthsOfEaster()
 		return
-	} else if r.yearDay.empty() && r.yearDayEnd.empty() {
+	} else if !r.byYearDay() {
 		return
 	}
 	for m := 1; m <= 12; m++ {
@@ -195,7 +197,7 @@ func (r *recur) load(number int64) page {
 	if r.reach != 127 {
 		w.days &= r.reachable(weekday(w.first))
 	}
-	if r.interval > 1 && (r.freq == weekly || r.freq == daily) {
+	if r.byDays {
 		var days uint64
 		for day := r.dayInPhase(w.first); day < w.end; day = r.dayInPhase(day + 1) {
 			days |= 1 << (day - w.first + 1)
@@ -217,7 +219,7 @@ func (r *recur) reachable(first int) (days uint64) {
 
 // dayInPhase returns the first day not before the one given that lies in a week, or is a day, that counts.
 func (r *recur) dayInPhase(day int64) int64 {
-	if r.interval == 1 || r.freq != weekly && r.freq != daily {
+	if !r.byDays {
 		return day
 	}
 	p := r.periodOf(day)
@@ -228,7 +230,7 @@ func (r *recur) dayInPhase(day int64) int64 {
 }
 
 func (r *recur) dayInPhaseUpTo(day int64) int64 {
-	if r.interval == 1 || r.freq != weekly && r.freq != daily {
+	if !r.byDays {
 		return day
 	}
 	p := r.periodOf(day)
@@ -328,10 +330,7 @@ func (r *recur) dayUpTo(w *page, day, limit int64) (int64, bool) {
 			day = w.first - 1
 		}
 		day = r.dayInPhaseUpTo(day)
-		if day < firstDay {
-			return 0, false
-		}
-		next := r.monthUpTo(monthOf(day))
+		next := r.monthUpTo(monthOf(day)) // which may be before all time, and so before the limit
 		if next < limit || r.clock.work.over() {
 			return 0, false
 		}
@@ -384,7 +383,7 @@ func (r *recur) prev(c civil) (civil, bool) {
 	var w page
 	for {
 		at, ok := r.dayUpTo(&w, day, limit)
-		if !ok || at < begin {
+		if !ok {
 			return 0, false
 		}
 		if at != day {

@@ -205,7 +205,7 @@ func (r *recur) prevChosen(c civil) (civil, bool) {
 	for {
 		var w page
 		at, ok := r.dayUpTo(&w, day, limit)
-		if !ok || at < begin {
+		if !ok {
 			return 0, false
 		}
 		period := r.periodOf(at)

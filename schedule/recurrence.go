@@ -68,7 +68,7 @@ func (s *yearDays) empty() bool    { return *s == yearDays{} }
 // window returns the bits from n on, as bits from 0 on.
 func (s *yearDays) window(n int) uint64 {
 	w := s[n/64] >> (n % 64)
-	if n%64 > 0 && n/64 < len(s)-1 {
+	if n/64 < len(s)-1 {
 		w |= s[n/64+1] << (64 - n%64)
 	}
 	return w
@@ -77,9 +77,12 @@ func (s *yearDays) window(n int) uint64 {
 // numbered says whether days of the week are chosen by number.
 func (k *recurrence) numbered() bool { return k.nth != [7]uint64{} || k.nthEnd != [7]uint64{} }
 
+// byYearDay says whether BYYEARDAY chooses days.
+func (k *recurrence) byYearDay() bool { return !k.yearDay.empty() || !k.yearDayEnd.empty() }
+
 // picksDays says whether a part chooses days, apart from BYMONTH.
 func (k *recurrence) picksDays() bool {
-	return k.dom|k.domEnd|k.dow|k.week|k.weekEnd != 0 || k.numbered() || !k.yearDay.empty() || !k.yearDayEnd.empty() || k.easter != nil
+	return k.dom|k.domEnd|k.dow|k.week|k.weekEnd != 0 || k.numbered() || k.byYearDay() || k.easter != nil
 }
 
 // settle fills in what the rule leaves to its start: the day if no part chooses any, and the time of day.
@@ -144,7 +147,7 @@ func (k *recurrence) monthDays(year, month int) uint64 {
 	if k.week|k.weekEnd != 0 {
 		days &= k.weeks(year, n, first)
 	}
-	if k.easter != nil || !k.yearDay.empty() || !k.yearDayEnd.empty() {
+	if k.easter != nil || k.byYearDay() {
 		days &= k.daysOfYear(year, int(first-dayOf(date{year, 1, 1})))
 	}
 	return days
@@ -227,11 +230,11 @@ func (k *recurrence) weeks(year, n int, firstDay int64) (chosen uint64) {
 // daysOfYear are the days of a month, which so many of the year are before, that BYYEARDAY and BYEASTER choose.
 func (k *recurrence) daysOfYear(year, before int) uint64 {
 	days := ^uint64(0)
-	if !k.yearDay.empty() || !k.yearDayEnd.empty() {
+	if k.byYearDay() {
 		days = k.yearDay.window(before)
-		for end := 1; end <= 31; end++ { // counted from the end of the year
-			if d := yearLength(year) + 1 - before - end; d > 0 && k.yearDayEnd.has(yearLength(year)+1-before-end) {
-				days |= 1 << end
+		for day := 1; day <= 31; day++ {
+			if k.yearDayEnd.has(yearLength(year) + 1 - before - day) {
+				days |= 1 << day
 			}
 		}
 	}

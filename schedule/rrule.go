@@ -102,8 +102,6 @@ type recurStart struct {
 func (m *more) startOf(z *zone, accepted time.Time) recurStart {
 	k := m.ical
 	switch {
-	case k.start.kind == utcStamp:
-		return recurStart{k.start, true, int64(k.start.at)}
 	case k.start.kind != noStamp:
 		return recurStart{k.start, true, z.instant(k.start.at)}
 	case !m.from.IsZero():

@@ -263,7 +263,7 @@ func (w *warner) recurrence(k *ical, rule *recurrence) {
 	if rule.week|rule.weekEnd != 0 {
 		if rule.freq != yearly {
 			w.add("BYWEEKNO is for FREQ=YEARLY: with %s it leaves out the days of other weeks", freqNames[rule.freq])
-		} else if rule.dow == 0 && rule.dom|rule.domEnd == 0 && rule.yearDay.empty() && rule.yearDayEnd.empty() && rule.easter == nil {
+		} else if rule.dow == 0 && rule.dom|rule.domEnd == 0 && !rule.byYearDay() && rule.easter == nil {
 			w.add("BYWEEKNO without BYDAY is all seven days of the week: add BYDAY=MO, say, for one of them")
 		}
 	}
@@ -272,9 +272,6 @@ func (w *warner) recurrence(k *ical, rule *recurrence) {
 		settled.settle(k.start)
 	}
 	months := cron{month: settled.month}
-	if months.month == 0 {
-		months.month = span(1, 12)
-	}
 	for day := 29; day <= 31; day++ {
 		toTheEnd := settled.dom>>28 | ^uint64(0)<<(day-27) // bits for 28 to day
 		if settled.dom>>day&1 == 1 && ^toTheEnd != 0 {

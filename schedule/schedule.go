@@ -154,7 +154,7 @@ func (s Schedule) Until(t time.Time) Schedule {
 
 // AlignTo moves the grid of Every so that t lies on it: t + k*period for every whole k, also before t.
 func (s Schedule) AlignTo(t time.Time) Schedule {
-	if s.kind != KindEvery && s.kind != 0 {
+	if s.kind != KindEvery {
 		return s.fail("align", timeValue(t), "it on \"every\" only: \""+s.kind.String()+"\" has no grid")
 	}
 	if s = s.allow("align", t); s.broken() {
@@ -212,7 +212,7 @@ func (s Schedule) Zoned() bool {
 		return true
 	}
 	zoned := func(x Schedule) bool { return x.inZone(m.zone).Zoned() }
-	return s.kind.civil() && m.zone != nil && m.zone != utc || slices.ContainsFunc(m.members, zoned) || slices.ContainsFunc(m.except, zoned)
+	return m.zone != nil && m.zone != utc || slices.ContainsFunc(m.members, zoned) || slices.ContainsFunc(m.except, zoned)
 }
 
 // Err returns the first mistake made in building s, as an *[Error], or nil if s is a schedule. That s has no occurrence in
