@@ -64,7 +64,8 @@ func (s Schedule) startless() bool {
 	return s.kind == KindRRule && s.more.ical.start.kind == noStamp && s.more.from.IsZero() && len(s.more.ical.rules)+len(s.more.ical.exrules) > 0
 }
 
-// neverRecurs says that there is no occurrence in all time. Where the start is not known it asks whether there is one for any.
+// neverRecurs says that there is no occurrence in all time. Where the start is not known it asks whether there is one for any. A zone, which
+// may be told later, moves a start against an UNTIL in UTC, so that nothing is said of the two unless the start is in UTC.
 func (s Schedule) neverRecurs() bool {
 	k, startless := s.more.ical, s.startless()
 	var accepted time.Time
@@ -79,7 +80,8 @@ func (s Schedule) neverRecurs() bool {
 	case startless:
 		return !slices.ContainsFunc(k.rules, func(rule *recurrence) bool { return rule.possible(s.more.work) })
 	}
-	return b.base(time.Time{}, true).IsZero()
+	first := b.base(time.Time{}, true)
+	return first.IsZero() || k.start.kind == utcStamp && !b.until.IsZero() && first.After(b.until)
 }
 
 // possible says whether some day and time match, whatever the start.
@@ -108,9 +110,8 @@ func (m *more) startOf(z *zone, accepted time.Time) recurStart {
 		accepted = m.from
 	}
 	second := accepted.Unix()
-	s := recurStart{stamp{at: civil(second + z.at(second).offset), kind: localStamp}, false, second}
-	s.included = !m.from.IsZero() && accepted.Nanosecond() == 0
-	return s
+	included := !m.from.IsZero() && accepted.Nanosecond() == 0
+	return recurStart{stamp{at: civil(second + z.at(second).offset), kind: localStamp}, included, second}
 }
 
 // bindRecurrences makes the rules of a task that was accepted at an instant, and what they leave out.
@@ -165,7 +166,9 @@ func (m *more) recurSet(k *recurrence, z *zone, start recurStart) *set {
 		}
 	}
 	if until {
-		b.until = time.Unix(end, 0).UTC()
+		if b.until = time.Unix(end, 0).UTC(); b.until.IsZero() {
+			b.until = b.until.Add(-1) // the zero time is no end
+		}
 	}
 	return b
 }
