@@ -260,9 +260,6 @@ func (r *recur) monthFrom(number int64) int64 {
 	}
 	if m = from(r.month, m); m < 0 {
 		year, m = year+1, from(r.month, 1)
-		if r.freq == yearly {
-			year += r.interval - 1
-		}
 	}
 	return year*12 + int64(m) - 1
 }
@@ -287,9 +284,6 @@ func (r *recur) monthUpTo(number int64) int64 {
 	}
 	if m = upTo(r.month, m); m < 1 {
 		year, m = year-1, upTo(r.month, 12)
-		if r.freq == yearly {
-			year -= r.interval - 1
-		}
 	}
 	return year*12 + int64(m) - 1
 }

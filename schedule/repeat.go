@@ -28,11 +28,11 @@ func isRepeat(w string) bool {
 // where the time between them can be taken in one way only.
 func repeat(w string, work *effort) (Schedule, miss) {
 	slash := skipDigits(w, 1)
-	n, err := strconv.ParseInt(w[1:slash], 10, 64)
+	n, _ := strconv.ParseInt(w[1:slash], 10, 64) // of too many digits the largest there is
 	switch {
 	case slash > 1 && n < 1:
 		return Schedule{}, miss{repeatTimes, 1}
-	case slash > 1 && (err != nil || n > math.MaxInt32):
+	case n > math.MaxInt32:
 		return Schedule{}, miss{repeatCount, 1}
 	}
 	from, period, ok := cutPeriod(w[slash+1:])

@@ -412,9 +412,6 @@ func (s Span) From(t time.Time) time.Time {
 // move moves a reading by the months and the days; not ok beyond the years 1 to 9999.
 func (s Span) move(c civil) (civil, bool) {
 	day, second := c.split()
-	if s.Months > maxMonths || s.Months < -maxMonths || s.Days > maxDays || s.Days < -maxDays {
-		return 0, false
-	}
 	d := dateOf(day)
 	months := d.year*12 + d.month - 1 + s.Months
 	if months < 12 || months >= 12*10_000 {
