@@ -213,8 +213,9 @@ func (e *english) weekdays(plural bool) (dom, dow string, m miss) {
 
 // noSubject is the mistake of a word that says no days. Behind "on" they are plural.
 func (e *english) noSubject(plural bool) miss {
-	e.take("the")
-	if w := e.word(); w != "" && isDigit(w[0]) && len(w)-len(strings.TrimRight(w, "stndrh")) == 2 {
+	the := e.take("the")
+	w := e.word()
+	if w != "" && isDigit(w[0]) && len(w)-len(strings.TrimRight(w, "stndrh")) == 2 && !e.isOrdinal() {
 		return e.noOrdinal()
 	}
 	words := slices.Clone(subjects)
@@ -224,7 +225,11 @@ func (e *english) noSubject(plural bool) miss {
 			words = append(words, day+"s")
 		}
 	}
-	return e.guess(subjectWant, words...)
+	m := e.guess(subjectWant, words...)
+	if the && slices.Contains(words, w) {
+		m.off = e.at[e.next-1] // the word is right, and "the" is not
+	}
+	return m
 }
 
 // noOrdinal is the mistake of a word that is no day of the month.
