@@ -136,7 +136,7 @@ func parseDuration(w string) (time.Duration, miss) {
 		}
 		u, end := unitAt(w, i)
 		if u < from || u == len(units) {
-			return 0, miss{unitHint(w[i:end], whole, u), i}
+			return 0, miss{unitHint(w[i:end], w[start:i], u), i}
 		}
 		ns, m := scale(whole, frac, units[u].ns)
 		if m.want != "" {

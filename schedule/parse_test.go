@@ -181,6 +181,7 @@ func TestParseErrors(t *testing.T) {
 		{"every 2w", `want hours, since days and weeks belong to calendars: 336h`},
 		{"every 99999999999999999999d", `belong to calendars: 24h a day`},
 		{"every 1h1d", `: 24h`},
+		{"every 1.5d", `at byte 10: every "1.5d": want hours, since days and weeks belong to calendars: 24h a day`},
 		{"every 2 days", `: 48h`},
 		{"in 0.5ns", `at byte 6: in "0.5ns": want whole nanoseconds`},
 		{"in 2562047h47m16.854775808s", `at byte 15: in "2562047h47m16.854775808s": want at most 2562047h47m16.854775807s`},
