@@ -288,7 +288,6 @@ func (k *cron) next(c civil) (civil, bool) {
 			if at := from(days, d.day+1); at >= 0 {
 				return makeCivil(dayOf(date{d.year, m, at}), k.timeFrom(0)), true
 			}
-			d.day, second = 32, 0
 		}
 		if year, ok = k.yearFrom(d.year + 1); !ok {
 			return 0, false
@@ -324,7 +323,6 @@ func (k *cron) prev(c civil) (civil, bool) {
 			if at := upTo(days, d.day-1); at > 0 {
 				return makeCivil(dayOf(date{d.year, m, at}), k.timeUpTo(endOfDay)), true
 			}
-			d.day = 0
 		}
 		if year, ok = k.yearUpTo(d.year - 1); !ok {
 			return 0, false
@@ -352,7 +350,7 @@ func (k *cron) count(first, end civil) int64 {
 	if k.matchesDay(fromDay) {
 		n -= int64(times.timesBefore(fromSecond))
 	}
-	if toSecond > 0 && k.matchesDay(toDay) {
+	if k.matchesDay(toDay) {
 		n += int64(times.timesBefore(toSecond))
 	}
 	return n
@@ -366,11 +364,8 @@ func (k *cron) matchesDay(day int64) bool {
 	return k.monthDays(d.year, d.month)>>d.day&1 == 1
 }
 
-// countDays counts the days that match in [first, end).
+// countDays counts the days that match in [first, end). It asks for first <= end.
 func (k *cron) countDays(first, end int64) (n int64) {
-	if end <= first {
-		return 0
-	}
 	d, last := dateOf(first), dateOf(end)
 	for y, ok := k.yearFrom(d.year); ok && y <= last.year; y, ok = k.yearFrom(y + 1) {
 		for m := from(k.month, 1); m >= 0; m = from(k.month, m+1) {

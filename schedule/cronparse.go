@@ -36,7 +36,7 @@ func readCron(expr string) (Schedule, *Error) {
 	}
 	s, err := readCronFrom(expr, p.next)
 	if err != nil {
-		return s, err
+		return Schedule{}, err
 	}
 	p.at += len(prefix) + 1
 	return p.accept(s.In(zone))
@@ -58,10 +58,10 @@ func readCronFrom(expr string, start int) (Schedule, *Error) {
 	s, err := p.accept(Every(d))
 	if err != nil {
 		err.Field = "cron"
-		return s, err
+		return Schedule{}, err
 	}
 	if extra := p.word(); extra != "" {
-		return s, p.fail("cron", extra, 0, "nothing after the duration")
+		return Schedule{}, p.fail("cron", extra, 0, "nothing after the duration")
 	}
 	return s, nil
 }

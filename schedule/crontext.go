@@ -274,7 +274,7 @@ func (l *list) set(set uint64) {
 	if bits.OnesCount64(set) > 3 {
 		lo, hi := bits.TrailingZeros64(set), bits.Len64(set)-1
 		step := bits.TrailingZeros64(set&(set-1)) - lo
-		if step > 1 && (hi-lo)%step == 0 && set == every(lo, hi, step) {
+		if step > 1 && set == every(lo, hi, step) {
 			l.item(lo, hi, step)
 			return
 		}

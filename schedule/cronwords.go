@@ -40,7 +40,7 @@ func (k *cron) full(f field) bool {
 
 // named says whether values of a field follow from the task's name.
 func (k *cron) named(f field) bool {
-	return !k.full(f) && slices.ContainsFunc(k.hashed, func(h hashItem) bool { return h.field == f })
+	return slices.ContainsFunc(k.hashed, func(h hashItem) bool { return h.field == f })
 }
 
 // progression returns the first of the n values of set and how far they are apart, if all are equally far; 0 if not, or if
@@ -87,9 +87,6 @@ func (k *cron) values(f field) string {
 
 // namedValues say what H stands for in a field.
 func (k *cron) namedValues(f field, name func(int) string) (list []string) {
-	if !k.named(f) {
-		return nil
-	}
 	one, spec := unitNames[f].one, cronFields[f]
 	for _, h := range k.hashed {
 		switch {
@@ -118,7 +115,7 @@ func indefinite(noun string) string {
 func runs(set uint64, name func(int) string) (list []string) {
 	for v := from(set, 0); v >= 0; {
 		last := v
-		for last < 63 && set>>(last+1)&1 == 1 {
+		for set>>(last+1)&1 == 1 {
 			last++
 		}
 		if last > v+1 {

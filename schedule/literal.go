@@ -259,24 +259,24 @@ func parseInstant(w string) (time.Time, miss) {
 	t := civil.Add(-offset)
 	if i == len(w) {
 		if !hasOffset && i > len("2006-01-02") {
-			return t, miss{offsetWant, i}
+			return time.Time{}, miss{offsetWant, i}
 		}
 		return t, miss{}
 	}
 	if w[i] != '[' || w[len(w)-1] != ']' {
-		return t, miss{formatWant, i}
+		return time.Time{}, miss{formatWant, i}
 	}
 	name := w[i+1 : len(w)-1]
 	zone, m := loadZone(name)
 	if m.want != "" {
 		m.off = i + 1
-		return t, m
+		return time.Time{}, m
 	}
 	if !hasOffset {
 		return resolve(civil, zone), miss{}
 	}
 	if _, have := t.In(zone.loc).Zone(); known && time.Duration(have)*time.Second != offset {
-		return t, miss{"the offset of " + name + " at that time, " + t.In(zone.loc).Format("-07:00") + ", or none", at}
+		return time.Time{}, miss{"the offset of " + name + " at that time, " + t.In(zone.loc).Format("-07:00") + ", or none", at}
 	}
 	return t, miss{}
 }
@@ -284,7 +284,7 @@ func parseInstant(w string) (time.Time, miss) {
 // parseCivil reads a date and, behind T, a time of day, and returns them as if they were UTC.
 func parseCivil(w string) (t time.Time, end int, m miss) {
 	if w == "" {
-		return t, 0, miss{formatWant, 0}
+		return time.Time{}, 0, miss{formatWant, 0}
 	}
 	var v [6]int // year, month, day, hour, minute, second
 	parts := [6]struct {
@@ -312,29 +312,29 @@ func parseCivil(w string) (t time.Time, end int, m miss) {
 		end := skipDigits(w, i)
 		x, err := strconv.Atoi(w[i:end])
 		if end-i != part.digits || err != nil {
-			return t, i, miss{formatWant, i}
+			return time.Time{}, 0, miss{formatWant, i}
 		}
 		if x < part.lo || x > part.hi {
-			return t, i, miss{part.want, i}
+			return time.Time{}, 0, miss{part.want, i}
 		}
 		v[n], i = x, end
 	}
 	if n < 3 || n == 4 { // no date, or an hour without minutes
-		return t, i, miss{formatWant, i}
+		return time.Time{}, 0, miss{formatWant, i}
 	}
 	ns := 0
 	if n == len(parts) && i < len(w) && w[i] == '.' {
 		end := skipDigits(w, i+1)
 		frac := w[i+1 : end]
 		if len(frac) < 1 || len(frac) > 9 {
-			return t, i, miss{"1 to 9 digits after the point", i + 1}
+			return time.Time{}, 0, miss{"1 to 9 digits after the point", i + 1}
 		}
 		ns, _ = strconv.Atoi((frac + "00000000")[:9])
 		i = end
 	}
 	t = time.Date(v[0], time.Month(v[1]), v[2], v[3], v[4], v[5], ns, time.UTC)
 	if t.Day() != v[2] {
-		return t, i, miss{"a day that the month has", len("2006-01-")}
+		return time.Time{}, 0, miss{"a day that the month has", len("2006-01-")}
 	}
 	return t, i, miss{}
 }
@@ -348,16 +348,16 @@ func parseOffset(w string, i int) (offset time.Duration, end int, ok bool, m mis
 		return 0, i + 1, true, miss{}
 	}
 	if w[i] != '+' && w[i] != '-' {
-		return 0, i, false, miss{offsetWant, i}
+		return 0, 0, false, miss{offsetWant, i}
 	}
 	h, colon := skipDigits(w, i+1), i+3
 	if h != colon || colon >= len(w) || w[colon] != ':' || skipDigits(w, colon+1) != colon+3 {
-		return 0, i, false, miss{"an offset such as +01:00", i}
+		return 0, 0, false, miss{"an offset such as +01:00", i}
 	}
 	hours, _ := strconv.Atoi(w[i+1 : colon])
 	minutes, _ := strconv.Atoi(w[colon+1 : colon+3])
 	if hours > 23 || minutes > 59 {
-		return 0, i, false, miss{"an offset from -23:59 to +23:59", i}
+		return 0, 0, false, miss{"an offset from -23:59 to +23:59", i}
 	}
 	offset = time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
 	if w[i] == '-' {

@@ -139,7 +139,7 @@ func (p *calendarParser) rangeHint(n int) string {
 		return want + "; midnight is 00:00"
 	case p.field == fieldHour && strings.ContainsAny(p.item, "Tt-"):
 		return "a space between date and time"
-	case p.field == fieldMinute && n == 60, p.field == fieldSecond && n == 60*micros:
+	case p.field == fieldMinute && n == 60, n == 60*micros: // so much is said of seconds only
 		return want + "; the full one is 0"
 	}
 	return want
@@ -206,7 +206,7 @@ func (p *calendarParser) valueHint() string {
 func (p *calendarParser) unexpected() string {
 	done, rest := p.item[:p.i], p.item[p.i:]
 	switch c := rest[0]; {
-	case c == '/' && strings.Contains(done, "/"):
+	case c == '/': // a first one has been read
 		return `one "/" only`
 	case strings.HasPrefix(rest, "..") && strings.Contains(done, "/"):
 		return `the range before the step, as in 10..20/5`

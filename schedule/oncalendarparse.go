@@ -187,8 +187,8 @@ func (p *calendarParser) epoch(words []piece) *Error {
 	if end == 0 || end < len(digits) {
 		return w.fail("calendar", 1+end, want)
 	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n >= dayOf(date{maxCalendarYear + 1, 1, 1})*daySeconds {
+	n, _ := strconv.ParseInt(digits, 10, 64) // of too many digits the largest there is
+	if n >= dayOf(date{maxCalendarYear + 1, 1, 1})*daySeconds {
 		return w.fail("calendar", 0, want)
 	}
 	if len(words) > 1 {
@@ -357,7 +357,7 @@ func (p *calendarParser) fail(off int, want string) *Error {
 func (p *calendarParser) part() (v part, err *Error) {
 	limit := p.limit()
 	if v.lo, err = p.value(); err != nil {
-		return v, err
+		return part{}, err
 	}
 	v.hi = v.lo
 	ranged, hiAt, stepAt := p.skip(".."), p.i, 0
@@ -366,27 +366,27 @@ func (p *calendarParser) part() (v part, err *Error) {
 			v.step = micros
 		}
 		if v.hi, err = p.value(); err != nil {
-			return v, err
+			return part{}, err
 		}
 		if v.hi < v.lo {
-			return v, p.fail(hiAt, p.backwardsHint(p.item[:hiAt-2]))
+			return part{}, p.fail(hiAt, p.backwardsHint(p.item[:hiAt-2]))
 		}
 	}
 	if p.skip("/") {
 		stepAt = p.i
 		if v.step, err = p.number(); err != nil {
-			return v, err
+			return part{}, err
 		}
 	}
 	switch {
 	case p.i < len(p.item):
-		return v, p.fail(p.i, p.unexpected())
+		return part{}, p.fail(p.i, p.unexpected())
 	case stepAt > 0 && v.step == 0:
-		return v, p.fail(stepAt, "a step longer than 0")
+		return part{}, p.fail(stepAt, "a step longer than 0")
 	case ranged && stepAt == 0 && v.lo+v.step > v.hi && p.field == fieldSecond:
-		return v, p.fail(hiAt, "a range of a second at least, or a step behind it, as in 5..5.5/0.1")
-	case stepAt > 0 && !ranged && !p.repeats(v, limit):
-		return v, p.fail(stepAt, p.stepHint(v, limit))
+		return part{}, p.fail(hiAt, "a range of a second at least, or a step behind it, as in 5..5.5/0.1")
+	case !ranged && !p.repeats(v, limit): // a value alone does, at once
+		return part{}, p.fail(stepAt, p.stepHint(v, limit))
 	case ranged:
 		if v.hi -= (v.hi - v.lo) % v.step; v.hi == v.lo {
 			v.step = 0

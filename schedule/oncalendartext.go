@@ -48,7 +48,7 @@ func weekdayName(d int) string { return calendarNames[(d+1)%7][:3] }
 
 func (k *calendar) appendField(b []byte, f field) []byte {
 	parts := k.parts[f]
-	if parts == nil || f == fieldSecond && len(parts) == 1 && parts[0] == everySecond {
+	if parts == nil || len(parts) == 1 && parts[0] == everySecond {
 		return append(b, '*')
 	}
 	width, unit := 2, 1

@@ -113,18 +113,18 @@ func (p *parser) whole() (Schedule, *Error) {
 		case word == "":
 			return s, nil
 		case said != "" && (word == "from" || word == "until" || word == "align"):
-			return s, p.fail(word, "", 0, said)
+			return Schedule{}, p.fail(word, "", 0, said)
 		case word == "or", !slices.Contains(clauses[:], word):
-			return s, p.fail("schedule", word, 0, s.clauseHint(word))
+			return Schedule{}, p.fail("schedule", word, 0, s.clauseHint(word))
 		case slices.Contains(seen, word):
-			return s, p.fail(word, "", 0, "it once only")
+			return Schedule{}, p.fail(word, "", 0, "it once only")
 		}
 		if word != "except" {
 			seen = append(seen, word)
 		}
 		s, err = p.clause(s, word)
 	}
-	return s, err
+	return Schedule{}, err
 }
 
 // form reads the words that say which rule it is. A form of later days joins here.
@@ -143,7 +143,7 @@ func (p *parser) form() (Schedule, *Error) {
 	case "at":
 		t, err := p.instant(word)
 		if err != nil {
-			return s, err
+			return Schedule{}, err
 		}
 		s = At(t)
 	case "on":
@@ -154,7 +154,7 @@ func (p *parser) form() (Schedule, *Error) {
 		}
 		d, err := p.duration(word)
 		if err != nil {
-			return s, err
+			return Schedule{}, err
 		}
 		switch word {
 		case "in":
@@ -171,9 +171,9 @@ func (p *parser) form() (Schedule, *Error) {
 			return p.repeat(word)
 		}
 		if err := p.mistake(word); err != nil {
-			return s, err
+			return Schedule{}, err
 		}
-		return s, p.fail("schedule", word, 0, p.formHint(word))
+		return Schedule{}, p.fail("schedule", word, 0, p.formHint(word))
 	}
 	return p.accept(s)
 }
@@ -182,7 +182,7 @@ func (p *parser) form() (Schedule, *Error) {
 func (p *parser) repeat(word string) (Schedule, *Error) {
 	s, m := repeat(word, p.work)
 	if m.want != "" {
-		return s, p.fail("R", word, m.off, m.want)
+		return Schedule{}, p.fail("R", word, m.off, m.want)
 	}
 	if s.kind == KindEvery {
 		p.said = "none: the interval says its bounds itself, " + clip(s.String())
@@ -277,7 +277,7 @@ func (p *parser) expression(read func(string) Schedule) (Schedule, *Error) {
 		e := *s.more.err
 		e.Value = clip(e.Value)
 		e.Pos = p.at + max(e.Pos, 1)
-		return s, &e
+		return Schedule{}, &e
 	}
 	return s, nil
 }
@@ -326,11 +326,11 @@ func (p *parser) clause(s Schedule, word string) (Schedule, *Error) {
 		return p.policy(s, word)
 	case "except":
 		if w := p.token(); w != "(" {
-			return s, p.fail(word, w, 0, "a schedule in parentheses, such as (cron * * 25 12 *)")
+			return Schedule{}, p.fail(word, w, 0, "a schedule in parentheses, such as (cron * * 25 12 *)")
 		}
 		other, err := p.group(word)
 		if err != nil {
-			return s, err
+			return Schedule{}, err
 		}
 		return p.accept(s.Except(other))
 	case "times":
@@ -338,13 +338,13 @@ func (p *parser) clause(s Schedule, word string) (Schedule, *Error) {
 	case "jitter":
 		d, err := p.duration(word)
 		if err != nil {
-			return s, err
+			return Schedule{}, err
 		}
 		return p.accept(s.Jitter(d))
 	}
 	t, err := p.instant(word)
 	if err != nil {
-		return s, err
+		return Schedule{}, err
 	}
 	switch word {
 	case "from":
@@ -382,21 +382,21 @@ func (p *parser) policy(s Schedule, word string) (Schedule, *Error) {
 				return p.accept(s.DST(g, s.more.fold))
 			}
 		}
-		return s, p.fail(word, w, 0, `"after", "skip" or "shift"`)
+		return Schedule{}, p.fail(word, w, 0, `"after", "skip" or "shift"`)
 	case "fold":
 		for f := FoldFirst; f <= FoldBoth; f++ {
 			if w == f.String() {
 				return p.accept(s.DST(s.more.gap, f))
 			}
 		}
-		return s, p.fail(word, w, 0, `"first", "second" or "both"`)
+		return Schedule{}, p.fail(word, w, 0, `"first", "second" or "both"`)
 	}
 	for d := DaysOr; d <= DaysAnd; d++ {
 		if w == d.String() {
 			return p.accept(s.Days(d))
 		}
 	}
-	return s, p.fail(word, w, 0, `"or" or "and"`)
+	return Schedule{}, p.fail(word, w, 0, `"or" or "and"`)
 }
 
 // times reads a number of starts.
@@ -404,15 +404,15 @@ func (p *parser) times(s Schedule) (Schedule, *Error) {
 	w := p.token()
 	for i := range len(w) {
 		if !isDigit(w[i]) {
-			return s, p.fail("times", w, i, timesWant)
+			return Schedule{}, p.fail("times", w, i, timesWant)
 		}
 	}
 	n, err := strconv.Atoi(w)
 	if err != nil {
 		if w == "" {
-			return s, p.fail("times", w, 0, timesWant)
+			return Schedule{}, p.fail("times", w, 0, timesWant)
 		}
-		return s, p.fail("times", w, 0, "at most "+strconv.Itoa(math.MaxInt))
+		return Schedule{}, p.fail("times", w, 0, "at most "+strconv.Itoa(math.MaxInt))
 	}
 	return p.accept(s.Times(n))
 }
@@ -423,7 +423,7 @@ func (p *parser) accept(s Schedule) (Schedule, *Error) {
 		e := *s.more.err
 		e.Value = clip(e.Value)
 		e.Pos = p.at + 1
-		return s, &e
+		return Schedule{}, &e
 	}
 	return s, nil
 }
