@@ -225,11 +225,14 @@ func (e *english) noSubject(plural bool) miss {
 			words = append(words, day+"s")
 		}
 	}
-	m := e.guess(subjectWant, words...)
-	if the && slices.Contains(words, w) {
-		m.off = e.at[e.next-1] // the word is right, and "the" is not
+	if slices.Contains(words, w) {
+		if the {
+			e.next--
+			return e.miss(strconv.Quote(w))
+		}
+		return e.miss("a day of the week")
 	}
-	return m
+	return e.guess(subjectWant, words...)
 }
 
 // noOrdinal is the mistake of a word that is no day of the month.
@@ -399,7 +402,7 @@ func (e *english) clock(daily bool) (t [2]int, half bool, m miss) {
 		return [2]int{12, 0}, false, miss{}
 	case "midnight":
 		if !daily {
-			return t, false, e.miss("0:00, or another day: midnight may be the beginning or the end of it")
+			return [2]int{}, false, e.miss("0:00, or another day: midnight may be the beginning or the end of it")
 		}
 		e.next++
 		return t, false, miss{}
@@ -427,12 +430,12 @@ func (e *english) clock(daily bool) (t [2]int, half bool, m miss) {
 func clockOf(w, half string, wrong miss) (t [2]int, halved bool, m miss) {
 	hour, minute, colon := strings.Cut(w, ":")
 	if len(hour) < 1 || len(hour) > 2 || colon && len(minute) != 2 || strings.Trim(hour+minute, "0123456789") != "" {
-		return t, false, wrong
+		return [2]int{}, false, wrong
 	}
 	t[0], _ = strconv.Atoi(hour)
 	t[1], _ = strconv.Atoi(minute) // 0 if there is none
 	if half != "" && (t[0] < 1 || t[0] > 12) || t[0] > 23 || t[1] > 59 {
-		return t, false, wrong
+		return [2]int{}, false, wrong
 	}
 	if half != "" {
 		t[0] %= 12
