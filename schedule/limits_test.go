@@ -497,3 +497,87 @@ func TestPreview_MarksAtTheEndOfAFold(t *testing.T) {
 		}
 	}
 }
+
+// What leaves out all that there is for decades, anywhere in a century, is refused; what leaves out some years is not.
+func TestExcept_WhatGoesOnForDecades(t *testing.T) {
+	const (
+		now  = "it to leave an occurrence now and then"
+		rows = "it to leave out no more than a few thousand occurrences in a row"
+	)
+	for _, tt := range []struct{ clauses, want string }{
+		{"from 2010-01-01", now},
+		{"from 2035-01-01", now},
+		{"from 2060-01-01", now},
+		{"from 2085-01-01", now},
+		{"from 2099-06-01", now},
+		{"from 2101-01-02", rows},
+		{"until 2010-01-01", ""},
+		{"until 2030-01-01", now},
+		{"from 2000-01-01T09:00Z until 2003-01-01", ""},
+		{"from 2024-12-31T12:00Z until 2060-01-01", now},
+		{"from 2025-01-01T12:00Z until 2060-01-01", rows},
+		{"from 2050-01-01 until 2080-01-01", now},
+	} {
+		other := mustSchedule(t, "cron * * * * * "+tt.clauses)
+		want := ""
+		if tt.want != "" {
+			want = `schedule: except "` + other.String() + `": want ` + tt.want
+		}
+		if got := errText(Cron("0 9 * * *").Except(other).Err()); got != want {
+			t.Errorf("%s: %s, want %s", tt.clauses, got, want)
+		}
+	}
+}
+
+// What is of no kind is part of nothing, and what has no occurrence in all time has none together, either.
+func TestUnion_OfNothing(t *testing.T) {
+	never, daily := Cron("0 0 30 2 *"), Cron("0 9 * * *")
+	const want = "want a date that comes at some time: this one never does"
+	for _, tt := range []struct {
+		s     Schedule
+		never bool
+		err   string
+	}{
+		{Union(Schedule{}), false, "schedule: union: want a schedule, not the zero one"},
+		{Union(daily, Schedule{}), false, "schedule: union: want a schedule, not the zero one"},
+		{Every(time.Hour).Except(Schedule{}), false, "schedule: except: want a schedule, not the zero one"},
+		{Schedule{}, false, "schedule: schedule: want one made by After, At, Every, Cron, Calendar, another function of this package or Parse, not the zero Schedule"},
+		{never, true, `schedule: cron "cron 0 0 30 2 *": ` + want},
+		{Union(never), true, `schedule: union "(cron 0 0 30 2 *)": ` + want},
+		{Union(never, Union(never)), true, `schedule: union "(cron 0 0 30 2 *) or ((cron 0 0 30 2 *))": ` + want},
+		{Union(never, daily), false, ""},
+		{Union(daily, never), false, ""},
+		{Union(never, Every(time.Hour)), false, ""},
+		{Union(never, At(noon)), false, ""},
+		{never.Except(daily), true, `schedule: cron "cron 0 0 30 2 * except (cron 0 9 * * *)": ` + want},
+		{daily.Except(never), false, ""},
+		{Every(time.Hour), false, ""},
+		{Cron("0 0 30 2 mon").Days(DaysAnd), true, `schedule: cron "cron 0 0 30 2 mon days and": ` + want},
+		{Cron("0 0 30 2 mon").Days(DaysAnd).Days(DaysOr), false, ""},
+	} {
+		if got := errText(tt.s.Err()); tt.s.Never() != tt.never || got != tt.err {
+			t.Errorf("%v: never %t, %s; want %t, %s", tt.s, tt.s.Never(), got, tt.never, tt.err)
+		}
+	}
+}
+
+// What stands for no policy is shown as a number.
+func TestPolicies_Words(t *testing.T) {
+	var got []string
+	for n := range 5 {
+		got = append(got, Gap(n).String(), Fold(n).String(), Days(n).String())
+	}
+	if got, want := strings.Join(got, " "), "default default or after first and skip second Days(2) shift both Days(3) Gap(4) Fold(4) Days(4)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, tt := range []struct{ got, want string }{
+		{errText(Cron("0 9 * * *").DST(GapShift+1, 0).Err()), `schedule: gap "Gap(4)": want "after", "skip" or "shift"`},
+		{errText(Cron("0 9 * * *").DST(0, FoldBoth+1).Err()), `schedule: fold "Fold(4)": want "first", "second" or "both"`},
+		{errText(Cron("0 9 * * *").Days(DaysAnd + 1).Err()), `schedule: days "Days(2)": want "or" or "and"`},
+		{errText(Cron("0 9 * * *").DST(GapShift, FoldBoth).Days(DaysAnd).Err()), ""},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %s, want %s", tt.got, tt.want)
+		}
+	}
+}
