@@ -100,3 +100,51 @@ func TestCalendar_NothingBeforeTheFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestEdges_EndsOfTime: readings of the year 0 and of 10000 count for nothing, though zones have some within the years 1 to 9999 of UTC; and
+// what comes before an instant, after it and how often on either side of it is the same thing.
+func TestEdges_EndsOfTime(t *testing.T) {
+	for _, tt := range []struct {
+		rule, at, prev, next string
+		before, after        int64
+	}{
+		{"cron 0 20 * * * in America/New_York", "0001-01-01T00:00:00.000000001Z", "never", "0001-01-02T00:56:02Z", 0, 3652058},
+		{"cron 0 20 * * * in America/New_York", "0001-01-01T02:00:00Z", "never", "0001-01-02T00:56:02Z", 0, 3652058},
+		{"cron 0 20 * * * in America/New_York", "0001-01-02T02:00:00Z", "0001-01-02T00:56:02Z", "0001-01-03T00:56:02Z", 1, 3652057},
+		{"cron 0 20 31 12 * in America/New_York", "0001-06-01T02:00:00Z", "never", "0002-01-01T00:56:02Z", 0, 9998},
+		{"cron 0 0 * * * in Asia/Tokyo", "0001-01-01T02:00:00Z", "never", "0001-01-01T14:41:01Z", 0, 3652058},
+		{"cron 0 0 * * *", "0001-01-01T12:00:00Z", "never", "0001-01-02T00:00:00Z", 0, 3652058},
+		{"cron 0 0 * * *", "0001-01-02T00:00:00Z", "never", "0001-01-03T00:00:00Z", 1, 3652057},
+		{"cron 0 0 * * *", "0001-03-01T00:00:00Z", "0001-02-28T00:00:00Z", "0001-03-02T00:00:00Z", 59, 3651999},
+		{"cron 0 0 1 1 *", "0001-03-01T00:00:00Z", "never", "0002-01-01T00:00:00Z", 0, 9998},
+		{"cron 0 0 1 6 *", "0001-03-01T00:00:00Z", "never", "0001-06-01T00:00:00Z", 0, 9999},
+		{"cron 0 0 31 12 *", "0002-01-01T00:00:00Z", "0001-12-31T00:00:00Z", "0002-12-31T00:00:00Z", 1, 9998},
+		{"cron 0 0 * * * in Asia/Tokyo", "9999-12-31T00:00:00Z", "9999-12-30T15:00:00Z", "never", 3652058, 0},
+		{"cron 0 8 * * * in Asia/Tokyo", "9999-12-31T00:00:00Z", "9999-12-30T23:00:00Z", "never", 3652058, 0},
+		{"cron 0 10 * * * in Asia/Tokyo", "9999-12-31T00:00:00Z", "9999-12-30T01:00:00Z", "9999-12-31T01:00:00Z", 3652058, 1},
+		{"cron 0 0 * * * in Asia/Tokyo", "9999-12-31T23:59:59Z", "9999-12-30T15:00:00Z", "never", 3652058, 0},
+		{"cron 0 18 * * * in America/New_York", "9999-12-31T22:00:00Z", "9999-12-30T23:00:00Z", "9999-12-31T23:00:00Z", 3652058, 1},
+		{"cron 0 20 * * * in America/New_York", "9999-12-31T23:00:00Z", "9999-12-31T01:00:00Z", "never", 3652058, 0},
+		{"cron 59 23 * * *", "9999-12-31T00:00:00Z", "9999-12-30T23:59:00Z", "9999-12-31T23:59:00Z", 3652058, 1},
+		{"cron 0 0 1 * *", "9999-12-15T00:00:00Z", "9999-12-01T00:00:00Z", "never", 119987, 0},
+		{"cron 0 0 1 1 *", "9999-12-15T00:00:00Z", "9999-01-01T00:00:00Z", "never", 9998, 0},
+		{"cron 59 59 23 31 12 * 9999", "9999-06-01T00:00:00Z", "never", "9999-12-31T23:59:59Z", 0, 1},
+		{"cron 59 59 23 31 12 * 9998,9999", "9999-06-01T00:00:00Z", "9998-12-31T23:59:59Z", "9999-12-31T23:59:59Z", 1, 1},
+		{"calendar 0:0:0.5", "0001-01-01T00:00:00.25Z", "never", "0001-01-01T00:00:00.5Z", 0, 10001},
+		{"calendar 0:0:0.5", "0001-01-01T00:00:00.75Z", "0001-01-01T00:00:00.5Z", "0001-01-02T00:00:00.5Z", 1, 10001},
+		{"calendar 23:59:59.5", "9999-12-31T23:59:59.25Z", "9999-12-30T23:59:59.5Z", "9999-12-31T23:59:59.5Z", 10001, 1},
+		{"calendar 23:59:59.5", "9999-12-31T23:59:59.75Z", "9999-12-31T23:59:59.5Z", "never", 10001, 0},
+	} {
+		at, r := instantOf(t, tt.at), mustSchedule(t, tt.rule).Bind("", time.Time{})
+		show := func(at time.Time) string {
+			if at.IsZero() {
+				return "never"
+			}
+			return timeValue(at)
+		}
+		prev, next, before, after := show(r.Prev(at)), show(r.Next(at)), r.Count(time.Time{}, at), r.Count(at, lastInstant())
+		if prev != tt.prev || next != tt.next || before != tt.before || after != tt.after {
+			t.Errorf("%s at %s: %s and %s, %d and %d; want %s and %s, %d and %d", tt.rule, tt.at, prev, next, before, after, tt.prev, tt.next, tt.before, tt.after)
+		}
+	}
+}

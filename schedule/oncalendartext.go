@@ -51,21 +51,17 @@ func (k *calendar) appendField(b []byte, f field) []byte {
 	if parts == nil || len(parts) == 1 && parts[0] == everySecond {
 		return append(b, '*')
 	}
-	width, unit := 2, 1
-	switch f {
-	case fieldYear:
-		width = 4
-	case fieldSecond:
+	unit := 1
+	if f == fieldSecond {
 		unit = micros
-	default:
 	}
 	for i, p := range parts {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendPadded(b, p.lo, unit, width)
+		b = appendPadded(b, p.lo, unit, 2)
 		if p.hi > p.lo {
-			b = appendPadded(append(b, ".."...), p.hi, unit, width)
+			b = appendPadded(append(b, ".."...), p.hi, unit, 2)
 		}
 		if p.step > 0 && (p.hi == open || p.step != unit) {
 			b = appendPadded(append(b, '/'), p.step, unit, 1)

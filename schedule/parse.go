@@ -194,7 +194,7 @@ func (p *parser) repeat(word string) (Schedule, *Error) {
 func (p *parser) words() bool {
 	w := p.peek()
 	for _, end := range [...]string{"st", "nd", "rd", "th"} {
-		if len(w) > 2 && strings.HasSuffix(w, end) && strings.Trim(w[:len(w)-2], "0123456789") == "" {
+		if strings.HasSuffix(w, end) && strings.Trim(w[:len(w)-2], "0123456789") == "" {
 			return true
 		}
 	}
