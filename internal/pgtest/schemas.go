@@ -37,7 +37,7 @@ func (s *Server) Schemas(t testing.TB, database string, made func(schema string)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, name := range c.all {
-			if _, err := s.Query(database, "DROP SCHEMA IF EXISTS "+name+" CASCADE"); err != nil {
+			if _, err := s.ask(database, "DROP SCHEMA IF EXISTS "+name+" CASCADE"); err != nil {
 				t.Errorf("drop schema %s: %v", name, err)
 			}
 		}
@@ -75,13 +75,13 @@ func (c *Schemas) getLocked() (string, error) {
 	for len(c.free) > 0 {
 		name := c.free[len(c.free)-1]
 		c.free = c.free[:len(c.free)-1]
-		small, err := c.s.Query(c.database, fmt.Sprintf("SELECT sum(pg_total_relation_size(oid)) <= %d FROM pg_class "+
+		small, err := c.s.ask(c.database, fmt.Sprintf("SELECT sum(pg_total_relation_size(oid)) <= %d FROM pg_class "+
 			"WHERE relkind = 'r' AND relnamespace = '%s'::regnamespace", schemaMost, name))
 		if err != nil {
 			return "", err
 		}
 		if slices.Equal(small, []string{"t"}) { // in a large one what was deleted is in the way until it is vacuumed
-			_, err := c.s.Query(c.database, strings.ReplaceAll(c.empty, schemaWord, name))
+			_, err := c.s.ask(c.database, strings.ReplaceAll(c.empty, schemaWord, name))
 			return name, err
 		}
 	}
@@ -108,7 +108,7 @@ SELECT done FROM (
 	UNION ALL SELECT 3, 0, format('SELECT setval(''%[2]s.%%1$I'', last_value, is_called) FROM %[1]s.%%1$I', relname)
 	FROM pg_class WHERE relkind = 'S' AND relnamespace = '%[1]s'::regnamespace) AS steps
 ORDER BY step, n`
-	statements, err := c.s.Query(c.database, fmt.Sprintf(ask, model, schemaWord))
+	statements, err := c.s.ask(c.database, fmt.Sprintf(ask, model, schemaWord))
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,8 @@ type Server struct {
 	running     *program // nil while it is down
 	standbys    int      // how many have followed it
 	synchronous []string // the names of those that it waits for
+
+	kept sessions // of a shared one, for what this package does itself
 }
 
 // Start starts a server, which is stopped and removed when the test has ended. It skips the test, or fails it with CI=true, where
@@ -435,6 +437,32 @@ func (s *Server) Query(database, sql string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("query %s: %w", database, err)
 	}
+	return rows, nil
+}
+
+// ask is Query for what this package does again and again. A connection costs the server more than most statements, so those to a
+// shared server, which nobody stops or takes leave of, are kept.
+func (s *Server) ask(database, sql string) ([]string, error) {
+	if !s.shared {
+		return s.Query(database, sql)
+	}
+	until := time.Now().Add(patience)
+	var err error
+	c := s.kept.take(database)
+	if c != nil {
+		err = c.conn.SetDeadline(until)
+	} else {
+		c, err = connect(s.Socket(), database, until)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", database, err)
+	}
+	rows, err := c.query(sql)
+	if err != nil {
+		c.close() // there may be more to read
+		return nil, fmt.Errorf("query %s: %w", database, err)
+	}
+	s.kept.put(database, c)
 	return rows, nil
 }
 

@@ -104,7 +104,7 @@ func queryByPsql(dsn, database, sql string) ([]string, error) {
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := "duly_test_" + strings.ToLower(rand.Text())
-	if _, err := s.Query("", "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+	if _, err := s.ask("postgres", "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
 		t.Fatal(s.failed("make a database", err))
 	}
 	before := s.logSize()
@@ -115,7 +115,7 @@ func (s *Server) Database(t testing.TB) string {
 		if !s.Up() {
 			return // it takes the database with it
 		}
-		if _, err := s.Query("", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+		if _, err := s.ask("postgres", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 			t.Errorf("drop the test's database: %v", err)
 		}
 	})

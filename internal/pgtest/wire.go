@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -144,4 +145,31 @@ func refusal(body []byte) error {
 func (s *session) close() {
 	_, _ = s.conn.Write([]byte{'X', 0, 0, 0, 4}) // the end says as much
 	_ = s.conn.Close()
+}
+
+// sessions are those that nobody uses now, by their databases.
+type sessions struct {
+	mu   sync.Mutex
+	free map[string][]*session
+}
+
+// take returns a session of a database, or nil if there is none.
+func (s *sessions) take(database string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	free := s.free[database]
+	if len(free) == 0 {
+		return nil
+	}
+	s.free[database] = free[:len(free)-1]
+	return free[len(free)-1]
+}
+
+func (s *sessions) put(database string, c *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free == nil {
+		s.free = map[string][]*session{}
+	}
+	s.free[database] = append(s.free[database], c)
 }
