@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Gap says what becomes of an occurrence whose time of day does not exist, because clocks are put forward over it.
@@ -166,9 +165,6 @@ func Union(members ...Schedule) Schedule {
 //
 // What has no zone of its own is read in that of s. Given several times, each leaves out more. s must be a rule of its own accord, not a pace, which depends on runs.
 func (s Schedule) Except(other Schedule) Schedule {
-	if s.broken() {
-		return s
-	}
 	switch s.kind {
 	case KindEvery, KindCron, KindCalendar, KindRRule, KindUnion:
 	default:
@@ -183,7 +179,7 @@ func (s Schedule) Except(other Schedule) Schedule {
 	}
 	n.except = append(slices.Clip(n.except), other)
 	s.more = n
-	if s = s.shallow("except"); s.broken() || s.more.never {
+	if s = s.shallow("except"); s.broken() || s.Never() {
 		return s
 	}
 	return s.affordable("except", other.String())
@@ -240,17 +236,18 @@ func (s Schedule) depth() (n int) {
 // affordable records the mistake if so much is left out that finding the next occurrence costs too much. It tries a sample of
 // instants, since what the rules of a calendar do they do again and again.
 func (s Schedule) affordable(field, value string) Schedule {
-	for year := 2000; year <= 2100; year += 25 {
-		from := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
-		r := s.Bind("", from)
-		if !r.first.IsZero() || r.set == nil {
+	var r Rule
+	for year := 2100; year >= 2000; year -= 25 {
+		from := instant(dayOf(date{year, 1, 1})*daySeconds, 0)
+		r = s.Bind("", from)
+		if !r.first.IsZero() {
 			continue
 		}
 		if _, gaveUp := r.set.search(from); gaveUp {
 			return s.fail(field, value, "it to leave an occurrence now and then")
 		}
 	}
-	if r := s.Bind("", time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); r.set != nil && r.set.stalls(r.first) {
+	if r.set.stalls(r.first) {
 		return s.fail(field, value, "it to leave out no more than a few thousand occurrences in a row")
 	}
 	return s

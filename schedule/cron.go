@@ -122,9 +122,6 @@ func (k *cron) grain() time.Duration {
 
 // empty says that nothing matches in all time, whatever H stands for: that is known when the task's name is.
 func (k *cron) empty() bool {
-	if len(k.hashed) == 0 {
-		return k.noDate()
-	}
 	most := *k
 	for _, h := range k.hashed {
 		for v := h.lo; v <= h.hi; v++ {

@@ -97,7 +97,7 @@ func (k *cron) dowWords(and string) string {
 	for i := range 7 {
 		d := (i + 1) % 7
 		for n := range 6 {
-			if k.nth[d]>>n&1 == 0 || k.dow>>d&1 == 1 {
+			if k.nth[d]>>n&1 == 0 {
 				continue
 			}
 			which := "the last "

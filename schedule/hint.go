@@ -55,7 +55,7 @@ func (p *parser) spanHint() string {
 
 // mistake finds what is wrong within a text that says what it is without the word for it: an instant, or a calendar line.
 func (p *parser) mistake(word string) *Error {
-	if len(word) > 5 && skipDigits(word, 0) == 4 && word[4] == '-' && !strings.ContainsAny(word, "*/,") && !strings.Contains(word, "..") {
+	if !strings.ContainsAny(word, "*/,") && !strings.Contains(word, "..") {
 		if _, m := parseInstant(word); m.want != "" && m.want != formatWant {
 			return p.fail("at", word, m.off, m.want)
 		}

@@ -529,6 +529,24 @@ func TestExcept_WhatGoesOnForDecades(t *testing.T) {
 	}
 }
 
+// Unions and exceptions nest in each other to a depth, on each side of which it is said so.
+func TestUnion_Depth(t *testing.T) {
+	const want = "at most 4 unions and exceptions within each other"
+	for n, s := 1, Union(Cron("0 9 1 * *")); n <= 6; n++ {
+		beside := Cron("0 9 * * *").Except(s) // one deeper
+		for _, tt := range []struct {
+			s     Schedule
+			depth int
+		}{{s, n}, {beside, n + 1}, {Union(At(noon), s, At(noon)), n + 1}, {Union(beside, At(noon)), n + 2}, {Every(time.Hour).Except(At(noon)).Except(s), n + 1}} {
+			got := errText(tt.s.Err())
+			if ok := tt.depth <= 4; ok != (got == "") || !ok && !strings.HasSuffix(got, want) {
+				t.Errorf("%d within each other: %v: %s", tt.depth, tt.s, got)
+			}
+		}
+		s = Union(s)
+	}
+}
+
 // What is of no kind is part of nothing, and what has no occurrence in all time has none together, either.
 func TestUnion_OfNothing(t *testing.T) {
 	never, daily := Cron("0 0 30 2 *"), Cron("0 9 * * *")
@@ -550,7 +568,9 @@ func TestUnion_OfNothing(t *testing.T) {
 		{Union(never, Every(time.Hour)), false, ""},
 		{Union(never, At(noon)), false, ""},
 		{never.Except(daily), true, `schedule: cron "cron 0 0 30 2 * except (cron 0 9 * * *)": ` + want},
+		{Union(never).Except(daily), true, `schedule: union "(cron 0 0 30 2 *) except (cron 0 9 * * *)": ` + want},
 		{daily.Except(never), false, ""},
+		{daily.From(year27.AddDate(23, 0, 0)).Except(mustSchedule(t, "cron * * * * * until 2040-01-01")), false, ""},
 		{Every(time.Hour), false, ""},
 		{Cron("0 0 30 2 mon").Days(DaysAnd), true, `schedule: cron "cron 0 0 30 2 mon days and": ` + want},
 		{Cron("0 0 30 2 mon").Days(DaysAnd).Days(DaysOr), false, ""},

@@ -292,6 +292,7 @@ func TestCalendar_Fractions(t *testing.T) {
 		{"calendar 2:30:0.5,0.75 Europe/Berlin fold both", "2026-10-24T12:00:00Z", []string{
 			"10-25T02:30:00.5+02", "10-25T02:30:00.75+02", "10-25T02:30:00.5+01", "10-25T02:30:00.75+01", "10-26T02:30:00.5+01",
 		}},
+		{"calendar *:*:57.5,58.6 America/New_York", "1883-11-18T16:59:59.7Z", []string{"11-18T12:00:57.5-05", "11-18T12:00:58.6-05"}}, // put back within the minute
 		{"calendar *:30:0.5 Europe/Berlin", "2026-10-25T00:00:00Z", []string{"10-25T02:30:00.5+02", "10-25T02:30:00.5+01", "10-25T03:30:00.5+01"}},
 	}
 	for _, tt := range tests {
