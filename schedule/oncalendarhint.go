@@ -205,14 +205,16 @@ func (p *calendarParser) valueHint() string {
 // unexpected says what would be right where an item should end and goes on.
 func (p *calendarParser) unexpected() string {
 	done, rest := p.item[:p.i], p.item[p.i:]
-	switch c := rest[0]; {
+	c := rest[0]
+	ranged := strings.HasPrefix(rest, "..") || c == '-' && len(rest) > 1
+	switch {
 	case c == '/': // a first one has been read
 		return `one "/" only`
-	case strings.HasPrefix(rest, "..") && strings.Contains(done, "/"):
+	case ranged && strings.Contains(done, "/"):
 		return `the range before the step, as in 10..20/5`
-	case strings.HasPrefix(rest, "..") && strings.Contains(done, ".."):
+	case ranged && strings.Contains(done, ".."):
 		return `one ".." only`
-	case c == '-' && len(rest) > 1:
+	case ranged: // by a dash
 		return `".." for a range, as in ` + done + ".." + rest[1:]
 	case c == '.':
 		return "whole numbers: only seconds have fractions"
