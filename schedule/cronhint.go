@@ -32,10 +32,8 @@ func (p *cronParser) foreign() *Error {
 		if r < utf8.RuneSelf {
 			continue
 		}
-		if r == utf8.RuneError {
-			if _, size := utf8.DecodeRuneInString(p.item[i:]); size == 1 {
-				return p.fail(i, "ASCII, not the byte 0x"+strconv.FormatUint(uint64(p.item[i]), 16))
-			}
+		if _, size := utf8.DecodeRuneInString(p.item[i:]); size == 1 {
+			return p.fail(i, "ASCII, not the byte 0x"+strconv.FormatUint(uint64(p.item[i]), 16))
 		}
 		if plain := plainRune(r); plain != 0 {
 			return p.fail(i, strconv.Quote(string(plain))+" in ASCII, not "+runeName(r))

@@ -156,9 +156,6 @@ func (k *cron) timeList(limit int) string {
 			t += fmt.Sprintf(":%02d", at%60)
 		}
 		list = append(list, t)
-		if at+1 == daySeconds {
-			break
-		}
 	}
 	return enumerate(list, "and")
 }

@@ -290,7 +290,7 @@ func (e *english) ordinal() string {
 	w := e.word()
 	if w == "day" && e.next+1 < len(e.words) {
 		w = e.words[e.next+1]
-		if n, err := strconv.Atoi(w); err == nil && n > 0 && len(w) <= 2 {
+		if n, _ := strconv.Atoi(w); len(w) <= 2 { // of what is no number it makes 0th, which is no day
 			w = strconv.Itoa(n) + ordinalEnd(n)
 		}
 	}

@@ -19,7 +19,6 @@ type miss struct {
 // duration reads a length of time that follows the given word: one word, or several such as 2h 30min.
 func (p *parser) duration(field string) (time.Duration, *Error) {
 	p.skipSpace()
-	p.at = p.next
 	ahead := *p
 	text := ahead.lengths()
 	w := p.word()
