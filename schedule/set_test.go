@@ -174,3 +174,113 @@ func TestExcept_Zone(t *testing.T) {
 		t.Error("what counts from its acceptance can be left out")
 	}
 }
+
+// However long a stretch in a row is that is left out, and where in a day or an hour it begins and ends, what is behind it is found at once,
+// and what is before it, and nothing within it that is not left out is passed over.
+//
+// contract: I6.
+func TestExcept_Stretches(t *testing.T) {
+	for _, tt := range []struct{ rule, last, next string }{ // the last before the stretch, and the first behind it
+		{"cron * * * * * * except (cron * * 1-20 * *)", "2026-03-31T23:59:59Z", "2026-04-21T00:00:00Z"},
+		{"cron * * * * * * except (cron * * * 1-20 * *)", "2026-03-31T23:59:59Z", "2026-04-21T00:00:00Z"},
+		{"cron * * * * * * in Europe/Berlin except (cron * * 20-31 3 *)", "2026-03-19T22:59:59Z", "2026-03-31T22:00:00Z"},
+		{"cron * * * * * * in Europe/Berlin except (cron * * 20-31 10 *)", "2026-10-19T21:59:59Z", "2026-10-31T23:00:00Z"},
+		{"cron * * * * * * except (cron * 0-11 1-20 * *) except (cron * 12-23 1-20 * *)", "2026-03-31T23:59:59Z", "2026-04-21T00:00:00Z"},
+		{"cron * * * * * * except (cron 0-29 * 1-20 * *) except (cron 30-59 * 1-20 * *)", "2026-03-31T23:59:59Z", "2026-04-21T00:00:00Z"},
+		{"cron * * * * * * except (cron * * 1 * * except (cron 30 12 * * *))", "2026-03-31T23:59:59Z", "2026-04-01T12:30:00Z"},
+		{"cron * * * * * * except (cron * * 1 * * except (cron 30 12 * * *))", "2026-04-01T12:30:59Z", "2026-04-02T00:00:00Z"},
+		{"cron * * * * * * except (cron 10-20 9 * * *)", "2026-04-01T09:09:59Z", "2026-04-01T09:21:00Z"},
+		{"cron * * * * * * except (cron 0-20 9 * * *)", "2026-04-01T08:59:59Z", "2026-04-01T09:21:00Z"},
+		{"cron * * * * * * except (cron 40-59 9 * * *)", "2026-04-01T09:39:59Z", "2026-04-01T10:00:00Z"},
+		{"cron * * * * * * except (cron 5,7 9 * * *)", "2026-04-01T09:04:59Z", "2026-04-01T09:06:00Z"},
+		{"cron * * * * * * except (cron 5,7 9 * * *)", "2026-04-01T09:06:59Z", "2026-04-01T09:08:00Z"},
+		{"cron * * * * * * except (cron * 10-20 9 * * *)", "2026-04-01T09:09:59Z", "2026-04-01T09:21:00Z"},
+		{"cron * * * * * * except (cron 10-20 30 9 * * *)", "2026-04-01T09:30:09Z", "2026-04-01T09:30:21Z"},
+		{"cron * * * * * * except (cron * * 1 * * from 2026-04-01T09:17:30Z)", "2026-04-01T09:17:59Z", "2026-04-02T00:00:00Z"},
+		{"cron * * * * * * except (cron * * 1 * * until 2026-04-01T09:17:30Z)", "2026-03-31T23:59:59Z", "2026-04-01T09:18:00Z"},
+		{"every 1ms align 2026-01-01 except (cron 0-29 * * * * *)", "2026-03-31T23:59:59.999Z", "2026-04-01T00:00:30Z"},
+		{"every 1ms align 2026-01-01 except (cron 0-29 * * * *)", "2026-03-31T23:59:59.999Z", "2026-04-01T00:30:00Z"},
+		{"every 250ms align 2026-01-01 except (calendar *-*-* *:0..29:0.5/1)", "2026-04-01T00:00:00.25Z", "2026-04-01T00:00:00.75Z"},
+		{"every 250ms align 2026-01-01 except (calendar *-*-* *:0..29)", "2026-03-31T23:59:59.75Z", "2026-04-01T00:30:00Z"},
+		{"every 250ms align 2026-01-01 except (calendar *-*-* *:*:0..29)", "2026-03-31T23:59:59.75Z", "2026-04-01T00:00:30Z"},
+		{"every 1ns align 2026-01-01 except (at 2026-04-01T00:00:00.000000002Z)", "2026-04-01T00:00:00.000000001Z", "2026-04-01T00:00:00.000000003Z"},
+		{"every 1h align 2026-01-01 except (every 24h align 2026-01-01T05:00Z)", "2026-04-01T04:00:00Z", "2026-04-01T06:00:00Z"},
+		{"cron 0 * * * * except (rrule FREQ=DAILY DTSTART:20260101T050000)", "2026-04-01T04:00:00Z", "2026-04-01T06:00:00Z"},
+		{"rrule FREQ=HOURLY DTSTART:20260101T000000 EXDATE:20260401T050000,20260401T060000", "2026-04-01T04:00:00Z", "2026-04-01T07:00:00Z"},
+	} {
+		r := mustSchedule(t, tt.rule).Bind("x", instantOf(t, "2026-01-01"))
+		last, next := instantOf(t, tt.last), instantOf(t, tt.next)
+		if got := r.Next(last.Add(-1)); !got.Equal(last) {
+			t.Errorf("%s: before the stretch %v, want %v", tt.rule, got, last)
+		}
+		for _, from := range []time.Time{last, last.Add((next.Sub(last)) / 2), next.Add(-1)} {
+			if got := r.Next(from); !got.Equal(next) {
+				t.Errorf("%s: after %v %v, want %v", tt.rule, from, got, next)
+			}
+		}
+		for _, from := range []time.Time{next, last.Add((next.Sub(last) + 1) / 2), last.Add(1)} {
+			if got := r.Prev(from); !got.Equal(last) {
+				t.Errorf("%s: before %v %v, want %v", tt.rule, from, got, last)
+			}
+		}
+		if got := r.Count(last.Add(-1), next); got != 2 {
+			t.Errorf("%s: %d from %v to %v, want 2", tt.rule, got, last, next)
+		}
+		if got := r.Spacing(last); got != next.Sub(last) {
+			t.Errorf("%s: %v from %v on, want %v", tt.rule, got, last, next.Sub(last))
+		}
+	}
+	if got := mustSchedule(t, "every 1h until 2026-01-01T02:00Z").Bind("x", instantOf(t, "2026-01-01")).Spacing(instantOf(t, "2026-01-01T02:00Z")); got != 0 {
+		t.Errorf("%v behind the last", got)
+	}
+}
+
+// How many occurrences in a row may be left out until a search ends: fewer the more there is to ask, and recurrences cost more; but each
+// date that is left out may be one of them.
+func TestSet_Patience(t *testing.T) {
+	for text, want := range map[string]int{
+		"cron 0 9 * * *":                                                                           1,
+		"cron 0 9 * * * except (cron * * 1 * *)":                                                   10_000,
+		"cron 0 9 * * * except (cron * * 1 * *) except (at 2026-01-01)":                            5000,
+		"cron 0 9 * * * except ((cron * * 1 * *) or (cron * * 2 * *) or (at 2026-01-01))":          3333,
+		"cron 0 9 * * * except (rrule FREQ=YEARLY DTSTART:20260101T090000)":                        2000,
+		"cron 0 9 * * * except (rrule FREQ=YEARLY DTSTART:20260101T090000) except (at 2026-01-01)": 1000,
+		"rrule FREQ=DAILY DTSTART:20260101T090000":                                                 1,
+		"rrule FREQ=DAILY DTSTART:20260101T090000 EXRULE:FREQ=YEARLY":                              2000,
+		"rrule FREQ=DAILY DTSTART:20260101T090000 EXRULE:FREQ=YEARLY EXRULE:FREQ=MONTHLY":          1000,
+		"rrule FREQ=DAILY DTSTART:20260101T090000 EXDATE:20260102T090000":                          2001,
+		"rrule FREQ=DAILY DTSTART:20260101T090000 EXDATE:20260102T090000,20260103T090000":          2002,
+		"rrule FREQ=DAILY DTSTART:20260101T090000 EXDATE:20260102T090000 EXRULE:FREQ=YEARLY":       2001,
+		"rrule FREQ=DAILY DTSTART:20260101T090000 EXDATE:20260102T090000 except (at 2026-01-04)":   2001,
+	} {
+		if got := mustSchedule(t, text).bindSet("", noon).patience(); got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+}
+
+// A preview of a union tells of each member what is special about it, and begins where it is asked to.
+func TestSet_PreviewOfUnions(t *testing.T) {
+	for _, tt := range []struct{ rule, accepted, from, want string }{
+		{"(cron 30 2 * * * in Europe/Berlin) or (cron 0 1 29 * *)", "2026-03-01", "2026-03-28T12:00Z", "29T01:00 gap-moved; 30T00:30 ; 31T00:30 "},
+		{"(cron 30 2 * * * in Europe/Berlin) or (cron 0 3 * * *)", "2026-03-01", "2026-03-28T12:00Z", "29T01:00 gap-moved; 29T03:00 ; 30T00:30 "},
+		{"(cron 30 2 * * * in Europe/Berlin fold second) or (cron 0 3 * * *)", "2026-03-01", "2026-10-24T12:00Z", "25T01:30 fold-second; 25T03:00 ; 26T01:30 "},
+		{"(every 6h align 2026-01-01) or (cron 0 3 * * *) except (at 2026-03-02T06:00Z) times 4 jitter 1m", "2026-03-01T20:00Z", "2026-03-01", "02T00:00 jittered; 02T03:00 jittered; 02T06:00 jittered,excluded; 02T12:00 jittered; 02T18:00 jittered"},
+		{"(every 6h align 2026-01-01) or (cron 0 3 * * *) except (at 2026-03-02T06:00Z) times 4", "2026-03-01T20:00Z", "2026-03-02T06:00Z", "02T06:00 excluded; 02T12:00 ; 02T18:00 "},
+		{"(every 6h align 2026-01-01) or (cron 0 3 * * *) except (at 2026-03-02T06:00Z) times 4", "2026-03-01T20:00Z", "2026-03-02T18:00:01Z", ""},
+		{"cron 0 9 * * * until 2026-03-03T09:00Z", "2026-03-02T09:00Z", "2026-03-01", "03T09:00 "},
+		{"cron 0 9 * * * except (cron * * 2 3 *) until 2026-03-03T09:00Z", "2026-03-01T09:00Z", "2026-03-01T09:00:01Z", "02T09:00 excluded; 03T09:00 "},
+		{"cron 0 9 * * * times 2 from 2026-03-01T09:00Z", "2026-03-05", "2026-03-01", "01T09:00 ; 02T09:00 "},
+	} {
+		var got []string
+		for o := range mustSchedule(t, tt.rule).Bind("x", instantOf(t, tt.accepted)).Preview(instantOf(t, tt.from)) {
+			got = append(got, o.At.Format("02T15:04 ")+o.Marks.String())
+			if !strings.Contains(tt.rule, "times") && len(got) > strings.Count(tt.want, ";") && !strings.Contains(tt.rule, "until") {
+				break
+			}
+		}
+		if g := strings.Join(got, "; "); g != tt.want {
+			t.Errorf("%s from %s:\n got %s\nwant %s", tt.rule, tt.from, g, tt.want)
+		}
+	}
+}
