@@ -166,7 +166,7 @@ func endWant(head, period, end string, n int64) string {
 		if start.IsZero() {
 			return ""
 		}
-		return head + start.Format("2006-01-02T15:04:05") + end[at:] + "/" + period
+		return head + start.Format("2006-01-02T15:04:05.999999999") + end[at:] + "/" + period
 	}
 	ends, starts := back(n-1), back(n)
 	if ends == "" || starts == "" {
