@@ -365,7 +365,7 @@ func (r *recur) next(c civil) (civil, bool) {
 
 // prev returns the last match that is not after c.
 func (r *recur) prev(c civil) (civil, bool) {
-	if c = min(c, r.last); c < r.begin || r.never {
+	if c = min(c, r.last); r.never {
 		return 0, false
 	}
 	if r.byPeriod {

@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +208,33 @@ func TestRRule_Refuses(t *testing.T) {
 		{"FREQ=MONTHLY;BYDAY=0MO", `BYDAY "0MO": want days such as MO`},
 		{"FREQ=MONTHLY;BYDAY=54MO", `BYDAY "54MO"`},
 		{"FREQ=MONTHLY;BYDAY=MO,,TU", `at byte 23: BYDAY: want a value before and after each comma`},
+		{"DTSTART;TZID:20260101T090000 RRULE:FREQ=DAILY", `at byte 13: TZID: want a zone of the IANA database, such as Europe/Berlin`},
+		{"DTSTART;VALUE:20260101T090000 RRULE:FREQ=DAILY", `at byte 14: VALUE: want DATE or DATE-TIME`},
+		{"DTSTART:2026 RRULE:FREQ=DAILY", `at byte 9: DTSTART "2026": want a date or a time such as`},
+		{"DTSTART: RRULE:FREQ=DAILY", `at byte 9: DTSTART: want a date or a time such as`},
+		{"DTSTART:2026013 RRULE:FREQ=DAILY", `DTSTART "2026013": want a date`},
+		{"DTSTART:202601300 RRULE:FREQ=DAILY", `DTSTART "202601300": want a date`},
+		{"DTSTART:20260130Z RRULE:FREQ=DAILY", `DTSTART "20260130Z": want a date`},
+		{"DTSTART:20260130X090000 RRULE:FREQ=DAILY", `DTSTART "20260130X090000": want a date`},
+		{"DTSTART:20260130T0900 RRULE:FREQ=DAILY", `DTSTART "20260130T0900": want a date`},
+		{"DTSTART:20260130T09000x RRULE:FREQ=DAILY", `DTSTART "20260130T09000x": want a date`},
+		{"DTSTART:20260130T0x0000 RRULE:FREQ=DAILY", `DTSTART "20260130T0x0000": want a date`},
+		{"DTSTART:20260130T090x00 RRULE:FREQ=DAILY", `DTSTART "20260130T090x00": want a date`},
+		{"FREQ=YEARLY;BYDAY=54MO", `BYDAY "54MO"`},
+		{"FREQ=YEARLY;BYDAY=-54MO", `BYDAY "-54MO"`},
+		{"FREQ=YEARLY;BYDAY=O", `BYDAY "O"`},
+		{"FREQ=YEARLY;BYDAY=+-1MO", `BYDAY "+-1MO"`},
+		{"FREQ=YEARLY;BYWEEKNO=0", `BYWEEKNO "0": want 1 to 53, or -1 to -53 from the end of the year`},
+		{"FREQ=YEARLY;BYWEEKNO=-54", `BYWEEKNO "-54"`},
+		{"FREQ=YEARLY;BYYEARDAY=0", `BYYEARDAY "0": want 1 to 366, or -1 to -366 from the end of the year`},
+		{"FREQ=YEARLY;BYYEARDAY=-367", `BYYEARDAY "-367"`},
+		{"FREQ=YEARLY;BYEASTER=367", `BYEASTER "367": want days from Easter Sunday, -366 to 366`},
+		{"FREQ=YEARLY;BYEASTER=-367", `BYEASTER "-367"`},
+		{"FREQ=DAILY;BYHOUR=1;BYSETPOS=367", `BYSETPOS "367": want 1 to 366, or -1 to -366 from the end`},
+		{"FREQ=DAILY;INTERVAL=2147483648", `INTERVAL "2147483648": want a whole number from 1 to 2147483647`},
+		{"FREQ=DAILY;COUNT=", `at byte 18: COUNT: want a whole number from 1 to 2147483647`},
+		{"FREQ=", `at byte 6: FREQ: want YEARLY, MONTHLY, WEEKLY, DAILY, HOURLY, MINUTELY or SECONDLY`},
+		{strings.Repeat("RRULE:FREQ=DAILY\n", 65), `at byte 1: rrule "65 rules": want at most 64`},
 		{"FREQ=DAILY;BYHOUR=24", `at byte 19: BYHOUR "24": want 0 to 23`},
 		{"FREQ=DAILY;BYHOUR=+5", `BYHOUR "+5": want 0 to 23`},
 		{"FREQ=DAILY;BYMONTHDAY=0", `BYMONTHDAY "0": want 1 to 31`},
@@ -302,6 +330,161 @@ func TestRRule_MonthsOfEaster(t *testing.T) {
 	}
 }
 
+// What is just as large as it may be is taken, and what is written in small letters.
+func TestRRule_Takes(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("RRULE:FREQ=DAILY\n", 64):                                   "rrule" + strings.Repeat(" FREQ=DAILY", 64),
+		"dtstart:20260101t090000z rrule:freq=daily;until=20270101t000000z;wkst=su": "rrule FREQ=DAILY;UNTIL=20270101T000000Z;WKST=SU DTSTART:20260101T090000Z",
+		"FREQ=DAILY;INTERVAL=2147483647;COUNT=2147483647":                          "rrule FREQ=DAILY;COUNT=2147483647;INTERVAL=2147483647",
+		"FREQ=YEARLY;BYDAY=53MO,-53TU,20WE,-12TH,11FR":                             "rrule FREQ=YEARLY;BYDAY=53MO,-53TU,20WE,-12TH,11FR",
+		"FREQ=YEARLY;BYWEEKNO=53,-53;BYDAY=MO":                                     "rrule FREQ=YEARLY;BYWEEKNO=53,-53;BYDAY=MO",
+		"FREQ=YEARLY;BYYEARDAY=366,-366,1,-1":                                      "rrule FREQ=YEARLY;BYYEARDAY=1,366,-1,-366",
+		"FREQ=YEARLY;BYEASTER=250,-81,0":                                           "rrule FREQ=YEARLY;BYEASTER=-81,0,250",
+		"FREQ=SECONDLY;BYSECOND=60,0;BYSETPOS=1":                                   "rrule FREQ=SECONDLY;BYSECOND=0,59;BYSETPOS=1",
+		"FREQ=DAILY;BYHOUR=0,23;BYMINUTE=0,59;BYSETPOS=366,-366,-1":                "rrule FREQ=DAILY;BYHOUR=0,23;BYMINUTE=0,59;BYSETPOS=-366,-1,366",
+		"DTSTART:00010101T000000 RRULE:FREQ=DAILY EXDATE:99991231T000000":          "rrule FREQ=DAILY DTSTART:00010101T000000 EXDATE:99991231T000000",
+	} {
+		s := schedule.RRule(text)
+		if got := s.String(); s.Err() != nil || got != want {
+			t.Errorf("%s is %s, want %s: %v", text, got, want, s.Err())
+		}
+	}
+	var dates []string
+	for day := 1; day <= 31; day++ {
+		dates = append(dates, time.Date(2026, 1, day, 9, 0, 0, 0, time.UTC).Format("20060102T150405"))
+	}
+	if s := schedule.RRule("RDATE;TZID=Europe/Berlin:" + strings.Join(dates, ",")); s.Err() != nil || len(occurrencesOf(t, s, "2020-01-01T00:00:00Z", 40)) != 31 {
+		t.Errorf("dates of one zone: %v", s.Err())
+	}
+}
+
+// Dates follow each other by the second, and where clocks are changed at their very second each is taken for what the clock shows.
+//
+// contract: I2, I3.
+func TestRRule_Dates(t *testing.T) {
+	for text, want := range map[string]string{
+		"RDATE:20260101T090000,20260101T090001,20260101T090002":                             "09:00:00 +00 09:00:01 +00 09:00:02 +00",
+		"RDATE:20260101T090000Z,20260101T090000Z,20260101T090001Z":                          "09:00:00 +00 09:00:01 +00",
+		"RDATE;TZID=Europe/Berlin:20260329T015959,20260329T020000,20260329T025959":          "00:59:59 +00 01:00:00 +00 01:59:59 +00",
+		"RDATE;TZID=Europe/Berlin:20260329T030000":                                          "01:00:00 +00",
+		"RDATE;TZID=Europe/Berlin:20261025T015959,20261025T020000,20261025T025959":          "23:59:59 +00 00:00:00 +00 00:59:59 +00",
+		"RDATE;TZID=Europe/Berlin:20261025T030000":                                          "02:00:00 +00",
+		"RDATE;TZID=America/New_York:20260101T090000 RDATE;TZID=Asia/Tokyo:20260101T090000": "00:00:00 +00 14:00:00 +00",
+	} {
+		s := schedule.RRule(text)
+		r := s.Bind("x", mustTime(t, "2020-01-01T00:00:00Z"))
+		var got, back []string
+		for at := r.First(); !at.IsZero(); at = r.Next(at) {
+			got = append(got, at.Format("15:04:05 -07"))
+		}
+		for at := r.Prev(mustTime(t, "2030-01-01T00:00:00Z")); !at.IsZero(); at = r.Prev(at) {
+			back = append(back, at.Format("15:04:05 -07"))
+		}
+		slices.Reverse(back)
+		if strings.Join(got, " ") != want || strings.Join(back, " ") != want {
+			t.Errorf("%s: %s, backwards %s, want %s", text, got, back, want)
+		}
+		if last := r.Prev(mustTime(t, "2030-01-01T00:00:00Z")); !r.Prev(last.Add(1)).Equal(last) || r.Prev(last).Equal(last) || !r.Next(last.Add(-1)).Equal(last) {
+			t.Errorf("%s: beside the last %s", text, last)
+		}
+	}
+}
+
+// A count that leads beyond the year 9999, or that is more than 400 years away and would take long to find, is none; one that ends with the
+// last day there is, or just within 400 years, is found.
+func TestRRule_CountsToTheEnd(t *testing.T) {
+	all := "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+	for _, tt := range []struct{ start, rule, want string }{
+		{"99991201T090000Z", "FREQ=DAILY;COUNT=30", "9999-12-30T09:00:00Z"},
+		{"99991201T090000Z", "FREQ=DAILY;COUNT=31", "9999-12-31T09:00:00Z"},
+		{"99991201T090000Z", "FREQ=DAILY;COUNT=32", "9999-12-31T09:00:00Z"},
+		{"99991201T090000Z", "FREQ=DAILY;BYHOUR=9,21;COUNT=62", "9999-12-31T21:00:00Z"},
+		{"99991201T090000Z", "FREQ=DAILY;BYHOUR=9,21;COUNT=63", "9999-12-31T21:00:00Z"},
+		{"99991201T090000Z", "FREQ=DAILY;BYMONTHDAY=" + all + ";COUNT=29", "9999-12-29T09:00:00Z"},
+		{"99991201T090000Z", "FREQ=DAILY;BYMONTHDAY=" + all + ";COUNT=31", "9999-12-31T09:00:00Z"},
+		{"99991201T090000Z", "FREQ=DAILY;BYMONTHDAY=" + all + ";COUNT=32", "9999-12-31T09:00:00Z"},
+		{"99991230T000000Z", "FREQ=HOURLY;INTERVAL=7;COUNT=7", "9999-12-31T18:00:00Z"},
+		{"99991230T000000Z", "FREQ=HOURLY;INTERVAL=7;COUNT=8", "9999-12-31T18:00:00Z"},
+		{"99991230T000000Z", "FREQ=HOURLY;INTERVAL=7;BYDAY=TH,FR;COUNT=6", "9999-12-31T11:00:00Z"},
+		{"99991230T000000Z", "FREQ=HOURLY;INTERVAL=7;BYDAY=TH,FR;COUNT=7", "9999-12-31T18:00:00Z"},
+		{"99991230T000000Z", "FREQ=HOURLY;INTERVAL=7;BYDAY=TH,FR;COUNT=8", "9999-12-31T18:00:00Z"},
+		{"99991203T090000Z", "FREQ=WEEKLY;BYDAY=FR;BYSETPOS=1;COUNT=5", "9999-12-31T09:00:00Z"},
+		{"99991203T090000Z", "FREQ=WEEKLY;BYDAY=FR;BYSETPOS=1;COUNT=6", "9999-12-31T09:00:00Z"},
+		{"99990131T090000Z", "FREQ=MONTHLY;COUNT=7", "9999-12-31T09:00:00Z"},
+		{"99990131T090000Z", "FREQ=MONTHLY;COUNT=8", "9999-12-31T09:00:00Z"},
+		{"20260101T090000Z", "FREQ=DAILY;COUNT=2147483647", "9999-12-31T09:00:00Z"},
+		{"20260101T090000Z", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;COUNT=2147483647", "9996-02-29T09:00:00Z"},
+		{"20260101T090000Z", "FREQ=SECONDLY;INTERVAL=86400;BYHOUR=9;COUNT=2147483647", "9999-12-31T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=YEARLY;COUNT=800", "2799-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=YEARLY;COUNT=799", "2798-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=YEARLY;COUNT=8000", "9999-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=YEARLY;COUNT=8001", "9999-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=YEARLY;INTERVAL=2000;COUNT=4", "8000-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=YEARLY;INTERVAL=2000;COUNT=5", "8000-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=YEARLY;INTERVAL=2000;COUNT=3", "6000-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=DAILY;BYHOUR=9,21;COUNT=1000000", "3368-12-13T21:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=5;COUNT=24000", "2013-09-08T19:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=5;COUNT=23999", "2013-09-08T14:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=5;COUNT=24001", "2013-09-09T00:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=24000;BYMONTHDAY=" + all + ";COUNT=147", "2399-09-26T00:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=24000;BYMONTHDAY=" + all + ";COUNT=148", "9997-06-05T00:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=24000;BYHOUR=0;BYMONTHDAY=" + all + ";COUNT=147", "2399-09-26T00:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=24000;BYHOUR=0;BYMONTHDAY=" + all + ";COUNT=148", "9997-06-05T00:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=7;BYDAY=MO,TU,WE,TH,FR,SA;COUNT=600000", "9999-12-31T17:00:00Z"},
+		{"20000101T000000Z", "FREQ=HOURLY;INTERVAL=7;BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23;BYDAY=MO,TU,WE,TH,FR,SA;COUNT=600000", "9999-12-31T17:00:00Z"},
+		{"20000101T090000Z", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1;COUNT=4800", "2399-12-06T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1;COUNT=4801", "9999-12-06T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1;COUNT=20873", "9999-12-06T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1,-1,2;COUNT=5", "2000-02-14T09:00:00Z"},
+		{"20000110T090000Z", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1,-1,2;COUNT=2", "2000-01-31T09:00:00Z"},
+	} {
+		s := schedule.RRule("DTSTART:" + tt.start + " RRULE:" + tt.rule)
+		r := s.Bind("x", time.Time{})
+		last := r.Prev(time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC))
+		if got := last.Format(time.RFC3339); got != tt.want || s.Err() != nil {
+			t.Errorf("the last of %s from %s is %s, want %s: %v", tt.rule, tt.start, got, tt.want, s.Err())
+		}
+		if got := r.Next(last); !got.IsZero() {
+			t.Errorf("after the last of %s from %s comes %s", tt.rule, tt.start, got)
+		}
+	}
+}
+
+// What is before the first occurrence is none, where clocks were changed between the start and it, also before 1970 and with intervals that
+// are longer than time goes back.
+func TestRRule_ClocksChangedBeforeTheFirst(t *testing.T) {
+	for text, want := range map[string]string{
+		"DTSTART;TZID=America/New_York:19500601T090000 RRULE:FREQ=YEARLY;BYMONTH=5;BYMONTHDAY=1":              "1951-05-01T13:00:00Z",
+		"DTSTART;TZID=America/New_York:19500601T090000 RRULE:FREQ=YEARLY;BYMONTH=5;BYDAY=MO,TU;BYSETPOS=1":    "1951-05-01T13:00:00Z",
+		"DTSTART;TZID=Europe/Berlin:20260101T090000 RRULE:FREQ=MONTHLY;INTERVAL=24318;BYMONTH=7;BYMONTHDAY=1": "4052-07-01T07:00:00Z",
+		"DTSTART;TZID=Europe/Berlin:20260101T090000 RRULE:FREQ=MONTHLY;INTERVAL=18;BYMONTH=7;BYMONTHDAY=1":    "2027-07-01T07:00:00Z",
+		"DTSTART;TZID=Europe/Berlin:20260101T090000 RRULE:FREQ=YEARLY;INTERVAL=3000;BYMONTH=7;BYMONTHDAY=1":   "2026-07-01T07:00:00Z",
+		"DTSTART;TZID=Europe/Berlin:20260801T090000 RRULE:FREQ=YEARLY;INTERVAL=3000;BYMONTH=7;BYMONTHDAY=1":   "5026-07-01T07:00:00Z",
+		"DTSTART;TZID=Europe/Berlin:20260102T090000 RRULE:FREQ=DAILY;INTERVAL=1000000;BYHOUR=9":               "2026-01-02T08:00:00Z",
+		"DTSTART;TZID=Europe/Berlin:20260102T090000 RRULE:FREQ=DAILY;INTERVAL=1000000;BYMONTH=11,12":          "4763-11-30T08:00:00Z",
+		"DTSTART;TZID=Europe/Berlin:20260102T090000 RRULE:FREQ=WEEKLY;INTERVAL=150000;BYDAY=MO":               "4900-10-18T07:00:00Z",
+	} {
+		s := schedule.RRule(text)
+		r := s.Bind("x", time.Time{})
+		first := r.First()
+		if got := first.Format(time.RFC3339); got != want || s.Err() != nil {
+			t.Errorf("the first of %s is %s, want %s: %v", text, got, want, s.Err())
+			continue
+		}
+		for _, later := range []time.Duration{time.Second, time.Hour, 24 * time.Hour} {
+			if got := r.Prev(first.Add(later)); !got.Equal(first) {
+				t.Errorf("%s: before %s comes %s, want %s", text, first.Add(later), got, first)
+			}
+		}
+		if got := r.Count(first.Add(-1), first.Add(24*time.Hour)); got != 1 {
+			t.Errorf("%s: %d on the day from the first on", text, got)
+		}
+	}
+	if got := schedule.RRule("FREQ=YEARLY").In("America/New_York").Bind("x", time.Time{}).First().Format(time.RFC3339); got != "0002-01-01T04:56:02Z" {
+		t.Errorf("of what was accepted at the beginning of time the first is %s", got)
+	}
+}
+
 // What has no occurrence in all time is told, and accepted by nothing.
 func TestRRule_Never(t *testing.T) {
 	for _, text := range []string{
@@ -323,7 +506,7 @@ func TestRRule_Never(t *testing.T) {
 		}
 	}
 	for _, text := range []string{ // what has an occurrence for some start, or on a date
-		"FREQ=DAILY;INTERVAL=7;BYDAY=MO", "FREQ=DAILY;UNTIL=19990101T000000Z", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30 RDATE:20260101T090000", "FREQ=MONTHLY;INTERVAL=12;BYMONTH=7",
+		"FREQ=DAILY;INTERVAL=7;BYDAY=MO", "FREQ=DAILY;UNTIL=19990101T000000Z", "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=1", "FREQ=HOURLY;BYHOUR=3", "FREQ=MINUTELY;INTERVAL=60;BYMINUTE=7", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30 RDATE:20260101T090000", "FREQ=MONTHLY;INTERVAL=12;BYMONTH=7",
 		"DTSTART:20260301T090000Z RRULE:FREQ=DAILY;UNTIL=20260301T090000Z", "DTSTART;TZID=Asia/Tokyo:20260301T090000 RRULE:FREQ=HOURLY;UNTIL=20260301T000000Z", "DTSTART:20260301T090000 RRULE:FREQ=DAILY;UNTIL=20260301T000000Z", "DTSTART:00010101T000000Z RRULE:FREQ=DAILY;COUNT=2",
 	} {
 		if s := schedule.RRule(text); s.Never() || s.Err() != nil {
