@@ -17,6 +17,17 @@ func TestPreview(t *testing.T) {
 		{"in 5m", accepted, 9, []string{"2026-12-24T12:05Z"}},
 		{"in 5m", "2026-12-24T12:05Z", 9, []string{"2026-12-24T12:05Z"}}, // not before from: from itself counts
 		{"in 5m", "2026-12-24T12:06Z", 9, nil},
+		{"at 2026-12-24T12:05Z", accepted, 9, []string{"2026-12-24T12:05Z"}},
+		{"at 2026-12-24T12:05Z", "2026-12-24T12:05Z", 9, []string{"2026-12-24T12:05Z"}},
+		{"at 2026-12-24T12:05Z", "2026-12-24T12:06Z", 9, nil},
+		{"at 2000-01-01", accepted, 9, nil},
+		{"pace 10m until 2026-12-24T12:25Z", "2026-12-24T12:15Z", 9, []string{"2026-12-24T12:20Z"}},
+		{"pace 10m from 2026-12-24T12:00Z", "2026-12-24T12:00:00.000000001Z", 1, []string{"2026-12-24T12:10Z"}},
+		{"every 1h until 2026-12-24T14:00Z times 3", "2026-12-24T13:30Z", 9, []string{"2026-12-24T14:00Z"}},
+		{"cron 0 * * * * times 3", "2026-12-24T14:30Z", 9, []string{"2026-12-24T15:00Z"}},
+		{"cron 0 * * * * times 3", "2026-12-24T15:00:01Z", 9, nil},
+		{"cron 0 * * * * until 2026-12-24T14:00Z", accepted, 9, []string{"2026-12-24T13:00Z", "2026-12-24T14:00Z"}},
+		{"cron 0 * * * *", "9999-12-31T22:30Z", 9, []string{"9999-12-31T23:00Z"}},
 		{"every 1h", accepted, 2, []string{"2026-12-24T13:00Z", "2026-12-24T14:00Z"}},
 		{"every 1h", "2026-12-24T14:00Z", 2, []string{"2026-12-24T14:00Z", "2026-12-24T15:00Z"}},
 		{"every 1h", "2030-01-01T00:30Z", 1, []string{"2030-01-01T01:00Z"}},
@@ -54,6 +65,26 @@ func TestPreview(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s from %s: -want +got\n%s", tt.text, tt.from, diff)
+		}
+	}
+}
+
+// A limit that no preview reaches cuts none short, however large it is.
+func TestPreview_LargeLimits(t *testing.T) {
+	for _, times := range []int64{1<<31 - 1, 1<<32 - 1, 1 << 32, 1<<32 + 1, math.MaxInt64} {
+		if int64(int(times)) != times {
+			continue // no int has so many bits here
+		}
+		for _, s := range []Schedule{Every(time.Hour), Cron("0 * * * *")} {
+			n := 0
+			for range s.Times(int(times)).Bind("x", noon).Preview(noon) {
+				if n++; n == 3 {
+					break
+				}
+			}
+			if n != 3 {
+				t.Errorf("of %v there are %d", s.Times(int(times)), n)
+			}
 		}
 	}
 }

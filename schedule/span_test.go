@@ -36,6 +36,12 @@ func TestParseSpan(t *testing.T) {
 		{"1.5w", schedule.Span{Days: 10, Time: 12 * h}, "P10DT12H"},
 		{"9223372036854775807ns", schedule.Span{Time: math.MaxInt64}, "PT2562047H47M16.854775807S"},
 		{"0s", schedule.Span{}, "PT0S"},
+		{"3660000 days", schedule.Span{Days: 3_660_000}, "P3660000D"},
+		{"100000.5 days 0.5 d", schedule.Span{Days: 100_000, Time: 24 * h}, "P100000DT24H"},
+		{"119999 M and 1 M", schedule.Span{Months: 120_000}, "P10000Y"},
+		{"2562047h 47m 16.854775807s", schedule.Span{Time: math.MaxInt64}, "PT2562047H47M16.854775807S"},
+		{"1.50000 years", schedule.Span{Months: 18}, "P1Y6M"},
+		{"1us 1ms 1ns", schedule.Span{Time: 1_001_001}, "PT0.001001001S"},
 
 		{"P1Y2M3DT4H5M6.7S", schedule.Span{Months: 14, Days: 3, Time: 4*h + 5*m + 6*s + 700*time.Millisecond}, "P1Y2M3DT4H5M6.7S"},
 		{"P2W", schedule.Span{Days: 14}, "P14D"},
@@ -52,6 +58,18 @@ func TestParseSpan(t *testing.T) {
 		got, err := schedule.ParseSpan(tt.text)
 		if err != nil || got != tt.want || got.String() != tt.iso {
 			t.Errorf("%q: got %+v, %s, %v; want %+v, %s", tt.text, got, got, err, tt.want, tt.iso)
+		}
+	}
+	for want, s := range map[string]schedule.Span{
+		"PT0.000000001S": {Time: 1}, "-PT0.000000001S": {Time: -1}, "P1D": {Days: 1}, "-P1D": {Days: -1}, "P1M": {Months: 1}, "-P11M": {Months: -11}, "P1M-2D": {Months: 1, Days: -2},
+		"P-1DT0.000000001S": {Days: -1, Time: 1}, "P-1M1D": {Months: -1, Days: 1}, "P1DT-1H": {Days: 1, Time: -time.Hour}, "-P1Y1DT1H1M1.5S": {Months: -12, Days: -1, Time: -(time.Hour + time.Minute + 1500*time.Millisecond)},
+		"PT1M": {Time: time.Minute}, "PT59.999999999S": {Time: time.Minute - 1}, "PT1M0.000000001S": {Time: time.Minute + 1}, "PT59M59S": {Time: time.Hour - time.Second}, "PT1H": {Time: time.Hour}, "P-13MT1S": {},
+	} {
+		if s == (schedule.Span{}) {
+			s, want = schedule.Span{Months: -13, Time: time.Second}, "P-1Y-1MT1S"
+		}
+		if got := s.String(); got != want {
+			t.Errorf("%#v is %s, want %s", s, got, want)
 		}
 	}
 	mixed := schedule.Span{Months: -1, Days: 2, Time: -90*s - 1}
@@ -92,6 +110,25 @@ func TestParseSpanRefused(t *testing.T) {
 		{"PT1D", `schedule: at byte 4: span "PT1D": want Y, M, W and D, and behind a T H, M and S, each once and in this order`},
 		{"P-1D", `schedule: at byte 2: span "P-1D": want one sign for the whole, before the P, as in -P1DT2H`},
 		{"P1.5DT1H", `schedule: at byte 7: span "P1.5DT1H": want a fraction in the last part only`},
+		{"1h+30m", `schedule: at byte 3: span "1h+30m": want one sign, in front of the whole of an ISO 8601 duration, as in -P1DT2H`},
+		{"1h-30m", `schedule: at byte 3: span "1h-30m": want one sign, in front of the whole of an ISO 8601 duration, as in -P1DT2H`},
+		{"1h 30", `schedule: at byte 4: span "1h 30": want a unit behind 30: 30s are seconds`},
+		{"1h and", `schedule: at byte 4: span "1h and": want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
+		{"  5 x", `schedule: at byte 5: span "  5 x": want a unit: years, months, weeks, days, hours, minutes, seconds, ms, us or ns`},
+		{"3660001 days", `schedule: at byte 1: span "3660001 days": want at most 10000 years`},
+		{"3660000 days 1d", `schedule: at byte 14: span "3660000 days 1d": want at most 10000 years`},
+		{"120000M 1M", `schedule: at byte 9: span "120000M 1M": want at most 10000 years`},
+		{"3660000 weeks", `schedule: at byte 1: span "3660000 weeks": want at most 10000 years`},
+		{"2562047h 47m 17s", `schedule: at byte 14: span "2562047h 47m 17s": want at most 2562047h47m16.854775807s`},
+		{"1.0000000001 months", `schedule: at byte 3: span "1.0000000001 months": want whole months: a part of a month has no length`},
+		{"P10001Y", `schedule: at byte 2: span "P10001Y": want at most 10000 years`},
+		{"P1DT0.0000000001S", `schedule: at byte 7: span "P1DT0.0000000001S": want whole nanoseconds`},
+		{"P1D+1D", `schedule: at byte 4: span "P1D+1D": want one sign for the whole, before the P, as in -P1DT2H`},
+		{"PT1H-5M", `schedule: at byte 5: span "PT1H-5M": want one sign for the whole, before the P, as in -P1DT2H`},
+		{"PT1.H", `schedule: at byte 3: span "PT1.H": want an ISO 8601 duration such as P1Y2M3DT4H5M6.7S, PT5M or P2W`},
+		{"PT1H1H", `schedule: at byte 6: span "PT1H1H": want Y, M, W and D, and behind a T H, M and S, each once and in this order`},
+		{"PTT1H", `schedule: at byte 3: span "PTT1H": want an ISO 8601 duration such as P1Y2M3DT4H5M6.7S, PT5M or P2W`},
+		{"-P", `schedule: at byte 3: span "-P": want an ISO 8601 duration such as P1Y2M3DT4H5M6.7S, PT5M or P2W`},
 		{"--PT1S", `schedule: at byte 1: span "--PT1S": want a length such as "1h30m", "2h 30min", "3 days" or P1Y2M3DT4H5M6.7S`},
 	}
 	for _, tt := range tests {

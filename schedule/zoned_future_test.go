@@ -67,3 +67,21 @@ func TestResolve_TheLastDayOfAFutureLeapYear(t *testing.T) {
 		}
 	}
 }
+
+// Where the offset changes is found to the second, however far from it the search begins and ends.
+func TestZone_SeamWithin(t *testing.T) {
+	z, m := loadZone("Europe/Berlin")
+	if m.want != "" {
+		t.Fatal(m.want)
+	}
+	for _, text := range []string{"2026-03-29T01:00Z", "2026-10-25T01:00Z", "1893-03-31T23:06:32Z", "2049-03-28T01:00Z"} {
+		seam := instantOf(t, text).Unix()
+		for _, before := range []int64{1, 2, 3, 60, 3599, daySeconds} {
+			for _, after := range []int64{0, 1, 2, 59, 3600, daySeconds} {
+				if got := z.seamWithin(seam-before, seam+after); got != seam {
+					t.Errorf("from %d seconds before %s to %d after it: %v", before, text, after, time.Unix(got, 0).UTC())
+				}
+			}
+		}
+	}
+}

@@ -46,6 +46,18 @@ func TestTZData(t *testing.T) {
 	if TZData() == "" {
 		t.Error("nothing is said of this machine")
 	}
+	if zonedb.Current().Version == "" { // package time looks where ZONEINFO says first
+		t.Setenv("ZONEINFO", zi)
+		if got := TZData(); got != "2026a, "+zi {
+			t.Errorf("with ZONEINFO: %q", got)
+		}
+		t.Setenv("ZONEINFO", none)
+		without := TZData()
+		t.Setenv("ZONEINFO", "")
+		if got := TZData(); got != without || strings.Contains(got, none) {
+			t.Errorf("with ZONEINFO that has none %q, without %q", without, got)
+		}
+	}
 }
 
 // A zone has one name. The trees with leap seconds, and other spellings that a file system would find, are refused.
@@ -74,7 +86,7 @@ func TestLikelyZone(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"Europe/Berln": "Europe/Berlin", "europe/berlin": "Europe/Berlin", "berlin": "Europe/Berlin", "Amerika/New_York": "America/New_York",
-		"Mars/Olympus": "", "": "", strings.Repeat("x", 60): "",
+		"Cuva": "Cuba", "Cova": "", "UTX": "", "Irn": "", "Iram": "Iran", "Europ/Berln": "Europe/Berlin", "Erope/Brln": "", "new_york": "America/New_York", "Mars/Olympus": "", "": "", strings.Repeat("x", 60): "",
 	} {
 		if got := likelyZone(name); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
@@ -83,7 +95,7 @@ func TestLikelyZone(t *testing.T) {
 	for _, tt := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"abc", "abc", 0}, {"abc", "acb", 2}, {"abc", "ab", 1}, {"kitten", "sitting", 3}, {"abcdefgh", "hgfedcba", 5}} {
+	}{{"", "", 0}, {"abc", "abc", 0}, {"abc", "acb", 2}, {"abc", "ab", 1}, {"kitten", "sitting", 3}, {"abcdefgh", "hgfedcba", 5}, {"", "abcd", 4}, {"abcde", "", 5}, {"abc", "xyz", 3}, {"ab", "ba", 2}, {"abcdefg", "bcdefgh", 2}} {
 		if got := distance(tt.a, tt.b, 5); got != tt.want {
 			t.Errorf("%q to %q is %d, want %d", tt.a, tt.b, got, tt.want)
 		}
