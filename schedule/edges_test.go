@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -104,10 +105,7 @@ func TestCalendar_NothingBeforeTheFirst(t *testing.T) {
 // TestEdges_EndsOfTime: readings of the year 0 and of 10000 count for nothing, though zones have some within the years 1 to 9999 of UTC; and
 // what comes before an instant, after it and how often on either side of it is the same thing.
 func TestEdges_EndsOfTime(t *testing.T) {
-	for _, tt := range []struct {
-		rule, at, prev, next string
-		before, after        int64
-	}{
+	for _, tt := range []around{
 		{"cron 0 20 * * * in America/New_York", "0001-01-01T00:00:00.000000001Z", "never", "0001-01-02T00:56:02Z", 0, 3652058},
 		{"cron 0 20 * * * in America/New_York", "0001-01-01T02:00:00Z", "never", "0001-01-02T00:56:02Z", 0, 3652058},
 		{"cron 0 20 * * * in America/New_York", "0001-01-02T02:00:00Z", "0001-01-02T00:56:02Z", "0001-01-03T00:56:02Z", 1, 3652057},
@@ -137,16 +135,48 @@ func TestEdges_EndsOfTime(t *testing.T) {
 		{"calendar 23:59:59.5", "9999-12-31T23:59:59.25Z", "9999-12-30T23:59:59.5Z", "9999-12-31T23:59:59.5Z", 10001, 1},
 		{"calendar 23:59:59.5", "9999-12-31T23:59:59.75Z", "9999-12-31T23:59:59.5Z", "never", 10001, 0},
 	} {
-		at, r := instantOf(t, tt.at), mustSchedule(t, tt.rule).Bind("", time.Time{})
-		show := func(at time.Time) string {
-			if at.IsZero() {
-				return "never"
-			}
-			return timeValue(at)
+		tt.check(t)
+	}
+}
+
+// TestEdges_Grids: a grid goes on in both directions from the instant that it is aligned to, to the nanosecond.
+func TestEdges_Grids(t *testing.T) {
+	for _, tt := range []around{
+		{"every 1h from 2026-01-01 align 2030-01-01", "2026-01-01T00:00:00Z", "never", "2026-01-01T01:00:00Z", 1, 69898631},
+		{"every 1h from 2026-01-01 align 2030-01-01T00:20Z", "2026-01-01T00:20:00Z", "never", "2026-01-01T01:20:00Z", 1, 69898631},
+		{"every 1h from 2026-01-01 align 2030-01-01T00:20Z", "2026-01-01T00:20:00.000000001Z", "2026-01-01T00:20:00Z", "2026-01-01T01:20:00Z", 1, 69898631},
+		{"every 1h from 2026-01-01 align 2030-01-01T00:20Z", "2026-01-01T00:19:59.999999999Z", "never", "2026-01-01T00:20:00Z", 0, 69898632},
+		{"every 1h from 2026-01-01 align 2020-01-01T00:20Z", "2026-01-01T00:20:00Z", "never", "2026-01-01T01:20:00Z", 1, 69898631},
+		{"every 1h from 2026-01-01 align 2020-01-01T00:20Z", "2026-01-01T00:20:00.000000001Z", "2026-01-01T00:20:00Z", "2026-01-01T01:20:00Z", 1, 69898631},
+		{"every 7m from 2026-01-01 align 0001-01-02", "2026-01-01T00:20:00Z", "2026-01-01T00:18:00Z", "2026-01-01T00:25:00Z", 3, 599131128},
+		{"every 7m from 2026-01-01 align 9999-12-31", "2026-01-01T00:20:00Z", "2026-01-01T00:19:00Z", "2026-01-01T00:26:00Z", 3, 599131128},
+		{"every 7m from 2026-01-01 align 9999-12-31", "2026-01-01T00:00:00Z", "never", "2026-01-01T00:05:00Z", 0, 599131131},
+		{"every 1ns from 2026-01-01 except (calendar *:*:0.5)", "2026-01-01T00:00:00.499999999Z", "2026-01-01T00:00:00.499999998Z", "2026-01-01T00:00:00.500000001Z", 10001, 10001},
+		{"every 1ns from 2026-01-01 except (calendar *:*:0.5)", "2026-01-01T00:00:00.500000001Z", "2026-01-01T00:00:00.499999999Z", "2026-01-01T00:00:00.500000002Z", 10001, 10001},
+		{"every 1ns from 0001-01-02", "2026-01-01T00:00:00Z", "2025-12-31T23:59:59.999999999Z", "2026-01-01T00:00:00.000000001Z", math.MaxInt64, math.MaxInt64},
+		{"every 2562047h47m16.854775807s from 0001-01-02", "2026-01-01T00:00:00Z", "1754-08-31T22:43:41.128654842Z", "2046-12-10T22:30:57.983430649Z", 7, 28},
+		{"every 2562047h47m16.854775807s from 2026-01-01 align 9999-12-31", "2026-01-01T00:00:00Z", "never", "2108-07-08T05:43:24.921053211Z", 0, 28},
+	} {
+		tt.check(t)
+	}
+}
+
+// around is what a rule has on either side of an instant: what comes before it, what after it, and how often.
+type around struct {
+	rule, at, prev, next string
+	before, after        int64
+}
+
+func (want around) check(t *testing.T) {
+	t.Helper()
+	at, r := instantOf(t, want.at), mustSchedule(t, want.rule).Bind("", time.Time{})
+	show := func(at time.Time) string {
+		if at.IsZero() {
+			return "never"
 		}
-		prev, next, before, after := show(r.Prev(at)), show(r.Next(at)), r.Count(time.Time{}, at), r.Count(at, lastInstant())
-		if prev != tt.prev || next != tt.next || before != tt.before || after != tt.after {
-			t.Errorf("%s at %s: %s and %s, %d and %d; want %s and %s, %d and %d", tt.rule, tt.at, prev, next, before, after, tt.prev, tt.next, tt.before, tt.after)
-		}
+		return timeValue(at)
+	}
+	if got := (around{want.rule, want.at, show(r.Prev(at)), show(r.Next(at)), r.Count(time.Time{}, at), r.Count(at, lastInstant())}); got != want {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

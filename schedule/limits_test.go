@@ -102,6 +102,8 @@ func TestSchedule_Limits(t *testing.T) {
 		{"65 years", years(65), `at byte 13: year "1970,1972,1974,1976,1978,1980,1982,1984,1986,198...": want at most 64 years and ranges of years, not 65`},
 		{"241 items", Calendar("*:" + strings.Repeat("5,", 240) + "5"), ""},
 		{"242 items", Calendar("*:" + strings.Repeat("5,", 241) + "5"), `at byte 3: minute "` + strings.Repeat("5,", 24) + `...": want at most 241 items`},
+		{"a cron expression of 4096 bytes", Cron("0 9 * * *" + strings.Repeat(" ", 4087)), ""},
+		{"a cron expression of 4097 bytes", Cron("0 9 * * *" + strings.Repeat(" ", 4088)), `at byte 4097: cron "0 9 * * *                                       ...": want at most 4096 bytes, not 4097`},
 		{"a calendar line of 4096 bytes", Calendar(padded(4096)), ""},
 		{"a calendar line of 4097 bytes", Calendar(padded(4097)), `at byte 4097: calendar "*-*-* 09:00                                     ...": want at most 4096 bytes, not 4097`},
 	} {

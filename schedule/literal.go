@@ -376,9 +376,9 @@ func resolve(civil time.Time, z *zone) time.Time {
 		s := z.at(second)
 		at := reading - s.offset
 		switch {
-		case s.start != noStart && at < s.start:
+		case at < s.start:
 			return time.Unix(s.start, 0).UTC()
-		case s.end == noEnd || at < s.end:
+		case at < s.end:
 			return time.Unix(at, ns).UTC()
 		}
 		second = s.end
