@@ -194,7 +194,7 @@ func unitHint(name, number string, unit int) string {
 	case unit < len(units):
 		return "each unit once and the longest first, as in 1h30m"
 	case hours > 0:
-		if n, err := strconv.Atoi(number); err == nil && n > 0 && n < 100_000 {
+		if n, _ := strconv.Atoi(number); n > 0 && n < 100_000 { // 0 for a fraction, and more for what is too large
 			return "hours, since days and weeks belong to calendars: " + strconv.Itoa(n*hours) + "h"
 		}
 		return "hours, since days and weeks belong to calendars: 24h a day"
