@@ -174,7 +174,7 @@ func (k *cron) minuteWords() string {
 		return each + " during " + k.values(fieldHour)
 	case k.each(fieldHour) != "":
 		return k.each(fieldHour) + " at " + k.values(fieldMinute)
-	case oneMinute && n > 2 && step > 0 && !k.named(fieldHour):
+	case oneMinute && step > 0 && !k.named(fieldHour): // three or more, as two are told as times
 		minute := bits.TrailingZeros64(k.minute)
 		return "every " + eachWords(time.Duration(step)*time.Hour) + " from " + clockText(hours, minute) + " to " +
 			clockText(hours+(n-1)*step, minute)

@@ -20,7 +20,6 @@ func (p *calendarParser) foreign() *Error {
 		case r == '\t':
 			return piece{p.text[i : i+1], i}.fail("calendar", 0, "spaces, not U+0009 (tab)")
 		case r == ' ' || '!' <= r && r <= '~':
-			continue
 		case r == utf8.RuneError && !strings.HasPrefix(p.text[i:], string(utf8.RuneError)):
 			return piece{p.text[i : i+1], i}.fail("calendar", 0, "ASCII, not the byte 0x"+strconv.FormatUint(uint64(p.text[i]), 16))
 		case plain != 0:
@@ -155,7 +154,7 @@ func (p *calendarParser) backwardsHint(lo string) string {
 		return "a value not before " + lo
 	}
 	return "a value not before " + lo + `, or two ranges: "` + lo + ".." + strconv.Itoa(limit) + "," +
-		strconv.Itoa(min(calendarFields[p.field].lo, 1)) + ".." + p.item[strings.Index(p.item, "..")+2:] + `"`
+		strconv.Itoa(calendarFields[p.field].lo) + ".." + p.item[strings.Index(p.item, "..")+2:] + `"`
 }
 
 // stepHint says which steps are right from a value on.
@@ -178,7 +177,7 @@ func (p *calendarParser) valueHint() string {
 	spec := &calendarFields[p.field]
 	rest := p.item[p.i:]
 	first := "0"
-	if p.field <= fieldMonth && p.field >= fieldDom {
+	if p.field >= fieldDom {
 		first = "1"
 	}
 	switch {
