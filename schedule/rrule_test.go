@@ -349,6 +349,12 @@ func TestRRule_Takes(t *testing.T) {
 			t.Errorf("%s is %s, want %s: %v", text, got, want, s.Err())
 		}
 	}
+	for n, want := range map[int]bool{4096: true, 4097: false} {
+		text := "FREQ=DAILY" + strings.Repeat(" ", n-len("FREQ=DAILY"))
+		if err := schedule.RRule(text).Err(); (err == nil) != want {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
 	var dates []string
 	for day := 1; day <= 31; day++ {
 		dates = append(dates, time.Date(2026, 1, day, 9, 0, 0, 0, time.UTC).Format("20060102T150405"))
@@ -450,6 +456,34 @@ func TestRRule_CountsToTheEnd(t *testing.T) {
 	}
 }
 
+// What comes once in 400 years is found from the one to the other, and several rules are told apart.
+func TestRRule_Rare(t *testing.T) {
+	for text, want := range map[string]string{
+		"DTSTART:20000229T090000 RRULE:FREQ=YEARLY;INTERVAL=400;BYMONTH=2;BYMONTHDAY=29":                               "2000-02-29 09:00 2400-02-29 09:00 2800-02-29 09:00",
+		"DTSTART:20000229T090000 RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=TU;BYYEARDAY=60;INTERVAL=100":         "2000-02-29 09:00 2400-02-29 09:00 2800-02-29 09:00",
+		"DTSTART:20000229T090000 RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYHOUR=9,10;BYSETPOS=2;INTERVAL=400":        "2000-02-29 10:00 2400-02-29 10:00 2800-02-29 10:00",
+		"DTSTART:20260101T000000 RRULE:FREQ=DAILY;BYHOUR=9 RRULE:FREQ=DAILY;BYHOUR=18":                                 "2026-01-01 09:00 2026-01-01 18:00 2026-01-02 09:00",
+		"DTSTART:20260101T000000 RRULE:FREQ=DAILY;BYHOUR=9 RRULE:FREQ=DAILY;BYHOUR=9,18 EXRULE:FREQ=DAILY;BYHOUR=9":    "2026-01-01 18:00 2026-01-02 18:00 2026-01-03 18:00",
+		"DTSTART:20260101T000000 RRULE:FREQ=DAILY;BYHOUR=9 RDATE:20260101T100000 EXRULE:FREQ=WEEKLY;BYDAY=TH;BYHOUR=9": "2026-01-01 10:00 2026-01-02 09:00 2026-01-03 09:00",
+	} {
+		r := schedule.RRule(text).Bind("x", time.Time{})
+		var got []string
+		var all []time.Time
+		for at := r.First(); !at.IsZero() && len(all) < 3; at = r.Next(at) {
+			got, all = append(got, at.Format("2006-01-02 15:04")), append(all, at)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+			continue
+		}
+		for i := range 2 {
+			if p := r.Prev(all[i+1]); !p.Equal(all[i]) {
+				t.Errorf("%s: before %s %s, want %s", text, all[i+1], p, all[i])
+			}
+		}
+	}
+}
+
 // What is before the first occurrence is none, where clocks were changed between the start and it, also before 1970 and with intervals that
 // are longer than time goes back.
 func TestRRule_ClocksChangedBeforeTheFirst(t *testing.T) {
@@ -504,6 +538,13 @@ func TestRRule_Never(t *testing.T) {
 		if again, err := schedule.Parse(s.String()); err != nil || !again.Never() {
 			t.Errorf("%s: read again as %v, %v", s, again, err)
 		}
+	}
+	weekly := schedule.RRule("FREQ=DAILY;INTERVAL=7;BYDAY=MO")
+	if s := weekly.From(mustTime(t, "2026-01-06T09:00:00Z")); !s.Never() || s.Err() == nil {
+		t.Errorf("every seventh day from a Tuesday on, if it is a Monday: never is %v, %v", s.Never(), s.Err())
+	}
+	if s := weekly.From(mustTime(t, "2026-01-06T09:00:00Z")).From(mustTime(t, "2026-01-05T09:00:00Z")); s.Never() || s.Err() != nil {
+		t.Errorf("every seventh day from a Monday on, if it is one: never is %v, %v", s.Never(), s.Err())
 	}
 	for _, text := range []string{ // what has an occurrence for some start, or on a date
 		"FREQ=DAILY;INTERVAL=7;BYDAY=MO", "FREQ=DAILY;UNTIL=19990101T000000Z", "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=1", "FREQ=HOURLY;BYHOUR=3", "FREQ=MINUTELY;INTERVAL=60;BYMINUTE=7", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30 RDATE:20260101T090000", "FREQ=MONTHLY;INTERVAL=12;BYMONTH=7",

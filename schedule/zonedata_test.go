@@ -20,12 +20,14 @@ func TestTZData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	none, zi, bsd, bare, odd := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
-	for _, dir := range []string{zi, bsd, bare, odd} {
+	none, zi, bsd, bare, odd, long, longest := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	for _, dir := range []string{zi, bsd, bare, odd, long, longest} {
 		write(dir, "Europe/Berlin", "")
 	}
 	write(zi, "tzdata.zi", "# version 2026a\nR d 1916 o\n")
 	write(bsd, "+VERSION", "2025b\n")
+	write(long, "+VERSION", strings.Repeat("x", 65)+"\n")
+	write(longest, "+VERSION", strings.Repeat("x", 64)+"\n")
 	write(odd, "tzdata.zi", strings.Repeat("x", 100_000))
 	for _, tt := range []struct {
 		dirs []string
@@ -34,6 +36,8 @@ func TestTZData(t *testing.T) {
 		{[]string{none, zi, bsd}, "2026a, " + zi},
 		{[]string{bsd, zi}, "2025b, " + bsd},
 		{[]string{bare, zi}, "of unknown version, " + bare},
+		{[]string{long}, "of unknown version, " + long},
+		{[]string{longest}, strings.Repeat("x", 64) + ", " + longest},
 		{[]string{odd}, "of unknown version, " + odd},
 	} {
 		if got := zoneData(tt.dirs); got != tt.want {
