@@ -127,11 +127,8 @@ func settleTime(set *uint64, one bool, value, size int) {
 	}
 }
 
-// monthDays returns the days of a month that the rule's parts choose, bits 1 to 31, whatever its interval.
+// monthDays returns the days of a month that BYMONTH names that the rule's other parts choose, bits 1 to 31, whatever its interval.
 func (k *recurrence) monthDays(year, month int) uint64 {
-	if k.month>>month&1 == 0 {
-		return 0
-	}
 	n := monthLength(year, month)
 	days := uint64(1)<<(n+1) - 2
 	if k.dom|k.domEnd != 0 {

@@ -139,7 +139,7 @@ func monthsBetween(start, end time.Time) string {
 	y, m, _ := start.Date()
 	ey, em, _ := end.In(start.Location()).Date()
 	by := Span{Months: (ey-y)*12 + int(em-m)}
-	if by.Months > 0 && by.From(start).Equal(end) {
+	if by.From(start).Equal(end) {
 		return by.String() + ", "
 	}
 	return ""

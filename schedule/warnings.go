@@ -124,7 +124,7 @@ func (w *warner) unevenStep(k *cron, f field, text string) {
 	first -= lo
 	last := first + (n-1)*step
 	switch {
-	case text == "", step < 2, first >= step, last+step < unit.cycle, k.named(f):
+	case step < 2, first >= step, last+step < unit.cycle, k.named(f):
 		return
 	case !k.stars.has(f) && n < 4:
 		return // a list of values
