@@ -63,7 +63,7 @@ func (k *cron) each(f field) string {
 	switch first, step, n := progression(*k.set(f)); {
 	case k.full(f):
 		return "every " + unitNames[f].one
-	case step > 0 && first == 0 && n*step == unitNames[f].cycle && !k.named(f):
+	case first == 0 && n*step == unitNames[f].cycle && !k.named(f):
 		return "every " + count(step, unitNames[f].one)
 	}
 	return ""
