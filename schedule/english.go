@@ -45,8 +45,7 @@ func (p *parser) plain(word string) (Schedule, *Error) {
 		d, _ := parseDuration(text[1:])
 		return Every(d), nil
 	}
-	p.at = start
-	return p.accept(Cron(text))
+	return Cron(text), nil // which reads, since the words did
 }
 
 // A placed word is a word of a text, and where it begins.
