@@ -423,6 +423,7 @@ func TestRRule_CountsToTheEnd(t *testing.T) {
 		{"20260101T090000Z", "FREQ=SECONDLY;INTERVAL=86400;BYHOUR=9;COUNT=2147483647", "9999-12-31T09:00:00Z"},
 		{"20000101T090000Z", "FREQ=YEARLY;COUNT=800", "2799-01-01T09:00:00Z"},
 		{"20000101T090000Z", "FREQ=YEARLY;COUNT=799", "2798-01-01T09:00:00Z"},
+		{"20000101T090000Z", "FREQ=MONTHLY;COUNT=90000", "9499-12-01T09:00:00Z"},
 		{"20000101T090000Z", "FREQ=YEARLY;COUNT=8000", "9999-01-01T09:00:00Z"},
 		{"20000101T090000Z", "FREQ=YEARLY;COUNT=8001", "9999-01-01T09:00:00Z"},
 		{"20000101T090000Z", "FREQ=YEARLY;INTERVAL=2000;COUNT=4", "8000-01-01T09:00:00Z"},
@@ -480,6 +481,17 @@ func TestRRule_Rare(t *testing.T) {
 			if p := r.Prev(all[i+1]); !p.Equal(all[i]) {
 				t.Errorf("%s: before %s %s, want %s", text, all[i+1], p, all[i])
 			}
+		}
+	}
+}
+
+// The second time that clocks show an hour counts for nothing where only the first is meant, also where the question ends within it.
+func TestRRule_CountEndsWithinAFold(t *testing.T) {
+	r := schedule.RRule("DTSTART;TZID=Europe/Berlin:20261020T025000 RRULE:FREQ=DAILY").Bind("x", time.Time{})
+	from := mustTime(t, "2026-10-24T12:00:00Z")
+	for text, want := range map[string]int64{"2026-10-25T00:49:59Z": 0, "2026-10-25T00:50:00Z": 1, "2026-10-25T01:40:00Z": 1, "2026-10-25T01:55:00Z": 1, "2026-10-25T02:40:00Z": 1, "2026-10-26T01:50:00Z": 2} {
+		if got := r.Count(from, mustTime(t, text)); got != want {
+			t.Errorf("%d up to %s, want %d", got, text, want)
 		}
 	}
 }

@@ -206,6 +206,7 @@ func TestExcept_Stretches(t *testing.T) {
 		{"every 1ns align 2026-01-01 except (at 2026-04-01T00:00:00.000000002Z)", "2026-04-01T00:00:00.000000001Z", "2026-04-01T00:00:00.000000003Z"},
 		{"every 1h align 2026-01-01 except (cron 0 5 * * *)", "2026-04-01T04:00:00Z", "2026-04-01T06:00:00Z"},
 		{"cron 0 * * * * except (rrule FREQ=DAILY DTSTART:20260101T050000)", "2026-04-01T04:00:00Z", "2026-04-01T06:00:00Z"},
+		{"cron 0 * * * * except (rrule RDATE:20260401T050000)", "2026-04-01T04:00:00Z", "2026-04-01T06:00:00Z"},
 		{"rrule FREQ=HOURLY DTSTART:20260101T000000 EXDATE:20260401T050000,20260401T060000", "2026-04-01T04:00:00Z", "2026-04-01T07:00:00Z"},
 	} {
 		r := mustSchedule(t, tt.rule).Bind("x", instantOf(t, "2026-01-01"))
