@@ -439,6 +439,8 @@ func TestMistakes_Places(t *testing.T) {
 		"RRULE:FREQ=DAILY;\r\n BYHOUR=24\r\n ;COUNT=3":             `at byte 28: BYHOUR "24"`,
 		"RRULE:FREQ=DAILY;BYHOUR=24;\r\n COUNT=3":                  `at byte 25: BYHOUR "24"`,
 		"RRULE:FREQ=DA\r\n ILY;BYHO\r\n UR=9;CO\r\n UNT=x":         `at byte 42: COUNT "x"`,
+		"RRULE:FREQ=DAILY;BYHOUR=\r\n 24":                          `at byte 28: BYHOUR "24"`,
+		"\nRRULE:FREQ=DAILY;BYHO\n UR=24":                          `at byte 28: BYHOUR "24"`,
 		"RRULE:FREQ=DAILY;BYHOUR=2\n 4;COUNT=3":                    `at byte 25: BYHOUR "24"`,
 		"DTSTART:20260101T090000\r\nRRULE:FREQ=DAILY;COUNT=0":      `at byte 49: COUNT "0"`,
 		"DTSTART:20260101T090000\r\nRRULE:FREQ=DAILY;CO\r\n UNT=0": `at byte 52: COUNT "0"`,

@@ -47,10 +47,10 @@ func chosen(setpos []int, times daytime, seconds int) []int {
 	return slices.Compact(list)
 }
 
-// index counts a position from 0; it is -1 if there is none such among so many.
+// index counts a position from 0; it is less than 0 if there is none such among so many.
 func index(pos, size int) int {
 	switch {
-	case pos > size, pos < -size:
+	case pos > size:
 		return -1
 	case pos < 0:
 		return size + pos

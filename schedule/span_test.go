@@ -122,6 +122,7 @@ func TestParseSpanRefused(t *testing.T) {
 		{"2562047h 47m 17s", `schedule: at byte 14: span "2562047h 47m 17s": want at most 2562047h47m16.854775807s`},
 		{"1.0000000001 months", `schedule: at byte 3: span "1.0000000001 months": want whole months: a part of a month has no length`},
 		{"10000.5 years", `schedule: at byte 1: span "10000.5 years": want at most 10000 years`},
+		{"2562047h47m16.854775807s 0.5 d", `schedule: at byte 26: span "2562047h47m16.854775807s 0.5 d": want at most 2562047h47m16.854775807s`},
 		{"P10001Y", `schedule: at byte 2: span "P10001Y": want at most 10000 years`},
 		{"P1DT0.0000000001S", `schedule: at byte 7: span "P1DT0.0000000001S": want whole nanoseconds`},
 		{"P1D+1D", `schedule: at byte 4: span "P1D+1D": want one sign for the whole, before the P, as in -P1DT2H`},
