@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,6 +93,38 @@ func TestParseCronHash(t *testing.T) {
 		if r.hour != every(9, 17, 2) && r.hour != every(10, 17, 2) {
 			t.Errorf("h(9-17)/2 of task %q: %b, want every second hour", name, r.hour)
 		}
+	}
+}
+
+// A month without the day makes way for the next one that has it, over the end of those that are asked for, too.
+func TestCron_MonthOfHash(t *testing.T) {
+	monthOf := func(expr, name string) time.Month {
+		return Cron(expr).Bind(name, time.Time{}).Next(year27).Month()
+	}
+	moved := 0
+	for i := range 60 {
+		name := "task-" + strconv.Itoa(i)
+		for _, months := range []struct{ field, long string }{{"h", "1,3,5,7,8,10,12"}, {"h(2-6)", "3,5"}, {"h(9-12)", "10,12"}, {"h(4-8)", "5,7,8"}} {
+			lo, hi := 1, 12
+			if months.field != "h" {
+				ends := strings.Split(strings.Trim(months.field, "h()"), "-")
+				lo, _ = strconv.Atoi(ends[0])
+				hi, _ = strconv.Atoi(ends[1])
+			}
+			want := int(monthOf("0 0 1 "+months.field+" *", name))
+			for !slices.Contains(strings.Split(months.long, ","), strconv.Itoa(want)) {
+				moved++
+				if want++; want > hi {
+					want = lo
+				}
+			}
+			if got := monthOf("0 0 31 "+months.field+" *", name); int(got) != want {
+				t.Errorf("%s, %s: in %v, want %v", months.field, name, got, time.Month(want))
+			}
+		}
+	}
+	if moved < 60 {
+		t.Errorf("%d moved only", moved)
 	}
 }
 

@@ -128,7 +128,7 @@ func (p *calendarParser) zone(words []piece) ([]piece, *zone, *Error) {
 	switch {
 	case words[0].text[0] == '@' && z != utc:
 		return nil, nil, w.fail("in", 0, epochWant)
-	case m.want != "" && p.isWeekdays(w.text):
+	case p.isWeekdays(w.text): // which no zone is called
 		return nil, nil, w.fail("weekday", 0, "it first, before date and time")
 	case m.want != "":
 		return nil, nil, w.fail("in", 0, m.want)
