@@ -185,6 +185,8 @@ func TestExcept_Stretches(t *testing.T) {
 		{"cron * * * * * * except (cron * * * 1-20 * *)", "2026-03-31T23:59:59Z", "2026-04-21T00:00:00Z"},
 		{"cron * * * * * * in Europe/Berlin except (cron * * 20-31 3 *)", "2026-03-19T22:59:59Z", "2026-03-31T22:00:00Z"},
 		{"cron * * * * * * in Europe/Berlin except (cron * * 20-31 10 *)", "2026-10-19T21:59:59Z", "2026-10-31T23:00:00Z"},
+		{"cron * * * * * * in Europe/Berlin except (cron * * 29 3 *)", "2026-03-28T22:59:59Z", "2026-03-29T22:00:00Z"},
+		{"cron * * * * * * in Europe/Berlin except (cron * * 25 10 *)", "2026-10-24T21:59:59Z", "2026-10-25T23:00:00Z"},
 		{"cron * * * * * * except (cron * 0-11 1-20 * *) except (cron * 12-23 1-20 * *)", "2026-03-31T23:59:59Z", "2026-04-21T00:00:00Z"},
 		{"cron * * * * * * except (cron 0-29 * 1-20 * *) except (cron 30-59 * 1-20 * *)", "2026-03-31T23:59:59Z", "2026-04-21T00:00:00Z"},
 		{"cron * * * * * * except (cron * * 1 * * except (cron 30 12 * * *))", "2026-03-31T23:59:59Z", "2026-04-01T12:30:00Z"},
