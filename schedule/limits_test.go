@@ -607,3 +607,41 @@ func TestPolicies_Words(t *testing.T) {
 		}
 	}
 }
+
+// What is not due at the same times is not equal, whichever part makes the difference.
+func TestSchedule_EqualLooksAtAllParts(t *testing.T) {
+	all := []Schedule{
+		Cron("0 9 1 * mon"), Cron("0 10 1 * mon"), Cron("0 9 1 * mon").Days(DaysAnd), Cron("0 9 1 * mon").In("Europe/Berlin"),
+		Cron("0 9 1 * mon").In("Europe/Berlin").DST(GapSkip, FoldFirst), Cron("0 9 1 * mon").In("Europe/Berlin").DST(GapAfter, FoldBoth),
+		Cron("0 9 1 * mon").Except(At(noon)), Cron("0 9 1 * mon").Jitter(time.Second), Cron("0 9 1 * mon").Times(3),
+		Cron("0 9 1 * mon").From(noon), Cron("0 9 1 * mon").Until(noon),
+		Calendar("09:00"), Calendar("10:00"), RRule("FREQ=DAILY"), RRule("FREQ=WEEKLY"), Every(time.Hour), Every(time.Minute), Every(time.Hour).AlignTo(noon),
+		Union(Cron("0 9 * * *"), Calendar("10:00")), Union(Cron("0 9 * * *"), Calendar("11:00")),
+	}
+	for i, a := range all {
+		if a.Err() != nil {
+			t.Fatal(a.Err())
+		}
+		for j, b := range all {
+			if a.Equal(b) != (i == j) {
+				t.Errorf("%s equals %s: %t", a, b, i != j)
+			}
+		}
+	}
+}
+
+// A COUNT ends with the one it says, also where the next is a second later.
+func TestRRule_CountOfNeighbours(t *testing.T) {
+	for n := int64(1); n <= 7; n++ {
+		for _, rule := range []string{"FREQ=MINUTELY;BYSECOND=0,1,2", "FREQ=MINUTELY;BYSECOND=0,1,2;BYSETPOS=1,2,3", "FREQ=SECONDLY",
+			"FREQ=MONTHLY;BYMONTHDAY=1;BYSECOND=0,1,2,3,4,5,6,7;BYSETPOS=1,2,3,4,5,6,7"} {
+			s := RRule("DTSTART:20260101T090000Z\nRRULE:" + rule + ";COUNT=" + string(rune('0'+n)))
+			if s.Err() != nil {
+				t.Fatal(s.Err())
+			}
+			if got := s.Bind("", time.Time{}).Count(instantOf(t, "2025-12-31"), instantOf(t, "2026-01-02")); got != n {
+				t.Errorf("%s fires %d times, want %d", s, got, n)
+			}
+		}
+	}
+}
