@@ -83,7 +83,10 @@ func (r Rule) previewSet(from time.Time) iter.Seq[Occurrence] {
 		for !at.IsZero() && !at.After(r.end) && (r.times == 0 || n < int64(r.times)) {
 			due, marks := at.Add(r.offset), r.set.marks(at)|r.jitterMark()
 			if at.Before(r.first) && !marks.Has(MarkExcluded) { // before it was accepted
-				at = r.first
+				if p := r.set.prev(r.first.Add(-1)); p.After(at) {
+					at = p
+				}
+				at = r.set.base(at, true)
 				continue
 			}
 			if due.After(last) || !yield(Occurrence{At: at, Due: due, Marks: marks}) {
