@@ -55,7 +55,7 @@ func TestAnswers(t *testing.T) {
 			}
 		}
 		if *rewrite {
-			if err := os.WriteFile(name, []byte(out.String()), 0o644); err != nil { //nolint:gosec // a file of the repository
+			if err := os.WriteFile(name, []byte(out.String()), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue
@@ -88,16 +88,16 @@ func answer(text string) (lines []string) {
 	const layout = "2006-01-02T15:04:05.999999999"
 	from, end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	r := s.Bind("report", time.Time{})
-	due := "|"
+	due := []string{"|"}
 	if at := r.Prev(from); !at.IsZero() {
-		due = at.Format(layout) + " |"
+		due = []string{at.Format(layout), "|"}
 	}
 	at := from.Add(-1)
 	for range 3 {
 		if at = r.Next(at); at.IsZero() {
 			break
 		}
-		due += " " + at.Format(layout)
+		due = append(due, at.Format(layout))
 	}
-	return append(lines, due+fmt.Sprintf(", %d in the year", r.Count(from.Add(-1), end.Add(-1))))
+	return append(lines, fmt.Sprintf("%s, %d in the year", strings.Join(due, " "), r.Count(from.Add(-1), end.Add(-1))))
 }

@@ -565,7 +565,7 @@ func TestUnion_OfNothing(t *testing.T) {
 		{Union(Schedule{}), false, "schedule: union: want a schedule, not the zero one"},
 		{Union(daily, Schedule{}), false, "schedule: union: want a schedule, not the zero one"},
 		{Every(time.Hour).Except(Schedule{}), false, "schedule: except: want a schedule, not the zero one"},
-		{Schedule{}, false, "schedule: schedule: want one made by After, At, Every, Cron, Calendar, another function of this package or Parse, not the zero Schedule"},
+		{Schedule{}, false, "schedule: schedule: want one made by After, At, Every, Cron, Calendar, another function of this package or Parse, not the zero Schedule"}, //nolint:dupword // package and field
 		{never, true, `schedule: cron "cron 0 0 30 2 *": ` + want},
 		{Union(never), true, `schedule: union "(cron 0 0 30 2 *)": ` + want},
 		{Union(never, Union(never)), true, `schedule: union "(cron 0 0 30 2 *) or ((cron 0 0 30 2 *))": ` + want},
@@ -593,7 +593,7 @@ func TestPolicies_Words(t *testing.T) {
 	for n := range 5 {
 		got = append(got, Gap(n).String(), Fold(n).String(), Days(n).String())
 	}
-	if got, want := strings.Join(got, " "), "default default or after first and skip second Days(2) shift both Days(3) Gap(4) Fold(4) Days(4)"; got != want {
+	if got, want := strings.Join(got, " "), "default default or after first and skip second Days(2) shift both Days(3) Gap(4) Fold(4) Days(4)"; got != want { //nolint:dupword // of two policies
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for _, tt := range []struct{ got, want string }{
@@ -633,8 +633,10 @@ func TestSchedule_EqualLooksAtAllParts(t *testing.T) {
 // A COUNT ends with the one it says, also where the next is a second later.
 func TestRRule_CountOfNeighbours(t *testing.T) {
 	for n := int64(1); n <= 7; n++ {
-		for _, rule := range []string{"FREQ=MINUTELY;BYSECOND=0,1,2", "FREQ=MINUTELY;BYSECOND=0,1,2;BYSETPOS=1,2,3", "FREQ=SECONDLY",
-			"FREQ=MONTHLY;BYMONTHDAY=1;BYSECOND=0,1,2,3,4,5,6,7;BYSETPOS=1,2,3,4,5,6,7"} {
+		for _, rule := range []string{
+			"FREQ=MINUTELY;BYSECOND=0,1,2", "FREQ=MINUTELY;BYSECOND=0,1,2;BYSETPOS=1,2,3", "FREQ=SECONDLY",
+			"FREQ=MONTHLY;BYMONTHDAY=1;BYSECOND=0,1,2,3,4,5,6,7;BYSETPOS=1,2,3,4,5,6,7",
+		} {
 			s := RRule("DTSTART:20260101T090000Z\nRRULE:" + rule + ";COUNT=" + string(rune('0'+n)))
 			if s.Err() != nil {
 				t.Fatal(s.Err())

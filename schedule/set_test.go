@@ -216,7 +216,7 @@ func TestExcept_Stretches(t *testing.T) {
 		if got := r.Next(last.Add(-1)); !got.Equal(last) {
 			t.Errorf("%s: before the stretch %v, want %v", tt.rule, got, last)
 		}
-		for _, from := range []time.Time{last, last.Add((next.Sub(last)) / 2), next.Add(-1)} {
+		for _, from := range []time.Time{last, last.Add(next.Sub(last) / 2), next.Add(-1)} {
 			if got := r.Next(from); !got.Equal(next) {
 				t.Errorf("%s: after %v %v, want %v", tt.rule, from, got, next)
 			}
