@@ -229,8 +229,9 @@ func (k *recurrence) daysOfYear(year, before int) uint64 {
 	days := ^uint64(0)
 	if k.byYearDay() {
 		days = k.yearDay.window(before)
+		end := yearLength(year) + 1 - before
 		for day := 1; day <= 31; day++ {
-			if k.yearDayEnd.has(yearLength(year) + 1 - before - day) {
+			if k.yearDayEnd.has(end - day) {
 				days |= 1 << day
 			}
 		}
