@@ -27,12 +27,10 @@ func (w *world) strike(d dice, f fault) {
 		w.clk.Step(f.by)
 	case "step back":
 		w.struck(f.kind, 0)
-		was := w.rec.wall()
-		w.clk.Step(-f.by)
-		w.rec.stepped(was)
+		w.rec.stepBack(f.by)
 	case "suspend":
+		w.struck(f.kind, f.by+2*w.lease) // before: what it wakes begins at once
 		w.suspend(f.by)
-		w.struck(f.kind, 2*w.lease)
 	case "pause":
 		if p := w.alive(d); p != nil {
 			w.struck(f.kind, f.by+2*w.lease)

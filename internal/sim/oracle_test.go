@@ -338,11 +338,13 @@ func (r *recorder) span(n *name, t *store.Task, rows any) {
 	}
 }
 
-// stepped notes what the wall clock showed before it was set back: until then came due what did during a run, and what comes due when
-// it shows the same again does not.
-func (r *recorder) stepped(was store.Instant) {
+// stepBack sets the wall clock back, and notes what it showed before: until then came due what did during a run, and what comes due
+// when it shows the same again does not. Nothing that the jump wakes is recorded before that.
+func (r *recorder) stepBack(by time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	was := r.wall()
+	r.w.clk.Step(-by)
 	for _, n := range r.names {
 		n.mayForget()
 		clear(n.minds)

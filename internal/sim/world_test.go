@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,10 +88,13 @@ func (w *world) log(format string, args ...any) {
 // linesMost is how much may happen in a world.
 const linesMost = 100_000
 
+// complaint begins what bad logs.
+const complaint = "WRONG: "
+
 // bad is log for what must not be.
 func (w *world) bad(format string, args ...any) {
 	what := fmt.Sprintf(format, args...)
-	w.log("WRONG: %s", what)
+	w.log("%s%s", complaint, what)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wrong = append(w.wrong, fmt.Sprintf("at %v: %s", time.Duration(w.clk.Now().Boot), what))
@@ -266,17 +270,36 @@ func (w *world) advanceUntil(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// story is all that happened, but at most n lines of it: the last.
+// story is what happened, but at most n lines of it: of more than that the half that leads to the first complaint, if there is one, and
+// the last.
 func (w *world) story(n int) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lines := w.lines
 	var b strings.Builder
 	fmt.Fprintf(&b, "the world of seed %d: shared %t, lease %v, workers %d, busy %v, faults %v\n", w.seed, w.shared, w.lease, w.workers, w.busy, w.faults)
-	if len(lines) > n {
-		fmt.Fprintf(&b, "... %d lines before\n", len(lines)-n)
-		lines = lines[len(lines)-n:]
+	lines := w.lines
+	show := func(from, to int) {
+		for _, line := range lines[from:to] {
+			b.WriteString(line + "\n")
+		}
 	}
-	b.WriteString(strings.Join(lines, "\n"))
+	leave := func(from, to int) {
+		if from < to {
+			fmt.Fprintf(&b, "... %d lines\n", to-from)
+		}
+	}
+	first := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, complaint) })
+	if len(lines) <= n || first < 0 || first >= len(lines)-n {
+		from := max(0, len(lines)-n)
+		leave(0, from)
+		show(from, len(lines))
+		return b.String()
+	}
+	to := first + n/20
+	from, last := max(0, to-n/2), len(lines)-n/2
+	leave(0, from)
+	show(from, to)
+	leave(to, last)
+	show(last, len(lines))
 	return b.String()
 }
