@@ -21,7 +21,8 @@
 //  2. A test that can have no server says so. It is skipped, with what to install; where the environment has CI=true it fails.
 //  3. Every call ends: what takes longer than two minutes is an error. Errors show the end of the server's log, and so does a test
 //     that fails, for what was logged while it ran.
-//  4. Between two calls nothing runs in this process, so that tests may look for leaked goroutines while a server is up.
+//  4. Between two calls nothing runs in this process, so that tests may look for leaked goroutines while a server is up; but what
+//     [Server.Keeper] starts runs until its test ends.
 //  5. Root can use it. PostgreSQL refuses to run as root, so its programs run as nobody then.
 //
 // # What a server is

@@ -67,7 +67,7 @@ type Server struct {
 	standbys    int      // how many have followed it
 	synchronous []string // the names of those that it waits for
 
-	kept sessions // of a shared one, for what this package does itself
+	kept sessions // of a shared one
 }
 
 // Start starts a server, which is stopped and removed when the test has ended. It skips the test, or fails it with CI=true, where
@@ -406,8 +406,13 @@ func (s *Server) URL(database string) string {
 	if s.foreign != "" {
 		return withDatabase(s.foreign, database)
 	}
+	return address(s.dir, database)
+}
+
+// address is the connection string of a database of whoever listens in a directory as a server does.
+func address(dir, database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database}
-	u.RawQuery = url.Values{"host": {s.dir}, "port": {port}, "sslmode": {"disable"}}.Encode()
+	u.RawQuery = url.Values{"host": {dir}, "port": {port}, "sslmode": {"disable"}}.Encode()
 	return u.String()
 }
 
@@ -448,7 +453,7 @@ func (s *Server) ask(database, sql string) ([]string, error) {
 	}
 	until := time.Now().Add(patience)
 	var err error
-	c := s.kept.take(database)
+	c := s.kept.take(ownSession + database)
 	if c != nil {
 		err = c.conn.SetDeadline(until)
 	} else {
@@ -462,7 +467,7 @@ func (s *Server) ask(database, sql string) ([]string, error) {
 		c.close() // there may be more to read
 		return nil, fmt.Errorf("query %s: %w", database, err)
 	}
-	s.kept.put(database, c)
+	s.kept.put(c)
 	return rows, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +18,14 @@ import (
 type session struct {
 	conn net.Conn
 	in   *bufio.Reader
+	how  string // what it was begun with
+
+	greeting []byte // what the server said until it was ready, if a client of ours wants to hear it
+	key      string // to cancel by
 }
+
+// ownSession is how this package begins one.
+const ownSession = "pgtest="
 
 // connect opens a session on a socket, all of which may take until the time given.
 func connect(socket, database string, until time.Time) (*session, error) {
@@ -25,7 +33,7 @@ func connect(socket, database string, until time.Time) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{conn: conn, in: bufio.NewReader(conn)}
+	s := &session{conn: conn, in: bufio.NewReader(conn), how: ownSession + database}
 	if err := s.startup(database, until); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -83,9 +91,11 @@ func (s *session) answer() ([]string, error) {
 				return nil, err
 			}
 			rows = append(rows, value)
+		case 'K':
+			s.key = string(body)
 		case 'G': // it waits for a COPY
 			return nil, errors.New("COPY FROM STDIN is not for this connection")
-		default: // notices, parameters, the cancel key, names of columns, ends of statements
+		default: // notices, parameters, names of columns, ends of statements
 		}
 	}
 }
@@ -147,29 +157,33 @@ func (s *session) close() {
 	_ = s.conn.Close()
 }
 
-// sessions are those that nobody uses now, by their databases.
+// sessions are those that nobody uses now, the one that was used last at the end.
 type sessions struct {
 	mu   sync.Mutex
-	free map[string][]*session
+	free []*session
 }
 
-// take returns a session of a database, or nil if there is none.
-func (s *sessions) take(database string) *session {
+// sessionsMost is how many are kept: a server takes 100 connections, if nothing else was said.
+const sessionsMost = 30
+
+// take returns a session that was begun so, or nil if there is none.
+func (s *sessions) take(how string) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	free := s.free[database]
-	if len(free) == 0 {
-		return nil
+	for i, c := range slices.Backward(s.free) {
+		if c.how == how {
+			s.free = slices.Delete(s.free, i, i+1)
+			return c
+		}
 	}
-	s.free[database] = free[:len(free)-1]
-	return free[len(free)-1]
+	return nil
 }
 
-func (s *sessions) put(database string, c *session) {
+func (s *sessions) put(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free == nil {
-		s.free = map[string][]*session{}
+	if s.free = append(s.free, c); len(s.free) > sessionsMost {
+		s.free[0].close()
+		s.free = slices.Delete(s.free, 0, 1)
 	}
-	s.free[database] = append(s.free[database], c)
 }

@@ -128,15 +128,11 @@ func (w *whole) Settle(ctx context.Context, settlements []store.Settlement) ([]s
 // contract: G4, G5, H1, H2, H3, I1, I2, I3, J1, J2, J3, K1, K2.
 func TestContract_PostgreSQL(t *testing.T) {
 	server := pgtest.Shared(t)
-	url := server.Database(t) // outside of the bubbles, and dropped with all schemas in it
-	cfg, err := pgx.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	url := server.Keeper(t, "postgres") // outside of the bubbles
 	options := func(schema string) postgres.Options {
 		return postgres.Options{Schema: schema, Logger: slog.New(slog.DiscardHandler)}
 	}
-	schemas := server.Schemas(t, cfg.Database, func(schema string) error {
+	schemas := server.Schemas(t, "postgres", func(schema string) error {
 		_, _, err := postgres.Migrate(context.WithoutCancel(t.Context()), url, options(schema))
 		return err
 	})

@@ -47,7 +47,7 @@ func homes(t testing.TB) func(t testing.TB, clk clock.Clock) *home {
 // database returns a connection string to the database that the tests of this process share.
 func database(t testing.TB) string {
 	t.Helper()
-	return pgtest.Shared(t).URL("postgres")
+	return pgtest.Shared(t).Keeper(t, "postgres")
 }
 
 func drop(t testing.TB, url, schema string) {
