@@ -46,7 +46,7 @@ var programs = sync.OnceValues(func() (string, error) {
 		all = append(all, ".")
 	}
 	for _, p := range all { // into a directory go build puts each under its own name
-		if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", dir+string(filepath.Separator), p).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(context.Background(), "go", "build", "-ldflags=-w", "-o", dir+string(filepath.Separator), p).CombinedOutput(); err != nil {
 			return dir, fmt.Errorf("go build %s: %w\n%s", p, err, out)
 		}
 	}
