@@ -55,7 +55,7 @@ type keeper struct {
 
 	mu        sync.Mutex // guards what follows
 	ended     bool
-	open      map[net.Conn]bool // to clients, and to the server for them
+	open      map[net.Conn]bool // to clients that have not left
 	cancelled map[string]bool   // the keys of sessions that were told to cancel
 }
 
@@ -68,22 +68,25 @@ func (k *keeper) accept() {
 		k.opened(client)
 		k.running.Go(func() {
 			k.serve(client)
-			k.closes(client)
-			_ = client.Close() // when the session is as new: its client waits for that
+			k.closed(client)
+			_ = client.Close() // when its session has ended or is as new, for which a client may wait
 		})
 	}
 }
+
+// lastWords is how long the clients of a keeper that ends may take for what they have said already: most have just left.
+const lastWords = time.Second
 
 func (k *keeper) opened(conn net.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.open[conn] = true
 	if k.ended {
-		_ = conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(lastWords))
 	}
 }
 
-func (k *keeper) closes(conn net.Conn) {
+func (k *keeper) closed(conn net.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.open, conn)
@@ -93,7 +96,7 @@ func (k *keeper) end() {
 	k.mu.Lock()
 	k.ended = true
 	for conn := range k.open {
-		_ = conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(lastWords))
 	}
 	k.mu.Unlock()
 	_ = k.listener.Close()
@@ -123,14 +126,10 @@ func (k *keeper) serve(client net.Conn) {
 		if err != nil {
 			return // the client sees its connection end
 		}
-		k.opened(c.conn)
-		_, err = client.Write(c.greeting)
-		asNew := err == nil && c.pass(client) && !k.mayBeCancelled(c)
-		k.closes(c.conn)
-		if asNew {
+		if _, err := client.Write(c.greeting); err == nil && c.pass(client) && !k.mayBeCancelled(c) && c.simple("DISCARD ALL") == nil {
 			k.kept.put(c)
 		} else {
-			_ = c.conn.Close()
+			c.hangUp()
 		}
 	}
 }
@@ -151,13 +150,13 @@ func packet(client net.Conn) (all []byte, code uint32, err error) {
 	return all, binary.BigEndian.Uint32(all[4:]), err
 }
 
-// parameters are those that a client begins with, in order: drivers name them in any.
+// parameters are the version of the protocol and what else a client begins with, in order: drivers name them in any.
 func parameters(first []byte) string {
-	var pairs []string
+	pairs := []string{string(first[4:8])}
 	for pair := range slices.Chunk(strings.Split(string(first[8:]), "\x00"), 2) {
 		pairs = append(pairs, strings.Join(pair, "="))
 	}
-	slices.Sort(pairs)
+	slices.Sort(pairs[1:])
 	return strings.Join(pairs, "\x00")
 }
 
@@ -171,6 +170,7 @@ func (k *keeper) cancel(first []byte) {
 		return
 	}
 	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := conn.Write(first); err == nil {
 		_, _ = io.Copy(io.Discard, conn) // until it was heard
 	}
@@ -190,13 +190,14 @@ func (k *keeper) session(client net.Conn, first []byte) (*session, error) {
 		if c.simple("") == nil { // it lives
 			return c, nil
 		}
-		_ = c.conn.Close()
+		c.hangUp()
 	}
 	conn, err := net.Dial("unix", k.socket)
 	if err != nil {
 		return nil, err
 	}
 	c := &session{conn: conn, in: bufio.NewReader(conn), how: how}
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err = conn.Write(first); err == nil {
 		err = c.ready(func(kind byte, body []byte) {
 			c.greeting = appendMessage(c.greeting, kind, body)
@@ -205,6 +206,7 @@ func (k *keeper) session(client net.Conn, first []byte) (*session, error) {
 			}
 		})
 	}
+	_ = conn.SetDeadline(time.Time{})
 	if err != nil {
 		_, _ = client.Write(c.greeting)
 		return nil, errors.Join(err, conn.Close())
@@ -247,33 +249,48 @@ func (s *session) simple(sql string) error {
 	return s.conn.SetDeadline(time.Time{})
 }
 
-// pass hands on what client and server say until one of them ends, and says whether the session is as new.
+// hangUp ends a session, and returns when the process behind it has ended: what it was told last may take effect until then.
+func (s *session) hangUp() {
+	if conn, ok := s.conn.(*net.UnixConn); ok && conn.CloseWrite() == nil && conn.SetDeadline(time.Now().Add(patience)) == nil {
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	_ = s.conn.Close()
+}
+
+// pass hands on what client and server say until one of them ends, and says whether the client has taken leave with nothing under way.
 func (s *session) pass(client net.Conn) bool {
+	past := time.Unix(1, 0)
 	var asked, answered atomic.Int64
 	over := make(chan error, 1)
 	go func() {
 		over <- s.answers(client, &answered)
-		_ = client.SetReadDeadline(time.Unix(0, 0)) // asks ends
+		_ = client.SetReadDeadline(past) // asks ends, wherever it waits
+		_ = s.conn.SetWriteDeadline(past)
 	}()
 	left := s.asks(client, &asked)
-	_ = s.conn.SetReadDeadline(time.Unix(0, 0)) // answers ends
+	_ = s.conn.SetReadDeadline(past) // answers ends, wherever it waits
+	_ = client.SetWriteDeadline(past)
 	err := <-over
-	return left && errors.Is(err, os.ErrDeadlineExceeded) && asked.Load() == answered.Load() && s.simple("DISCARD ALL") == nil // which fails in a transaction
+	return left && errors.Is(err, os.ErrDeadlineExceeded) && asked.Load() == answered.Load()
 }
 
-// asks hands on what a client says, counts what is answered with that the server is ready, and tells whether the client took leave.
+// asks hands on what a client says, counts what is answered with that the server is ready, and tells whether the client took leave with all
+// of it asked for.
 func (s *session) asks(client net.Conn, asked *atomic.Int64) bool {
 	in := bufio.NewReaderSize(client, 1<<14)
-	for {
+	for whole := true; ; {
 		head, err := in.Peek(5)
 		if err != nil {
 			return false
 		}
 		switch head[0] {
 		case 'X': // Terminate
-			return true
+			return whole
 		case 'Q', 'S', 'F': // Query, Sync, FunctionCall
 			asked.Add(1)
+			whole = true
+		default: // Sync is to follow
+			whole = false
 		}
 		if _, err := io.CopyN(s.conn, in, 1+int64(binary.BigEndian.Uint32(head[1:]))); err != nil {
 			return false

@@ -98,7 +98,17 @@ func TestKeeper_KeepsNoneInDoubt(t *testing.T) {
 		"in a transaction": func(t *testing.T, c *session) { t.Helper(); c.does(t, "BEGIN"); c.leave(t) },
 		"before the answer": func(t *testing.T, c *session) {
 			t.Helper()
-			if _, err := c.conn.Write(appendMessage(nil, 'Q', []byte("SELECT pg_sleep(0.1)\x00"))); err != nil {
+			said := appendMessage(appendMessage(nil, 'Q', []byte("SELECT pg_sleep(1)\x00")), 'X', nil)
+			if _, err := c.conn.Write(said); err != nil {
+				t.Fatal(err)
+			}
+			if kind, _, err := c.message(); err == nil {
+				t.Errorf("a client that has left hears %q", kind)
+			}
+		},
+		"before it asked for all": func(t *testing.T, c *session) {
+			t.Helper()
+			if _, err := c.conn.Write(appendMessage(nil, 'P', []byte("\x00SELECT 1\x00\x00\x00"))); err != nil { // a Parse without its Sync
 				t.Fatal(err)
 			}
 			c.leave(t)
@@ -124,8 +134,10 @@ func TestKeeper_KeepsNoneInDoubt(t *testing.T) {
 			backend := c.does(t, whichBackend)[0]
 			c.leave(t)
 			other := kept(t, s.URL("postgres"))
-			if got := other.does(t, "SELECT pg_terminate_backend("+backend+", 60000)"); !slices.Equal(got, []string{"t"}) {
+			if got := other.does(t, "SELECT pg_terminate_backend("+backend+")"); !slices.Equal(got, []string{"t"}) {
 				t.Fatalf("terminate %s: %q", backend, got)
+			}
+			for len(other.does(t, "SELECT pg_sleep(0.01) FROM pg_stat_activity WHERE pid = "+backend)) > 0 {
 			}
 			other.close()
 		},
@@ -154,7 +166,7 @@ func TestKeeper_Begins(t *testing.T) {
 	}
 	other.close()
 	for _, first := range []string{"user\x00a\x00database\x00b\x00\x00", "database\x00b\x00user\x00a\x00\x00"} { // drivers name them in any order
-		if got, want := parameters([]byte("12345678"+first)), "=\x00database=b\x00user=a"; got != want {
+		if got, want := parameters([]byte("12345678"+first)), "5678\x00=\x00database=b\x00user=a"; got != want {
 			t.Errorf("parameters %q, want %q", got, want)
 		}
 	}

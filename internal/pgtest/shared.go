@@ -20,7 +20,7 @@ var shared = sync.OnceValues(func() (*Server, error) {
 	if dsn := os.Getenv(envServer); dsn != "" {
 		return foreign(dsn)
 	}
-	s, err := newServer(Options{})
+	s, err := newServer(Options{Conf: map[string]string{"max_connections": "200"}}) // tests run beside one another, and some sessions are kept
 	if err != nil {
 		return nil, err
 	}

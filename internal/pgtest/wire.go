@@ -163,7 +163,7 @@ type sessions struct {
 	free []*session
 }
 
-// sessionsMost is how many are kept: a server takes 100 connections, if nothing else was said.
+// sessionsMost is how many are kept: the shared server takes 200 connections.
 const sessionsMost = 30
 
 // take returns a session that was begun so, or nil if there is none.
