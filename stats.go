@@ -166,7 +166,7 @@ func (s *stats) fenced(kind string) {
 	})
 }
 
-func (s *stats) edited(kind string, e *store.Edit) {
+func (s *stats) edited(kind string, e *store.Edit, became store.State) {
 	s.count(kind, func(k *KindStats) {
 		switch {
 		case e.Verb == store.VerbSkip && e.State == store.Expired:
@@ -175,7 +175,7 @@ func (s *stats) edited(kind string, e *store.Edit) {
 			k.Skipped += uint64(max(e.Missed, 1))
 		case e.Verb == store.VerbRescue:
 			k.Lost++
-			if e.State == store.Dead {
+			if became == store.Dead {
 				k.Dead++
 			}
 		case e.Verb == store.VerbBury:

@@ -21,7 +21,11 @@ func (x *Edit) Apply(t *Task, m *Moment) (Change, EditResult) {
 	if !c.Write {
 		return Change{}, EditResult{Task: t}
 	}
-	return c, EditResult{Task: c.Task}
+	res := EditResult{Task: c.Task}
+	if x.Verb == VerbRescue {
+		res.State = c.Events[0].To
+	}
+	return c, res
 }
 
 func (x *Edit) wrap(err error) error {

@@ -134,11 +134,13 @@ type Edit struct {
 	End          bool
 }
 
-// An EditResult is the answer to one Edit. Task is the task as it is now, nil if that was its end. Err is ErrInvalid, ErrCondition,
+// An EditResult is the answer to one Edit. Task is the task as it is now, nil if that was its end. State is what a rescue has made of the
+// run: Cancelled in place of what it asked for, where no attempt was to come. Err is ErrInvalid, ErrCondition,
 // ErrNotFound, ErrRunning, ErrChanged, ErrFenced or ErrExists.
 type EditResult struct {
-	Task *Task
-	Err  error
+	Task  *Task
+	State State
+	Err   error
 }
 
 // A Claim takes an occurrence, or the next attempt at a run, under a lease.

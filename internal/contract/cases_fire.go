@@ -250,6 +250,22 @@ var waitCases = []Case{
 		},
 	},
 	{
+		"ReplacedIsNoDeath", "C4 B1 D5", "somebody is woken for the death of what is on record as replaced",
+		func(e *env) {
+			e.with(func(o *duly.Options) { o.OnDead = e.died })
+			e.mail(func(ctx context.Context, _ *duly.Attempt[[]byte]) error { return e.sleep(ctx, time.Hour) })
+			e.work()
+			e.put("a", schedule.After(0), duly.AtMostOnce())
+			e.pass(time.Second)
+			e.put("a", schedule.After(10*time.Hour), duly.AtMostOnce())
+			e.kill()
+			e.pass(5 * time.Hour)
+			e.wantMoves("a", "running>running put", "running>cancelled rescue")
+			e.wantDied()
+			is(e, "dead", e.stats().Dead, 0)
+		},
+	},
+	{
 		"UnknownKindIsDeadAfterTwoWeeks", "C5", "a task that nobody can run is kept for ever, and nobody is told",
 		func(e *env) {
 			e.noHistory = true

@@ -35,7 +35,7 @@ func (r *recorder) rescue(old *store.Task, x *store.Edit) {
 func (r *recorder) budget(old *store.Task, x *store.Edit, run *store.Run) {
 	lost, want := int(run.Lost)+1, store.Pending
 	switch w := r.w.wishOf(old); {
-	case run.Generation != old.Generation && !run.Extra: // of a task that was replaced, whose wish is not known
+	case run.Final: // no attempt comes after it, whatever is asked for by whom has not heard of that yet
 		return
 	case w.once, lost >= mostLost, lost >= maxLost && (run.Lease != store.Over || !r.fresh):
 		want = store.Dead

@@ -194,7 +194,10 @@ func cancelledRunKeepsItsName(e *env) {
 	t := e.must("a")
 	e.wantNames("due", e.due(e.now()), "a")
 	e.advance(lease)
-	e.edited(store.Edit{Verb: store.VerbRescue, Key: t.Key, Generation: c.RunID.Generation, For: c.RunID.For, Fence: c.Fence, State: store.Pending})
+	r := e.edit(store.Edit{Verb: store.VerbRescue, Key: t.Key, Generation: c.RunID.Generation, For: c.RunID.For, Fence: c.Fence, State: store.Dead})
+	if r.Err != nil || r.State != store.Cancelled {
+		e.Errorf("the rescue is answered %v, error %v; want it cancelled, and not dead as was asked for", r.State, r.Err)
+	}
 	if t := e.get("a"); t != nil {
 		e.Errorf("after the rescue: %s; want it gone, because it was cancelled", show(t))
 	}
