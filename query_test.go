@@ -293,6 +293,7 @@ func TestGet_AllOfIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		looked := make(chan struct{})
 		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
 			switch a.Number {
 			case 1:
@@ -300,7 +301,8 @@ func TestGet_AllOfIt(t *testing.T) {
 			case 2:
 				return duly.RetryAfter(2*time.Minute, errors.New("not now"))
 			}
-			return takes(10*time.Minute)(ctx, a)
+			<-looked // it is asked to stop before
+			return context.Cause(ctx)
 		})
 		ended := make(chan error)
 		go func() { ended <- s.Run(t.Context()) }()
@@ -349,6 +351,7 @@ func TestGet_AllOfIt(t *testing.T) {
 		if x, err = s.Get(t.Context(), "a"); err != nil || !x.Ended || len(x.Runs) != 1 || !x.Runs[0].Stopping || x.Runs[0].Extra {
 			t.Errorf("%+v, %v; want that it has ended, and its run is asked to stop", x, err)
 		}
+		close(looked)
 		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
 			t.Error(err)
 		}
