@@ -175,10 +175,8 @@ func (s *stats) edited(kind string, e *store.Edit, became store.State) {
 			k.Skipped += uint64(max(e.Missed, 1))
 		case e.Verb == store.VerbRescue:
 			k.Lost++
-			if became == store.Dead {
-				k.Dead++
-			}
-		case e.Verb == store.VerbBury:
+		}
+		if became == store.Dead {
 			k.Dead++
 		}
 	})

@@ -337,7 +337,7 @@ func (r *run) edited(picks []pick, res []store.EditResult, err error) {
 		if pk.st.stop {
 			r.stopLocked(store.RunID{Key: ed.Key, Generation: ed.Generation, For: ed.For})
 		}
-		if x.State == store.Dead || ed.Verb == store.VerbBury {
+		if x.State == store.Dead {
 			deaths = append(deaths, deathOf(pk.e.task, ed))
 		}
 		c.stats.edited(pk.e.task.Kind, ed, x.State)

@@ -22,7 +22,7 @@ func (x *Edit) Apply(t *Task, m *Moment) (Change, EditResult) {
 		return Change{}, EditResult{Task: t}
 	}
 	res := EditResult{Task: c.Task}
-	if x.Verb == VerbRescue {
+	if x.Verb == VerbRescue || x.Verb == VerbBury {
 		res.State = c.Events[0].To
 	}
 	return c, res

@@ -134,8 +134,8 @@ type Edit struct {
 	End          bool
 }
 
-// An EditResult is the answer to one Edit. Task is the task as it is now, nil if that was its end. State is what a rescue has made of the
-// run: Cancelled in place of what it asked for, where no attempt was to come. Err is ErrInvalid, ErrCondition,
+// An EditResult is the answer to one Edit. Task is the task as it is now, nil if that was its end. State is what VerbRescue or VerbBury
+// has made of the run, which may be Cancelled in place of what a rescue asked for; 0 of other verbs. Err is ErrInvalid, ErrCondition,
 // ErrNotFound, ErrRunning, ErrChanged, ErrFenced or ErrExists.
 type EditResult struct {
 	Task  *Task

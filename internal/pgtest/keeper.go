@@ -55,7 +55,7 @@ type keeper struct {
 
 	mu        sync.Mutex // guards what follows
 	ended     bool
-	open      map[net.Conn]bool // to clients that have not left
+	open      map[net.Conn]bool // to clients that are served
 	cancelled map[string]bool   // the keys of sessions that were told to cancel
 }
 
@@ -126,7 +126,7 @@ func (k *keeper) serve(client net.Conn) {
 		if err != nil {
 			return // the client sees its connection end
 		}
-		if _, err := client.Write(c.greeting); err == nil && c.pass(client) && !k.mayBeCancelled(c) && c.simple("DISCARD ALL") == nil {
+		if _, err := client.Write(c.greeting); err == nil && c.pass(client) && !k.mayBeCancelled(c) && c.does("DISCARD ALL") == nil {
 			k.kept.put(c)
 		} else {
 			c.hangUp()
@@ -187,7 +187,7 @@ func (k *keeper) mayBeCancelled(c *session) bool {
 func (k *keeper) session(client net.Conn, first []byte) (*session, error) {
 	how := parameters(first)
 	for c := k.kept.take(how); c != nil; c = k.kept.take(how) {
-		if c.simple("") == nil { // it lives
+		if c.does("") == nil { // it lives
 			return c, nil
 		}
 		c.hangUp()
@@ -197,53 +197,51 @@ func (k *keeper) session(client net.Conn, first []byte) (*session, error) {
 		return nil, err
 	}
 	c := &session{conn: conn, in: bufio.NewReader(conn), how: how}
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err = conn.Write(first); err == nil {
-		err = c.ready(func(kind byte, body []byte) {
-			c.greeting = appendMessage(c.greeting, kind, body)
-			if kind == 'K' {
-				c.key = string(body)
-			}
-		})
-	}
-	_ = conn.SetDeadline(time.Time{})
-	if err != nil {
+	if err := c.greet(first); err != nil {
 		_, _ = client.Write(c.greeting)
 		return nil, errors.Join(err, conn.Close())
 	}
 	return c, nil
 }
 
-func appendMessage(to []byte, kind byte, body []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(append(to, kind), uint32(4+len(body))), body...)
-}
-
-// ready reads until the server waits for a statement.
-func (s *session) ready(see func(kind byte, body []byte)) error {
-	for {
-		kind, body, err := s.message()
-		if err != nil {
+// greet begins a session with a client's words, and keeps the answer.
+func (s *session) greet(first []byte) error {
+	return s.within(patience, func() error {
+		if _, err := s.conn.Write(first); err != nil {
 			return err
 		}
-		see(kind, body)
-		switch kind {
-		case 'E':
-			return refusal(body)
-		case 'Z':
-			return nil
+		for {
+			kind, body, err := s.message()
+			if err != nil {
+				return err
+			}
+			s.greeting = appendMessage(s.greeting, kind, body)
+			switch kind {
+			case 'E':
+				return refusal(body)
+			case 'K':
+				s.key = string(body)
+			case 'Z': // ready
+				return nil
+			}
 		}
-	}
+	})
 }
 
-// simple has the server do a statement, whose rows do not matter.
-func (s *session) simple(sql string) error {
-	if err := s.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+// does has the server do a statement, whose rows do not matter.
+func (s *session) does(sql string) error {
+	return s.within(patience, func() error {
+		_, err := s.query(sql)
+		return err
+	})
+}
+
+// within limits how long something may take that is said and heard. Without an error the next has all the time it needs.
+func (s *session) within(d time.Duration, do func() error) error {
+	if err := s.conn.SetDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
-	if _, err := s.conn.Write(appendMessage(nil, 'Q', []byte(sql+"\x00"))); err != nil {
-		return err
-	}
-	if err := s.ready(func(byte, []byte) {}); err != nil {
+	if err := do(); err != nil {
 		return err
 	}
 	return s.conn.SetDeadline(time.Time{})

@@ -28,14 +28,14 @@ func kept(t *testing.T, address string) *session {
 	return c
 }
 
-// does runs a statement that has to succeed.
-func (s *session) does(t *testing.T, sql string) []string {
+// rows runs a statement that has to succeed.
+func (s *session) rows(t *testing.T, sql string) []string {
 	t.Helper()
-	rows, err := s.query(sql)
+	all, err := s.query(sql)
 	if err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
-	return rows
+	return all
 }
 
 // leave takes leave, and returns when the keeper has done with the session.
@@ -64,7 +64,7 @@ func TestKeeper_GivesAgain(t *testing.T) {
 	var fresh []string
 	c := kept(t, s.URL("postgres"))
 	for _, ask := range marks {
-		fresh = append(fresh, c.does(t, ask)[0])
+		fresh = append(fresh, c.rows(t, ask)[0])
 	}
 	var backend []string
 	for range 3 {
@@ -72,17 +72,17 @@ func TestKeeper_GivesAgain(t *testing.T) {
 			address := s.Keeper(t, "postgres")
 			for range 2 {
 				c := kept(t, address)
-				if got := c.does(t, whichBackend); backend != nil && !slices.Equal(got, backend) {
+				if got := c.rows(t, whichBackend); backend != nil && !slices.Equal(got, backend) {
 					t.Errorf("it is session %s, want %s once more", got, backend)
 				} else {
 					backend = got
 				}
 				for i, ask := range marks {
-					if got := c.does(t, ask)[0]; got != fresh[i] {
+					if got := c.rows(t, ask)[0]; got != fresh[i] {
 						t.Errorf("%s: %q, and %q of a new session", ask, got, fresh[i])
 					}
 				}
-				c.does(t, "SET work_mem = '1MB'; SELECT pg_advisory_lock(7); LISTEN news; PREPARE p AS SELECT 1; CREATE TEMP TABLE mine (n int)")
+				c.rows(t, "SET work_mem = '1MB'; SELECT pg_advisory_lock(7); LISTEN news; PREPARE p AS SELECT 1; CREATE TEMP TABLE mine (n int)")
 				c.leave(t)
 			}
 		})
@@ -95,7 +95,7 @@ func TestKeeper_KeepsNoneInDoubt(t *testing.T) {
 	s := Shared(t)
 	for name, part := range map[string]func(t *testing.T, c *session){
 		"without leave":    func(_ *testing.T, c *session) { _ = c.conn.Close() },
-		"in a transaction": func(t *testing.T, c *session) { t.Helper(); c.does(t, "BEGIN"); c.leave(t) },
+		"in a transaction": func(t *testing.T, c *session) { t.Helper(); c.rows(t, "BEGIN"); c.leave(t) },
 		"before the answer": func(t *testing.T, c *session) {
 			t.Helper()
 			said := appendMessage(appendMessage(nil, 'Q', []byte("SELECT pg_sleep(1)\x00")), 'X', nil)
@@ -131,13 +131,13 @@ func TestKeeper_KeepsNoneInDoubt(t *testing.T) {
 		},
 		"terminated while it is kept": func(t *testing.T, c *session) {
 			t.Helper()
-			backend := c.does(t, whichBackend)[0]
+			backend := c.rows(t, whichBackend)[0]
 			c.leave(t)
 			other := kept(t, s.URL("postgres"))
-			if got := other.does(t, "SELECT pg_terminate_backend("+backend+")"); !slices.Equal(got, []string{"t"}) {
+			if got := other.rows(t, "SELECT pg_terminate_backend("+backend+")"); !slices.Equal(got, []string{"t"}) {
 				t.Fatalf("terminate %s: %q", backend, got)
 			}
-			for len(other.does(t, "SELECT pg_sleep(0.01) FROM pg_stat_activity WHERE pid = "+backend)) > 0 {
+			for len(other.rows(t, "SELECT pg_sleep(0.01) FROM pg_stat_activity WHERE pid = "+backend)) > 0 {
 			}
 			other.close()
 		},
@@ -145,9 +145,9 @@ func TestKeeper_KeepsNoneInDoubt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			address := s.Keeper(t, "postgres")
 			c := kept(t, address)
-			was := c.does(t, whichBackend)
+			was := c.rows(t, whichBackend)
 			part(t, c)
-			if is := kept(t, address).does(t, whichBackend); len(is) != 1 || slices.Equal(is, was) {
+			if is := kept(t, address).rows(t, whichBackend); len(is) != 1 || slices.Equal(is, was) {
 				t.Errorf("session %s is given, and %s was in doubt", is, was)
 			}
 		})
@@ -158,10 +158,10 @@ func TestKeeper_KeepsNoneInDoubt(t *testing.T) {
 func TestKeeper_Begins(t *testing.T) {
 	s := Shared(t)
 	c := kept(t, s.Keeper(t, "postgres"))
-	was := c.does(t, whichBackend)
+	was := c.rows(t, whichBackend)
 	c.leave(t)
 	other := kept(t, s.Keeper(t, "template1"))
-	if is := other.does(t, whichBackend); slices.Equal(is, was) {
+	if is := other.rows(t, whichBackend); slices.Equal(is, was) {
 		t.Errorf("session %s has two databases", is)
 	}
 	other.close()

@@ -20,7 +20,7 @@ type session struct {
 	in   *bufio.Reader
 	how  string // what it was begun with
 
-	greeting []byte // what the server said until it was ready, if a client of ours wants to hear it
+	greeting []byte // what the server said until it was ready, if others are to hear it
 	key      string // to cancel by
 }
 
@@ -60,11 +60,14 @@ func (s *session) query(sql string) ([]string, error) {
 	if strings.ContainsRune(sql, 0) {
 		return nil, fmt.Errorf("statement %q: it contains a zero byte", sql)
 	}
-	packet := binary.BigEndian.AppendUint32([]byte{'Q'}, uint32(4+len(sql)+1))
-	if _, err := s.conn.Write(append(append(packet, sql...), 0)); err != nil {
+	if _, err := s.conn.Write(appendMessage(nil, 'Q', []byte(sql+"\x00"))); err != nil {
 		return nil, err
 	}
 	return s.answer()
+}
+
+func appendMessage(to []byte, kind byte, body []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(append(to, kind), uint32(4+len(body))), body...)
 }
 
 // answer reads until the server is ready for a query.

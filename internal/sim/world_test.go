@@ -277,29 +277,22 @@ func (w *world) story(n int) string {
 	defer w.mu.Unlock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "the world of seed %d: shared %t, lease %v, workers %d, busy %v, faults %v\n", w.seed, w.shared, w.lease, w.workers, w.busy, w.faults)
-	lines := w.lines
-	show := func(from, to int) {
-		for _, line := range lines[from:to] {
+	from := max(0, len(w.lines)-n)
+	parts := [][2]int{{from, len(w.lines)}}
+	first := slices.IndexFunc(w.lines, func(line string) bool { return strings.Contains(line, complaint) })
+	if first >= 0 && first < from {
+		to := first + n/20
+		parts = [][2]int{{max(0, to-n/2), to}, {len(w.lines) - n/2, len(w.lines)}}
+	}
+	end := 0
+	for _, part := range parts {
+		if left := part[0] - end; left > 0 {
+			fmt.Fprintf(&b, "... %d lines\n", left)
+		}
+		for _, line := range w.lines[part[0]:part[1]] {
 			b.WriteString(line + "\n")
 		}
+		end = part[1]
 	}
-	leave := func(from, to int) {
-		if from < to {
-			fmt.Fprintf(&b, "... %d lines\n", to-from)
-		}
-	}
-	first := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, complaint) })
-	if len(lines) <= n || first < 0 || first >= len(lines)-n {
-		from := max(0, len(lines)-n)
-		leave(0, from)
-		show(from, len(lines))
-		return b.String()
-	}
-	to := first + n/20
-	from, last := max(0, to-n/2), len(lines)-n/2
-	leave(0, from)
-	show(from, to)
-	leave(to, last)
-	show(last, len(lines))
 	return b.String()
 }
