@@ -183,7 +183,7 @@ func intervalWant(w string) string {
 	}
 	start, noStart := parseInstant(from)
 	end, noEnd := parseInstant(until)
-	_, noSpan := parseISOSpan(strings.TrimLeft(until, "+-"))
+	_, noSpan := parseISOSpan(until)
 	switch {
 	case noStart.want == "" && noEnd.want == "" && end.After(start):
 		return `"at ` + from + `" for its start, "at ` + until + `" for its end, or what recurs between them: "every 1h from ` + from + " until " + until + `"`

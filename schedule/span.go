@@ -264,7 +264,7 @@ const (
 	isoOrderWant = "Y, M, W and D, and behind a T H, M and S, each once and in this order"
 )
 
-// parseISOSpan reads an ISO 8601 duration with at most one sign before its P.
+// parseISOSpan reads an ISO 8601 duration with at most one sign before its P. The word is not empty.
 func parseISOSpan(w string) (s Span, m miss) {
 	i := strings.IndexByte(w, 'P') + 1
 	negative := w[0] == '-'
