@@ -243,7 +243,9 @@ func (s *Scheduler) Backfill(ctx context.Context, name string, from, to time.Tim
 		if len(edits) >= store.MaxRuns {
 			return 0, invalid("backfill", t.Key, "occurrences", "more than 1000", "a shorter time")
 		}
-		edits = append(edits, store.Edit{Verb: store.VerbRun, Key: t.Key, When: store.On(store.Occurrence{For: store.At(at)}), Reason: "backfill"})
+		edits = append(edits, store.Edit{
+			Verb: store.VerbRun, Key: t.Key, IfGeneration: t.Generation, When: store.On(store.Occurrence{For: store.At(at)}), Reason: "backfill",
+		})
 	}
 	if len(edits) == 0 {
 		return 0, nil

@@ -254,7 +254,7 @@ func (r *run) armLocked() {
 	} else {
 		wall = r.nextLocked()
 		if lease = r.leaseLocked(); lease != store.Never {
-			boot = time.Duration(lease-t.mono) * time.Microsecond
+			boot = lease.Sub(t.mono)
 		}
 		for _, k := range r.c.kinds {
 			if k.rated() {

@@ -196,39 +196,36 @@ func (r *run) drain() {
 
 // await waits until nothing runs any more.
 func (r *run) await(ctx context.Context) error {
-	c := r.c
-	limit := c.opts.DrainTimeout
-	for _, last := range [2]bool{false, true} {
-		t := newAlarm(c.eng, limit)
-		select {
-		case <-r.ended:
-			t.stop()
+	if r.endsBefore(ctx.Done()) { // Drain and Close have contexts of their own
+		return nil
+	}
+	limit := r.c.opts.DrainTimeout
+	for _, why := range [2]error{ErrClosing, ErrLeaseLost} { // in the end nothing is renewed any more
+		t := newAlarm(r.c.eng, limit)
+		ended := r.endsBefore(t.rung)
+		t.stop()
+		if ended {
 			return nil
-		case <-r.given:
-			t.stop()
-			last = true
-		case <-t.rung:
 		}
-		if last {
-			break
-		}
-		if ctx.Err() == nil { // Drain and Close have contexts of their own
-			select {
-			case <-r.ended:
-				return nil
-			case <-r.given:
-			}
-			break
-		}
-		r.stopAll(ErrClosing)
+		r.stopAll(why)
 		limit = max(limit/10, time.Second)
 	}
-	r.stopAll(ErrLeaseLost) // it is not renewed any more
 	left := r.list()
 	if len(left) == 0 {
 		return nil
 	}
 	return &UnfinishedError{Running: left}
+}
+
+// endsBefore waits until nothing runs any more, and says whether that came before something else, or before nobody waits for it.
+func (r *run) endsBefore(other <-chan struct{}) bool {
+	select {
+	case <-r.ended:
+		return true
+	case <-r.given:
+	case <-other:
+	}
+	return false
 }
 
 // stopAll asks what runs to stop.
