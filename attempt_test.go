@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,7 +225,7 @@ func (s *refusing) SettleTx(ctx context.Context, tx any, xs []store.Settlement) 
 func TestPutTx_Complete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		st := &refusing{inTransactions: inTransactions{memory.New(memory.Options{}), new(atomic.Bool)}}
+		st := &refusing{inTransactions: newInTransactions()}
 		s, err := duly.New(duly.Options{Store: st})
 		if err != nil {
 			t.Fatal(err)

@@ -254,8 +254,8 @@ func Timeout(d time.Duration) PutOption {
 	return func(p *put) { p.Timeout = p.positive("timeout", d) }
 }
 
-// AtMostOnce records the start for good before the handler is called, and never tries again: what fails, or is lost with its
-// process, is dead. It costs one more sync.
+// AtMostOnce records the start for good before the handler is called, and never tries again: what fails, is lost with its process,
+// or stops because the scheduler is being closed, is dead. A handler that has done nothing yet may return [Snooze]. It costs one more sync.
 func AtMostOnce() PutOption { return func(p *put) { p.AtMostOnce = true } }
 
 // OnError says what becomes of a recurring task when a run of it has failed for good; without it, Continue.

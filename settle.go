@@ -126,11 +126,7 @@ func (s *settler) write(ctx context.Context, batch []*settling) (again []*settli
 			continue
 		}
 		if res[i].Err == nil {
-			var next store.Occurrence
-			if t := res[i].Task; t != nil {
-				next = t.Next
-			}
-			w.a.e.memo.ran(w.a.begun, min(res[i].At, c.now()), next)
+			w.a.e.memo.ran(w.a.begun, min(res[i].At, c.now()), nextOf(res[i].Task))
 		}
 		c.endLocked(w.s.Key, res[i].Task, res[i].Err == nil)
 	}

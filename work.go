@@ -410,7 +410,7 @@ func (r *run) finish(a *attempt, err error) {
 	if _, ok := errors.AsType[*PanicError](err); ok || errors.Is(err, ErrGoexit) {
 		c.log.Error("a handler did not return", "task", a.id.Key.String(), "kind", a.info.Kind, "error", err)
 	}
-	if errors.Is(err, ErrClosing) { // it was asked to stop, and did: another process goes on with it
+	if errors.Is(err, ErrClosing) && !a.policy.AtMostOnce { // it was asked to stop, and did: another process goes on with it
 		err = Snooze(0)
 	}
 	res, written := r.outcome(a, err)
@@ -442,12 +442,9 @@ func (c *core) hook(d Death) {
 // outcome writes how an attempt ended.
 func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bool) {
 	if a.inTx.Load() && err == nil {
-		ts, gerr := r.c.store.Get(context.Background(), []store.Key{a.id.Key})
-		if gerr == nil {
-			if runOf(ts[0], a.id) == nil {
-				r.c.stats.ended(a.info.Kind, store.VerbSettle, store.Done)
-				return store.SettleResult{State: store.Done}, true
-			}
+		if r.completed(a) {
+			r.c.stats.ended(a.info.Kind, store.VerbSettle, store.Done)
+			return store.SettleResult{State: store.Done}, true
 		}
 		err = errors.New("the transaction that was to complete the run was not committed")
 	}
@@ -465,6 +462,37 @@ func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bo
 		return res, true
 	}
 	return res, false
+}
+
+// completed says whether the transaction that was to complete the run of an attempt was committed. What it has left is noted as if the
+// scheduler had written it.
+func (r *run) completed(a *attempt) bool {
+	c := r.c
+	c.mu.Lock()
+	c.beginLocked(a.id.Key)
+	c.mu.Unlock()
+	var t *store.Task
+	ts, err := c.store.Get(context.Background(), []store.Key{a.id.Key})
+	if err == nil {
+		t = ts[0]
+	}
+	done := err == nil && runOf(t, a.id) == nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if done {
+		a.e.memo.ran(a.begun, c.now(), nextOf(t))
+	}
+	c.endLocked(a.id.Key, t, err == nil)
+	r.pokeLocked()
+	return done
+}
+
+// nextOf is the next occurrence of a task, if it is there.
+func nextOf(t *store.Task) (next store.Occurrence) {
+	if t != nil {
+		next = t.Next
+	}
+	return next
 }
 
 func runOf(t *store.Task, id store.RunID) *store.Run {

@@ -62,7 +62,22 @@ type transaction struct{ settles []store.Settlement }
 type inTransactions struct {
 	*memory.Store
 
-	broken *atomic.Bool // it prolongs no leases
+	broken *atomic.Bool  // it prolongs no leases
+	vain   *atomic.Int32 // edits that came too late
+}
+
+func newInTransactions() inTransactions {
+	return inTransactions{memory.New(memory.Options{}), new(atomic.Bool), new(atomic.Int32)}
+}
+
+func (s inTransactions) Edit(ctx context.Context, xs []store.Edit) ([]store.EditResult, error) {
+	res, err := s.Store.Edit(ctx, xs)
+	for i := range res {
+		if res[i].Err != nil {
+			s.vain.Add(1)
+		}
+	}
+	return res, err
 }
 
 func (s inTransactions) Renew(ctx context.Context, xs []store.Renewal) ([]store.RenewResult, error) {
@@ -95,7 +110,7 @@ func (s inTransactions) commit(ctx context.Context, x *transaction) error {
 }
 
 // completing puts a recurring task whose handler completes its runs, and returns the scheduler and what ends it.
-func completing(t *testing.T, st inTransactions, done func(ctx context.Context, a *duly.Attempt[string], x *transaction) error) (s *duly.Scheduler, end func()) {
+func completing(t *testing.T, st inTransactions, done func(ctx context.Context, a *duly.Attempt[string], x *transaction) error, opts ...duly.PutOption) (s *duly.Scheduler, end func()) {
 	t.Helper()
 	s, err := duly.New(duly.Options{Store: st})
 	if err != nil {
@@ -110,7 +125,7 @@ func completing(t *testing.T, st inTransactions, done func(ctx context.Context, 
 	})
 	ended := make(chan error)
 	go func() { ended <- s.Run(t.Context()) }()
-	if _, err := k.Put(t.Context(), "a", "", schedule.Every(time.Hour), duly.Overlap(duly.Allow)); err != nil {
+	if _, err := k.Put(t.Context(), "a", "", schedule.Every(time.Hour), append([]duly.PutOption{duly.Overlap(duly.Allow)}, opts...)...); err != nil {
 		t.Fatal(err)
 	}
 	return s, func() {
@@ -135,7 +150,7 @@ func counted(t *testing.T, s *duly.Scheduler) duly.KindStats {
 // says that all is well, is tried again.
 func TestComplete_Commit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st := inTransactions{memory.New(memory.Options{}), new(atomic.Bool)}
+		st := newInTransactions()
 		var numbers []int
 		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
 			numbers = append(numbers, a.Number)
@@ -153,11 +168,33 @@ func TestComplete_Commit(t *testing.T) {
 	})
 }
 
+// What came due during a run that its handler has completed overlapped with it, and its lease holds nothing up.
+func TestComplete_Overlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		var begun []time.Duration
+		start := time.Now()
+		_, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			begun = append(begun, time.Since(start))
+			return errors.Join(takes(90*time.Minute)(ctx, a), st.commit(ctx, x))
+		}, duly.Overlap(duly.Skip))
+		time.Sleep(5*time.Hour + time.Minute)
+		synctest.Wait()
+		if want := []time.Duration{time.Hour, 3 * time.Hour, 5 * time.Hour}; !slices.Equal(begun, want) {
+			t.Errorf("runs of 90 minutes began at %v, want %v", begun, want)
+		}
+		if n := st.vain.Load(); n != 0 {
+			t.Errorf("%d edits came too late: of runs that have ended", n)
+		}
+		end()
+	})
+}
+
 // An attempt that says that all is well, but whose transaction was not committed until its lease was lost, has not succeeded: another has
 // taken its place.
 func TestComplete_LeaseLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st := inTransactions{memory.New(memory.Options{}), new(atomic.Bool)}
+		st := newInTransactions()
 		st.broken.Store(true)
 		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
 			if a.Number > 1 {

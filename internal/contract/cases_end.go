@@ -110,6 +110,33 @@ var endCases = []Case{
 		},
 	},
 	{
+		"CloseOfAtMostOnce", "K1 C4", "what must not be done twice is done again by the process that follows",
+		func(e *env) {
+			e.with(func(o *duly.Options) { o.OnDead = e.died })
+			e.mail(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
+				if a.Number > 1 || e.sleep(ctx, time.Hour) == nil {
+					return nil
+				}
+				if a.Name == "not begun" {
+					return duly.Snooze(0)
+				}
+				return context.Cause(ctx)
+			})
+			e.work()
+			e.put("begun", schedule.After(0), duly.AtMostOnce())
+			e.put("not begun", schedule.After(0), duly.AtMostOnce())
+			e.put("repeated", schedule.After(0))
+			e.rest()
+			e.boot()
+			e.work()
+			e.wantRan("begun", "0s for 0s")
+			e.wantMoves("begun", "running>dead settle")
+			e.wantRan("not begun", "0s for 0s", "0s for 0s #2")
+			e.wantRan("repeated", "0s for 0s", "0s for 0s #2")
+			e.wantDied("begun: " + duly.ErrClosing.Error())
+		},
+	},
+	{
 		"CloseDoesNotWaitForEver", "K1", "a handler that hangs keeps the program from ending",
 		func(e *env) {
 			e.mail(e.slow(time.Hour))
@@ -133,6 +160,34 @@ var endCases = []Case{
 			e.work() // its lease is over
 			e.pass(time.Minute)
 			is(e, "attempts", len(e.rec.of("a")), 2)
+		},
+	},
+	{
+		"RunEndsWithItsContextAfterDrain", "K1", "whoever has drained in vain cannot end Run any more",
+		func(e *env) {
+			e.with(func(o *duly.Options) { o.DrainTimeout = 10 * time.Second })
+			e.mail(e.takes(time.Hour))
+			ctx, cancel := context.WithCancel(e.ctx)
+			e.works = later(func() error { return e.d.Run(ctx) })
+			e.put("a", schedule.After(0))
+			given, giveUp := context.WithCancel(e.ctx)
+			drained := later(func() error { return e.d.Drain(given) })
+			e.pass(time.Second)
+			giveUp()
+			if err := <-drained; !errors.As(err, new(*duly.UnfinishedError)) {
+				e.Errorf("Drain: error %v, want an UnfinishedError", err)
+			}
+			e.pass(time.Minute)
+			e.notYet("Run", e.works)
+			cancel()
+			e.pass(10*time.Second - 1)
+			e.notYet("Run", e.works)
+			is(e, "cause", e.rec.of("a")[0].cause, nil)
+			e.pass(1)
+			e.wantErr("Run", <-e.works, nil)
+			e.works = nil
+			is(e, "cause", e.rec.of("a")[0].cause, duly.ErrClosing)
+			e.wantMoves("a", "running>pending snooze")
 		},
 	},
 	{

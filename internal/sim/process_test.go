@@ -219,7 +219,10 @@ func (p *process) handle(ctx context.Context, at *duly.Attempt[[]byte]) error {
 	switch {
 	case err == nil:
 		outcome = "done"
-	case errors.Is(err, errSnooze), errors.Is(err, duly.ErrClosing), errors.Is(cause, duly.ErrClosing) && errors.Is(err, context.Canceled):
+	case errors.Is(err, errSnooze):
+		outcome = "snoozed"
+	case a.wish.once: // whatever it has stopped for: it is not to begin again
+	case errors.Is(err, duly.ErrClosing), errors.Is(cause, duly.ErrClosing) && errors.Is(err, context.Canceled):
 		outcome = "snoozed"
 	}
 	w.log("%s: the handler of %v fence %d ends: %v %v", p.owner, a.id, a.fence, err, cause)
