@@ -204,6 +204,10 @@ func (r *run) pickLocked(now store.Instant) []pick {
 					r.yieldLocked(turn)
 				}
 				r.tidyLocked(e.task.LimitKey)
+				if shut == &r.suspects && e.gate == shut && st.at != store.Never { // something else of it comes first, perhaps
+					e.wait = max(st.at, e.not)
+					w.waiting.put(e)
+				}
 				continue
 			}
 			r.inUse++

@@ -1,6 +1,7 @@
 package duly
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/dulyhq/duly/schedule"
@@ -10,7 +11,7 @@ import (
 // A step is what has to be done next with a task.
 type step struct {
 	kind  stepKind
-	at    store.Instant // stepWait: when to look again, by the store's clock
+	at    store.Instant // when to look again, by the store's clock: for stepWait, and for a claim that has to wait for other suspects
 	lease store.Instant // when the first lease of somebody else's ends, on Clock.Mono; Never if there is none
 	claim store.Claim
 	edit  store.Edit
@@ -64,6 +65,7 @@ type planner struct {
 	lease  time.Duration
 	owner  string
 	crash  crash
+	shut   bool          // a run that was lost runs, and others that were must wait
 	giveUp bool          // nobody here handles the kind: what is long overdue is dead
 	grace  time.Duration // but not yet
 }
@@ -72,7 +74,8 @@ type planner struct {
 func (x *planner) plan() step {
 	st := step{at: store.Never, lease: store.Never}
 	under, begun := false, store.Never // a run is not settled, and since when
-	var retry *store.Run
+	allow := x.p.Overlap.mode == Allow.mode
+	var retry, suspect *store.Run
 	for i := range x.t.Runs {
 		r := &x.t.Runs[i]
 		under, begun = true, min(begun, r.BegunAt)
@@ -96,12 +99,19 @@ func (x *planner) plan() step {
 		case x.t.Paused():
 		case r.Due > x.now:
 			st.at = min(st.at, r.Due)
+		case allow && x.shut && r.Lost > 0:
+			if suspect == nil || r.For < suspect.For {
+				suspect = r
+			}
 		case retry == nil || r.For < retry.For:
 			retry = r
 		}
 	}
-	allow := x.p.Overlap.mode == Allow.mode
 	next := x.t.Next
+	if suspect != nil && retry == nil && (x.giveUp || x.t.Ended || next.None() || next.Due > x.now) { // else what need not wait goes first
+		st.at = min(st.at, cmp.Or(next.Due, store.Never))
+		return x.again(st, suspect)
+	}
 	switch {
 	case x.t.Paused():
 	case retry != nil && (allow || x.t.Running() == 0):

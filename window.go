@@ -277,6 +277,7 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 	x := planner{
 		t: t, p: p, now: now, mono: c.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,
+		shut: !r.suspects.free(),
 	}
 	if x.giveUp {
 		x.grace = r.graceLocked()

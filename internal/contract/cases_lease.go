@@ -309,6 +309,28 @@ var crashCases = []Case{
 		},
 	},
 	{
+		"SuspectsLetOthersOverlap", "D5 G2", "a schedule whose runs may overlap waits for what ran beside it when the process died",
+		func(e *env) {
+			e.mail(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
+				if a.Name == "long" || a.Lost == 0 && a.Number == 1 && e.since() < 15*time.Second {
+					return e.sleep(ctx, time.Hour)
+				}
+				return nil
+			})
+			e.work()
+			e.overlapping["every"] = true
+			e.put("long", schedule.After(0))
+			e.put("every", schedule.Every(10*time.Second), duly.Overlap(duly.Allow))
+			e.pass(12 * time.Second)
+			e.kill()
+			e.pass(29 * time.Second)
+			e.wantRan("every", "10s for 10s", "20s for 20s", "30s for 30s", "40s for 40s")
+			e.wantWhy("every", duly.WhySuspect)
+			e.pass(time.Hour)
+			is(e, "rescues and ends", len(e.moves("every")), 1+364)
+		},
+	},
+	{
 		"SuspectsRunOneAtATime", "D5", "what ran beside the task that killed the process is taken for guilty too",
 		func(e *env) {
 			var running, most atomic.Int32
