@@ -34,8 +34,8 @@ type DueQuery struct {
 // Has says whether tasks of a kind in a shard are asked for.
 func (q *DueQuery) Has(shard uint8, kind string) bool { return has(q.Shards, q.Kinds, shard, kind) }
 
-// A DuePage is a part of what is due. If there is more it goes on at Cursor, the last task's place. Otherwise Next is the first position
-// after Until, or Never.
+// A DuePage is a part of what is due. If there is more it goes on at Cursor, the last task's place, and it may be shorter than the limit.
+// Otherwise Next is the first position after Until, or Never.
 type DuePage struct {
 	Tasks  []*Task
 	More   bool
@@ -58,7 +58,7 @@ type Query struct {
 	Limit         int    // 0 is 100
 }
 
-// PageBytes bounds a Page, whatever its limit: it ends with the task with whose payload those on it have so many bytes.
+// PageBytes bounds a Page and a DuePage, whatever the limit: it ends with the task with whose payload those on it have so many bytes.
 const PageBytes = 4 << 20
 
 // A Page is a part of what a Query selects, in the order of keys. A page may be shorter than the limit, and even empty, although

@@ -442,3 +442,22 @@ func TestStore_storm(t *testing.T) {
 		t.Errorf("counted %+v; there are %d tasks, %d running, %d dead, and %d names had an attempt", st, tasks, running, len(dead.Tasks), len(fences))
 	}
 }
+
+// TestStore_DueBytes holds a page of what is due to what its payloads have, as one of a list.
+func TestStore_DueBytes(t *testing.T) {
+	s, _ := open(t)
+	for i := range 9 {
+		p := store.Put{Key: key(strconv.Itoa(i)), Spec: store.Spec{Kind: "k", Payload: make([]byte, store.PageBytes/4)}, When: at(0)}
+		if _, err := s.Put(t.Context(), []store.Put{p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := store.DueQuery{Until: store.Never}
+	for _, want := range []int{4, 4, 1} {
+		p, err := s.Due(t.Context(), q)
+		if err != nil || len(p.Tasks) != want || p.More != (want == 4) {
+			t.Fatalf("a page has %d tasks, more: %v, error %v; want %d", len(p.Tasks), p.More, err, want)
+		}
+		q.After = p.Cursor
+	}
+}

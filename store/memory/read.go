@@ -44,6 +44,7 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error
 	if begin {
 		after.at = math.MinInt64
 	}
+	bytes := 0
 	p := store.DuePage{Next: store.Never}
 	for v := range s.places.from(after) {
 		if !q.Has(v.c.shard, v.c.task.Kind) || !begin && v.compare(after) == 0 {
@@ -53,12 +54,13 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error
 			p.Next = v.at
 			break
 		}
-		if len(p.Tasks) == limit {
-			last := p.Tasks[limit-1]
+		if n := len(p.Tasks); n == limit || bytes >= store.PageBytes {
+			last := p.Tasks[n-1]
 			p.More, p.Next, p.Cursor = true, 0, store.Cursor{At: last.Position(), Key: last.Key}
 			break
 		}
 		p.Tasks = append(p.Tasks, v.c.task)
+		bytes += len(v.c.task.Payload)
 	}
 	return p, nil
 }

@@ -272,9 +272,9 @@ func (c *core) publish(w *writer, g *group) {
 		_, known := c.hot[k]
 		switch {
 		case e.t == nil:
-			delete(c.hot, k)
+			c.forget(k)
 		case e.overlay, known, e.pos <= horizon:
-			c.hot[k] = e
+			c.keep(k, e)
 		}
 		if e.t != nil {
 			c.floor = min(c.floor, e.pos)
@@ -293,18 +293,18 @@ func (c *core) publish(w *writer, g *group) {
 	w.reset()
 }
 
-// cool forgets tasks if too many are remembered. Which ones does not matter: it only costs a read.
+// cool forgets tasks if too many are remembered, or too large ones. Which ones does not matter: it only costs a read.
 func (c *core) cool() {
-	if len(c.hot) <= hotMost {
+	if len(c.hot) <= hotMost && c.warm <= warmMost {
 		return
 	}
 	n := len(c.hot) - hotMost*7/8
 	for k, e := range c.hot {
-		if n == 0 {
+		if n <= 0 && c.warm <= warmMost*7/8 {
 			return
 		}
 		if !e.overlay {
-			delete(c.hot, k)
+			c.forget(k)
 		}
 		n--
 	}

@@ -26,8 +26,12 @@ type entry struct {
 	large   bool          // its payload is under a key of its own
 }
 
-// hotMost is how many tasks are remembered because they were read lately or are nearly due. Those with an overlay come on top.
-const hotMost = 1 << 16
+// hotMost is how many tasks are remembered because they were read lately or are nearly due, and warmMost how many bytes their payloads may
+// have. Those with an overlay come on top.
+const (
+	hotMost  = 1 << 16
+	warmMost = 32 << 20
+)
 
 // near is how far ahead of its position a task is worth remembering when it is written.
 const near = 10_000_000 // microseconds
@@ -66,6 +70,7 @@ type core struct {
 
 	mu      sync.Mutex
 	hot     map[store.Key]entry
+	warm    int // bytes of the payloads in it, but for those of tasks with an overlay
 	scans   map[*scan]struct{}
 	floor   store.Instant // no task stands before it
 	hours   []hour        // of the history, in order
@@ -93,6 +98,28 @@ type hour struct {
 type scan struct {
 	dirty map[store.Key]struct{}
 	low   store.Instant // the lowest position written
+}
+
+// keep remembers a task, and forget forgets it. The core's lock is held.
+func (c *core) keep(k store.Key, e entry) {
+	c.forget(k)
+	c.hot[k] = e
+	c.warm += e.warmth()
+}
+
+func (c *core) forget(k store.Key) {
+	if e, ok := c.hot[k]; ok {
+		delete(c.hot, k)
+		c.warm -= e.warmth()
+	}
+}
+
+// warmth is how many bytes of a payload it takes to remember a task. That of a task with an overlay is held by whoever runs it anyway.
+func (e *entry) warmth() int {
+	if e.overlay {
+		return 0
+	}
+	return len(e.t.Payload)
 }
 
 func (c *core) begin() *scan {

@@ -150,6 +150,66 @@ func TestHot_Bounded(t *testing.T) {
 	}
 }
 
+// What is remembered is bounded in bytes too, whether it was put or read, and so is a page of what is due. What is not remembered is read
+// when it is claimed.
+func TestHot_BoundedBytes(t *testing.T) {
+	fs := vfs.NewMem()
+	s, _ := openInternal(t, fs)
+	now := store.At(internalStart)
+	const n = warmMost/store.MaxPayload + 8
+	warm := func(s *Store, when string) {
+		t.Helper()
+		s.core.mu.Lock()
+		defer s.core.mu.Unlock()
+		bytes := 0
+		for _, e := range s.core.hot {
+			bytes += len(e.t.Payload)
+		}
+		if bytes == 0 || bytes > warmMost || bytes != s.core.warm {
+			t.Errorf("%s %d bytes are remembered, and %d counted; want some, and at most %d", when, bytes, s.core.warm, warmMost)
+		}
+	}
+	for i := range n {
+		putAt(t, s, fmt.Sprintf("task-%d", i), now, string(fill(store.MaxPayload, byte(i))))
+	}
+	warm(s, "when put")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = openInternal(t, fs)
+	var due []*store.Task
+	for q := (store.DueQuery{Until: now, Limit: n}); ; {
+		page, err := s.Due(t.Context(), q)
+		if err != nil || len(page.Tasks)*store.MaxPayload > store.PageBytes {
+			t.Fatalf("a page has %d tasks, error %v", len(page.Tasks), err)
+		}
+		if due = append(due, page.Tasks...); !page.More {
+			break
+		}
+		q.After = page.Cursor
+	}
+	warm(s, "when read")
+	if len(due) != n {
+		t.Fatalf("%d tasks are due, want %d", len(due), n)
+	}
+	for _, task := range due {
+		claim := store.Claim{RunID: store.RunID{Key: task.Key, Generation: task.Generation, For: task.Next.For}, Lease: time.Minute}
+		res, err := s.Claim(t.Context(), []store.Claim{claim})
+		if err != nil || res[0].Err != nil || len(res[0].Task.Payload) != store.MaxPayload || res[0].Task.Payload[0] != task.Payload[0] {
+			t.Fatalf("%s: %+v, %v", task.Name, res, err)
+		}
+		end := store.Settlement{RunID: res[0].RunID, Fence: res[0].Fence, Verb: store.VerbSettle, State: store.Done}
+		if out, err := s.Settle(t.Context(), []store.Settlement{end}); err != nil || out[0].Err != nil {
+			t.Fatalf("%s: %+v, %v", task.Name, out, err)
+		}
+	}
+	s.core.mu.Lock()
+	defer s.core.mu.Unlock()
+	if len(s.core.hot) != 0 || s.core.warm != 0 {
+		t.Errorf("%d tasks of %d bytes are remembered after all have ended", len(s.core.hot), s.core.warm)
+	}
+}
+
 // hungSync holds up the syncs of files.
 type hungSync struct{ gate atomic.Pointer[chan struct{}] }
 

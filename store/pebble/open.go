@@ -393,7 +393,7 @@ func (c *core) load(leases map[store.Key]entry) error {
 				}
 			}
 		}
-		c.hot[key] = e
+		c.keep(key, e)
 		c.running += int64(e.t.Running())
 		return true, d.End()
 	})

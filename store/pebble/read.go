@@ -129,6 +129,7 @@ func (c *core) due(q *store.DueQuery, limit int) (page store.DuePage, err error)
 // walk reads a page of places, and completes the page but for its tasks. First is the position of the first that there is.
 func walk(snap *pdb.Snapshot, lower []byte, q *store.DueQuery, limit int, page *store.DuePage) (list []found, first store.Instant, err error) {
 	first, page.Next = store.Never, store.Never
+	bytes := 0
 	o := &pdb.IterOptions{LowerBound: lower, UpperBound: []byte{keyDue + 1}}
 	err = each(snap, o, false, func(it *pdb.Iterator) (bool, error) {
 		key := it.Key()
@@ -159,10 +160,11 @@ func walk(snap *pdb.Snapshot, lower []byte, q *store.DueQuery, limit int, page *
 			page.Next = pos
 			return false, nil
 		}
-		if page.More = len(list) == limit; page.More {
+		if page.More = len(list) == limit || bytes >= store.PageBytes; page.More {
 			return false, nil
 		}
 		list = append(list, found{e: e})
+		bytes += len(e.t.Payload)
 		page.Cursor = store.Cursor{At: pos, Key: k}
 		return true, nil
 	})
@@ -184,8 +186,8 @@ func (c *core) freshen(sc *scan, list []found) {
 			f.e = now
 		case dirty:
 			f.stale = true
-		case !known && len(c.hot) < hotMost && f.e.pos <= horizon:
-			c.hot[k] = f.e
+		case !known && len(c.hot) < hotMost && c.warm+f.e.warmth() <= warmMost && f.e.pos <= horizon:
+			c.keep(k, f.e)
 		}
 	}
 }

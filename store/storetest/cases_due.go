@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -15,6 +16,7 @@ var dueCases = []Case{
 	{"DueEndsAtUntil", "Store.Due", "what is not due yet is handed out, or what is due now is left until later", dueEndsAtUntil},
 	{"DueTellsWhatIsNext", "DuePage.Next", "an engine sleeps past the next task, or wakes for nothing", dueTellsWhatIsNext},
 	{"DuePages", "Store.Due", "a task at the edge of a page is missed or handed out twice", duePages},
+	{"DuePagesOfLargePayloads", "PageBytes", "a page that is short because its payloads are large is taken for the end", duePagesOfLargePayloads},
 	{"DuePagesUnderChange", "Store.Due", "tasks nobody touched are missed while others are claimed", duePagesUnderChange},
 	{"DueByShard", "DueQuery.Shards", "two owners see the same task, or nobody sees it", dueByShard},
 	{"DueByKind", "C5 DueQuery.Kinds", "a task whose shard is another's waits for ever for somebody who handles its kind, or two have it", dueByKind},
@@ -113,6 +115,45 @@ func duePages(e *env) {
 	e.wantNames("behind a cursor made by hand", p.Tasks, want[4:]...)
 	p = e.page(store.DueQuery{Until: base.Add(time.Hour), After: store.Cursor{At: base, Key: key("t03x")}})
 	e.wantNames("behind a place where nothing stands", p.Tasks, want[4:]...)
+}
+
+func duePagesOfLargePayloads(e *env) {
+	base := e.now()
+	var want []string
+	for i := range 12 {
+		p := once(fmt.Sprintf("t%02d", i), at(base.Add(time.Duration(i/5)*time.Microsecond)))
+		if p.Payload = []byte{byte(i)}; i < 7 {
+			p.Payload = bytes.Repeat(p.Payload, store.PageBytes/4-1) // so that a page has five
+		}
+		e.put(p)
+		want = append(want, p.Name)
+	}
+	next := base.Add(time.Hour)
+	e.put(once("later", at(next)))
+	e.each(func(when string) {
+		for _, limit := range []int{0, 7, 12} {
+			var got []string
+			for q := (store.DueQuery{Until: base.Add(time.Minute), Limit: limit}); ; {
+				p := e.page(q)
+				for _, t := range p.Tasks {
+					if n := len(got); n < 7 && len(t.Payload) != store.PageBytes/4-1 || t.Payload[0] != byte(n) {
+						e.Errorf("%s has another payload, of %d bytes", t.Name, len(t.Payload))
+					}
+					got = append(got, t.Name)
+				}
+				if !p.More {
+					is(e, "next "+when, p.Next, next)
+					break
+				}
+				if q.After = p.Cursor; q.After == (store.Cursor{}) {
+					e.Fatalf("a page of %d says that there is more, but not where", len(p.Tasks))
+				}
+			}
+			if !equal(got, want) {
+				e.Errorf("pages of %d %s: %q, want %q", limit, when, got, want)
+			}
+		}
+	})
 }
 
 func duePagesUnderChange(e *env) {

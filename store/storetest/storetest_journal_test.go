@@ -294,14 +294,16 @@ func (j *journal) Due(ctx context.Context, q store.DueQuery) (store.DuePage, err
 	if limit == 0 {
 		limit = 1000
 	}
+	bytes := 0
 	for i, t := range ts {
 		switch {
 		case t.Position() > q.Until:
 			return store.DuePage{Tasks: ts[:i], Next: t.Position()}, nil
-		case i == limit:
+		case i == limit || bytes >= store.PageBytes:
 			last := ts[i-1]
 			return store.DuePage{Tasks: ts[:i], More: true, Cursor: store.Cursor{At: last.Position(), Key: last.Key}}, nil
 		}
+		bytes += len(t.Payload)
 	}
 	return store.DuePage{Tasks: ts, Next: store.Never}, nil
 }
