@@ -590,6 +590,29 @@ func TestContract_A4_BoundsAtTheirExtremes(t *testing.T) {
 	}
 }
 
+// contract: A4. Jitter on top of an endless window reaches no further back than the window.
+func TestContract_A4_EndlessWindowWithJitter(t *testing.T) {
+	for name, k := range map[string]timer.CatchUpPolicy{"earliest": timer.Earliest, "all": timer.All(10_000)} {
+		t.Run(name, func(t *testing.T) {
+			ctByHand(t, timer.Options{}, func(t *testing.T, w *ct) {
+				every := schedule.Every(time.Minute).Jitter(10 * time.Second)
+				task := w.put("a", every, w.logs("ran"), timer.Window(math.MaxInt64), timer.CatchUp(k))
+				first := task.Info().Due.Sub(w.t0)
+				if first < time.Minute+2 || first > time.Minute+10*time.Second {
+					t.Fatalf("first due after %v", first)
+				}
+				w.pass(3*time.Minute + 11*time.Second)
+				var want []string
+				for i := range 3 {
+					want = append(want, fmt.Sprint((first+time.Duration(i)*time.Minute).Truncate(5*time.Millisecond), " ran"))
+				}
+				w.want(want...)
+				ctEqual(t, "skipped", task.Info().Skipped, 0)
+			})
+		})
+	}
+}
+
 // contract: A4. A debounce without an end of its own is a plain replacement, however far its task is.
 func TestContract_A4_DebounceWaitSaturates(t *testing.T) {
 	for _, wait := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1} {

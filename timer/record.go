@@ -265,7 +265,7 @@ func (r *record) planLocked(now clock.Reading) bool {
 
 // dropOlder skips the occurrences that are too old to be caught up, and says how many they were.
 func (r *record) dropOlder(at time.Time, now clock.Reading) int64 {
-	before := at.Add(-r.window() - r.offset).Add(-1)
+	before := at.Add(-r.window()).Add(-r.offset - 1) // one by one: the sum of two durations may be none
 	if r.occ.After(before) {
 		return 0
 	}
