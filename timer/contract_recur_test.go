@@ -230,6 +230,28 @@ func TestContract_G3_CatchUp(t *testing.T) {
 	}
 }
 
+// contract: G3. Of schedules whose occurrences are counted no further than to some ten thousand, more may be too old to be caught up:
+// those within the window are caught up all the same.
+func TestContract_G3_MoreTooOldThanAreCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		k   timer.CatchUpPolicy
+		ran []string
+	}{
+		"earliest": {timer.Earliest, []string{"6h0m0.5s for 5h59m56s missed 4", "6h0m1s for 6h0m1s"}},
+		"all":      {timer.All(3), []string{"6h0m0.5s for 5h59m58s missed 2", "6h0m0.5s for 5h59m59s", "6h0m0.5s for 6h0m0s", "6h0m1s for 6h0m1s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctByHand(t, timer.Options{}, func(_ *testing.T, w *ct) {
+				s := schedule.Union(schedule.Every(time.Second).From(ctStart.Add(time.Second)))
+				w.put("a", s, w.ctTells(nil), timer.CatchUp(c.k), timer.Window(5*time.Second))
+				w.suspend(6*time.Hour + 500*time.Millisecond)
+				w.pass(600 * time.Millisecond)
+				w.want(c.ran...)
+			})
+		})
+	}
+}
+
 // contract: G3. The default window is one period, but at least a minute and at most a day.
 func TestContract_G3_TheDefaultWindow(t *testing.T) {
 	const day = 24 * time.Hour

@@ -250,11 +250,11 @@ func (r *record) planLocked(now clock.Reading) bool {
 		r.occ = newest
 		r.skipLocked(count-1, now, "missed")
 	case Earliest:
-		count -= r.dropOlder(at, now)
+		count = r.dropOlder(at, count, now)
 		r.folded += count - 1
 		r.after = newest
 	case catchUpAll:
-		count -= r.dropOlder(at, now)
+		count = r.dropOlder(at, count, now)
 		n := r.set.catchUp.size()
 		r.folded += r.keepNewest(at, count, n)
 		r.backlog = int(min(count, int64(n))) - 1
@@ -263,16 +263,15 @@ func (r *record) planLocked(now clock.Reading) bool {
 	return true
 }
 
-// dropOlder skips the occurrences that are too old to be caught up, and says how many they were.
-func (r *record) dropOlder(at time.Time, now clock.Reading) int64 {
+// dropOlder skips those of the occurrences that are due that are too old to be caught up, and says how many are left.
+func (r *record) dropOlder(at time.Time, count int64, now clock.Reading) int64 {
 	before := at.Add(-r.window()).Add(-r.offset - 1) // one by one: the sum of two durations may be none
 	if r.occ.After(before) {
-		return 0
+		return count
 	}
-	n := 1 + r.rule.Count(r.occ, before)
-	r.skipLocked(n, now, "missed")
+	r.skipLocked(satAdd(r.rule.Count(r.occ, before), 1), now, "missed")
 	r.occ = r.rule.Next(before)
-	return n
+	return r.dueCount(at) // not a difference: some schedules are counted no further than to some ten thousand
 }
 
 // window is how late an occurrence may be to be caught up (contract G3).
