@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -182,8 +181,9 @@ func (s *Store) Trim(ctx context.Context, r store.Retention) (n int64, err error
 // A trimming is how far one Trim has come.
 type trimming struct {
 	began store.Clock
-	done  int64 // what the oldest hour has before this seq was looked at
-	more  bool  // it has not been looked at to the end
+	done  int64  // what the oldest hour has before this seq was looked at
+	dead  []byte // the key of the last dead run that was looked at
+	more  bool   // not all was looked at
 }
 
 // steady says that the clock was not set since the trimming began: what is of the future, or old, is so by the same clock for all of it.
@@ -197,7 +197,7 @@ func (w *writer) trim(r store.Retention, t *trimming) (n int64, err error) {
 	w.c.mu.Lock()
 	hours := w.tell(slices.Clone(w.c.hours))
 	w.c.mu.Unlock()
-	dead, err := w.deadBefore(r.DeadFrom)
+	dead, err := w.deadBefore(r.DeadFrom, t)
 	if err != nil {
 		return 0, err
 	}
@@ -259,7 +259,7 @@ func (w *writer) cut(kept []hour, n int64) []hour {
 	return kept
 }
 
-// beforeMost is how many entries of an hour that is not over are looked at while others wait. Tests make it smaller.
+// beforeMost is how many entries of an hour that is not over, and how many dead runs, are looked at while others wait. Tests make it smaller.
 var beforeMost = 10_000
 
 // before counts the first entries of an hour that are older than an instant: an hour lasts for long if the clock was set back in it.
@@ -282,7 +282,7 @@ func (w *writer) before(h hour, from store.Instant, t *trimming) (n int64, err e
 		}
 		return left > 0, nil
 	})
-	t.done, t.more = seq, left == 0
+	t.done, t.more = seq, t.more || left == 0
 	return n, err
 }
 
@@ -312,18 +312,30 @@ func (w *writer) trimmed(hours, kept []hour, n int64) {
 	w.events = w.events[:0]
 }
 
-// deadBefore returns the keys of the runs that died before an instant.
-func (w *writer) deadBefore(from store.Instant) (gone [][]byte, err error) {
+// deadBefore returns the keys of the runs that died before an instant. It looks at some more of them, behind those looked at already, but
+// at no more bytes than a batch has: a dead run has its payload.
+func (w *writer) deadBefore(from store.Instant, t *trimming) (gone [][]byte, err error) {
 	if from == 0 {
 		return nil, nil
 	}
-	err = each(w.c.db, kindOf(keyDead), false, func(it *pdb.Iterator) (bool, error) {
+	left, bytes := beforeMost, 0
+	o := kindOf(keyDead)
+	if t.dead != nil {
+		o.LowerBound = append(slices.Clone(t.dead), 0)
+	}
+	err = each(w.c.db, o, false, func(it *pdb.Iterator) (bool, error) {
+		if t.more = left == 0 || bytes >= batchMost; t.more {
+			return false, nil
+		}
+		left--
+		bytes += len(it.Value())
+		t.dead = append(t.dead[:0], it.Key()...)
 		d := record.NewDecoder(it.Value())
 		id, ok := parseDeadKey(it.Key())
 		d.Version()
 		old := d.Instant() < from && d.Err() == nil && ok        // what can't be read is left to who reads it
 		if t, seen := w.deaths[id]; old && (!seen || t != nil) { // else this batch has taken it out
-			gone = append(gone, bytes.Clone(it.Key()))
+			gone = append(gone, slices.Clone(it.Key()))
 		}
 		return true, nil
 	})

@@ -405,3 +405,45 @@ func TestPayload_Crosses(t *testing.T) {
 		}
 	}
 }
+
+// A Trim looks at each dead run once, however many parts it takes: those it keeps as well.
+func TestTrim_DeadPartByPart(t *testing.T) {
+	defer SmallTrims(7)()
+	s, clk := openInternal(t, vfs.NewMem())
+	die := func(prefix string, n int) {
+		t.Helper()
+		for i := range n {
+			task := putAt(t, s, fmt.Sprintf("%s-%02d", prefix, i), s.clock().Now, "x")
+			claim := store.Claim{RunID: store.RunID{Key: task.Key, Generation: task.Generation, For: task.Next.For}, Lease: time.Minute}
+			res, err := s.Claim(t.Context(), []store.Claim{claim})
+			if err != nil || res[0].Err != nil {
+				t.Fatalf("%s: %+v, %v", task.Name, res, err)
+			}
+			end := store.Settlement{RunID: res[0].RunID, Fence: res[0].Fence, Verb: store.VerbSettle, State: store.Dead}
+			if out, err := s.Settle(t.Context(), []store.Settlement{end}); err != nil || out[0].Err != nil {
+				t.Fatalf("%s: %+v, %v", task.Name, out, err)
+			}
+		}
+	}
+	die("b", 30) // behind those that are kept
+	if err := clk.Advance(time.Hour).Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := store.Retention{DeadFrom: s.clock().Now}
+	die("a", 20)
+	parts, all := 0, int64(0)
+	for tr := (trimming{began: s.clock()}); parts == 0 || tr.more; parts++ {
+		var n int64
+		var failed error
+		if err := s.do(t.Context(), "trim", 1, func(w *writer, _ int) { n, failed = w.trim(r, &tr) }); err != nil || failed != nil {
+			t.Fatal(err, failed)
+		}
+		if all += n; n > 7 || parts > 50 {
+			t.Fatalf("part %d forgot %d, want at most 7 of each", parts, n)
+		}
+	}
+	left, err := s.List(t.Context(), store.Query{State: store.Dead})
+	if parts != 8 || all != 30 || err != nil || len(left.Tasks) != 20 || left.Tasks[0].Name != "a-00" {
+		t.Errorf("%d parts forgot %d and left %d, error %v; want 8, 30 and 20", parts, all, len(left.Tasks), err)
+	}
+}
