@@ -140,11 +140,15 @@ func TestApply_checks(t *testing.T) {
 func TestRun_bounded(t *testing.T) {
 	w := newWorld(t)
 	w.do("put recurring at=10s")
+	w.do("bury at=20s")
 	for range store.MaxRuns {
 		w.do("run")
 	}
 	if got, want := w.do("run"), `run "ns/a": runs is 1000, want fewer than 1000 at once`; got != want {
 		t.Errorf("one more: %q, want %q", got, want)
+	}
+	if got, want := w.do("redrive"), `redrive "ns/a": runs is 1000, want fewer than 1000 at once`; got != want {
+		t.Errorf("a dead one: %q, want %q", got, want)
 	}
 	if n := len(w.task.Runs); n != store.MaxRuns {
 		t.Errorf("%d runs, want %d", n, store.MaxRuns)

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// MaxRuns is how many runs of a task may be there at once before no extra ones are taken.
+// MaxRuns is how many runs of a task may be there at once before no extra ones are taken, and no dead ones redriven.
 const MaxRuns = 1000
 
 // Apply edits.
@@ -192,8 +192,8 @@ func (x *Edit) catchUp(c *Change, n *Task, now Instant) error {
 // extra makes a run beside the schedule. It has a generation of its own, because its nominal instant may be one that the schedule has
 // had or will have.
 func (x *Edit) extra(t *Task, m *Moment) (c Change, err error) {
-	if len(t.Runs) >= MaxRuns {
-		return c, x.invalid("runs", strconv.Itoa(len(t.Runs)), "fewer than "+strconv.Itoa(MaxRuns)+" at once")
+	if err := x.room(t); err != nil {
+		return c, err
 	}
 	o := x.soon(m.Now)
 	n := t.clone()
@@ -203,6 +203,14 @@ func (x *Edit) extra(t *Task, m *Moment) (c Change, err error) {
 	e.From, e.Generation = None, r.Generation
 	c.becomes(n)
 	return c, nil
+}
+
+// room refuses one more run of a task that has MaxRuns: each is written with all others, whatever happens to one of them.
+func (x *Edit) room(t *Task) error {
+	if len(t.Runs) >= MaxRuns {
+		return x.invalid("runs", strconv.Itoa(len(t.Runs)), "fewer than "+strconv.Itoa(MaxRuns)+" at once")
+	}
+	return nil
 }
 
 func (x *Edit) skip(t *Task, m *Moment) (c Change, err error) {
@@ -348,6 +356,9 @@ func (x *Edit) redrive(t *Task, m *Moment) (c Change, err error) {
 	n := dead.clone()
 	n.Generation, n.Ended, n.Runs, n.PausedAt, n.PausedWhy = m.Seq(), false, nil, 0, ""
 	if t != nil {
+		if err := x.room(t); err != nil {
+			return c, err
+		}
 		n = t.clone()
 		if t.Ended { // only attempts that run are left of what was there
 			n.Spec, n.Generation, n.AcceptedAt, n.Ended, n.PausedAt, n.PausedWhy = dead.Spec, m.Seq(), dead.AcceptedAt, false, 0, ""

@@ -112,7 +112,7 @@ type CancelResult struct {
 //   - VerbBury ends a run that waits, or the next occurrence, as Dead; in the latter case When is the one after it.
 //   - VerbStop asks the attempt of run (Generation, For) to stop, and gives up a run that waits. No attempt of it comes after.
 //   - VerbRedrive makes a dead run pending again, due at When, with all its attempts. It is ErrExists if the name has been given
-//     to another task.
+//     to another task. Like VerbRun of a recurring task it is ErrInvalid if the task has MaxRuns runs already.
 //
 // Where VerbRescue, VerbBury or VerbStop ends a run of a fixed delay, Next is what comes after it; where one ends a run as Dead, End
 // ends the schedule: both as a settlement's.

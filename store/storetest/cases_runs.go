@@ -13,7 +13,7 @@ var extraCases = []Case{
 	{"ExtraRunsHaveIDsOfTheirOwn", "words: run", "an extra run is taken for the occurrence of the same instant, and one of them never runs", extraRunsHaveIDsOfTheirOwn},
 	{"ExtraRunOfAOneOff", "VerbRun", "a one-off that is run by hand runs a second time at its instant", extraRunOfAOneOff},
 	{"ExtraRunsAreApart", "VerbRun", "two extra runs of one moment are one, and the second settles the first", extraRunsAreApart},
-	{"ExtraRunsAreBounded", "MaxRuns", "a loop that asks for extra runs fills the store with one task", extraRunsAreBounded},
+	{"ExtraRunsAreBounded", "MaxRuns", "a loop that asks for extra runs, or redrives many that are dead, fills the store with one task", extraRunsAreBounded},
 }
 
 var buryCases = []Case{
@@ -110,7 +110,9 @@ func extraRunsAreApart(e *env) {
 }
 
 func extraRunsAreBounded(e *env) {
-	t := e.put(every("a", at(e.later(time.Hour))))
+	t := e.put(every("a", at(e.now())))
+	dead := e.claim(next(t, e.later(time.Hour)))
+	e.settle(ended(dead, store.Dead), store.Dead)
 	// Some at a time: each copies those that there are, and a store may end a transaction in which nothing comes for long.
 	xs := slices.Repeat([]store.Edit{{Verb: store.VerbRun, Key: t.Key}}, 120) // so that the limit is reached within a call
 	for n := 0; n < store.MaxRuns+2; n += len(xs) {
@@ -123,7 +125,13 @@ func extraRunsAreBounded(e *env) {
 		}
 	}
 	e.kill()
-	is(e, "runs", len(e.must("a").Runs), store.MaxRuns)
+	t = e.must("a")
+	is(e, "runs", len(t.Runs), store.MaxRuns)
+	e.wantErr("redrive of one more", e.edit(redrive(dead.RunID)).Err, store.ErrInvalid, "runs")
+	is(e, "dead", counted(e, e.s).Dead, 1)
+	e.edited(store.Edit{Verb: store.VerbStop, Key: t.Key, Generation: t.Runs[0].Generation, For: t.Runs[0].For})
+	e.edited(redrive(dead.RunID))
+	is(e, "runs with the redriven one", len(e.must("a").Runs), store.MaxRuns)
 }
 
 // rescue takes an attempt from a holder that is gone.
