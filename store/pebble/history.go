@@ -141,7 +141,7 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []sto
 		c.mu.Lock()
 		hours := c.hours
 		c.mu.Unlock()
-		at := entryRange{after: q.After, before: q.Before, newest: q.Newest}
+		at := entryRange{after: min(max(q.After, 0), math.MaxInt64-1), before: q.Before, newest: q.Newest}
 		if q.Since > 0 {
 			at.from = hourOf(q.Since)
 		}

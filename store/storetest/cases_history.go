@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -12,6 +14,7 @@ var historyCases = []Case{
 	{"HistoryOutlivesTheTask", "K2", "the history of a task goes with it", historyOutlivesTheTask},
 	{"HistoryOfOneTask", "HistoryQuery", "entries of other tasks, or of another namespace's", historyOfOneTask},
 	{"HistoryPages", "HistoryQuery.After", "whoever follows the history misses entries", historyPages},
+	{"HistoryFromAnywhere", "HistoryQuery.After", "a bound that no entry has shows all of the history, or breaks it", historyFromAnywhere},
 	{"HistoryNewest", "HistoryQuery.Newest", "an overview shows the oldest instead of the newest", historyNewest},
 	{"HistorySince", "HistoryQuery.Since", "an overview of an hour shows another hour", historySince},
 	{"RefusedLeavesNoEntry", "Store", "the history tells of what has never happened", refusedLeavesNoEntry},
@@ -129,6 +132,41 @@ func historyPages(e *env) {
 	if err != nil || len(p) != 0 {
 		e.Errorf("entries after the last: %d, error %v", len(p), err)
 	}
+}
+
+func historyFromAnywhere(e *env) {
+	e.ends(7, time.Second)
+	e.put(once("e3", at(e.later(time.Hour))))
+	e.cancel(store.Cancel{Key: key("e3")})
+	all := allEvents(e, e.s)
+	last := all[len(all)-1].Seq
+	e.each(func(when string) {
+		for _, after := range []int64{math.MinInt64, -1, 0, last - 1, last, last + 1, math.MaxInt64 - 1, math.MaxInt64} {
+			for _, before := range []int64{0, 1, last, last + 1, math.MaxInt64} {
+				for _, k := range []store.Key{{}, key("e3")} {
+					q := store.HistoryQuery{Key: k, After: after, Before: before}
+					var want []int64
+					for i := range all {
+						if v := &all[i]; v.Seq > after && (before == 0 || v.Seq < before) && (k == (store.Key{}) || v.Key == k) {
+							want = append(want, v.Seq)
+						}
+					}
+					for range 2 {
+						var got []int64
+						p, err := e.s.History(e.ctx, q)
+						for i := range p {
+							got = append(got, p[i].Seq)
+						}
+						if err != nil || !equal(got, want) {
+							e.Errorf("of %q after %d before %d %s: entries %v, error %v; want %v", k.Name, after, before, when, got, err, want)
+						}
+						slices.Reverse(want)
+						q.Newest = true
+					}
+				}
+			}
+		}
+	})
 }
 
 func historyNewest(e *env) {
