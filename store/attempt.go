@@ -1,6 +1,9 @@
 package store
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Apply claims.
 func (x *Claim) Apply(t *Task, m *Moment) (Change, ClaimResult) {
@@ -170,7 +173,7 @@ func (x *Settlement) schedule(c *Change, n *Task, to State, now Instant) {
 func (t *Task) follow(next When, now Instant) {
 	t.comes(next.Resolve(now))
 	if t.Next.For <= t.Last {
-		t.Next.For = t.Last + 1
+		t.Next.For = t.Last.Add(time.Microsecond)
 	}
 }
 

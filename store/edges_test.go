@@ -42,3 +42,18 @@ func TestInstant_Sub_ends(t *testing.T) {
 		}
 	}
 }
+
+// TestSettle_followsTheLast: the nominal instant of a fixed delay is after all before it, also at the ends of what an Instant can be.
+func TestSettle_followsTheLast(t *testing.T) {
+	for last, want := range map[store.Instant]store.Instant{store.Never: store.Never, store.Never - 1: store.Never, -1: 1, 41: 42} {
+		task := &store.Task{
+			Key: theKey, Spec: store.Spec{Kind: "k", Recurring: true}, Generation: 1, Last: last,
+			Runs: []store.Run{{Generation: 1, For: 1, Due: 1, State: store.Running, Fence: 2}},
+		}
+		x := store.Settlement{RunID: task.Runs[0].ID(theKey), Fence: 2, Verb: store.VerbSettle, State: store.Done, Next: store.In(0, 0)}
+		c, res := x.Apply(task, &store.Moment{Now: -5})
+		if res.Err != nil || c.Task == nil || c.Task.Next.For != want {
+			t.Errorf("after %d: %+v, error %v; want what is next at %d", last, c.Task, res.Err, want)
+		}
+	}
+}
