@@ -101,10 +101,15 @@ func (s *Scheduler) Invariants() error {
 			wrong("%d workers are taken by %d attempts", r.inUse, len(r.attempts))
 		}
 		running := map[*gate]int{}
+		held := int64(0)
 		for _, a := range r.attempts {
+			held += a.size
 			for _, g := range a.gates {
 				running[g]++
 			}
+		}
+		if r.held != held {
+			wrong("%d bytes are held by what runs, and %d are counted", held, r.held)
 		}
 		for g, name := range gates {
 			if g.running != running[g] {
@@ -121,7 +126,7 @@ func (s *Scheduler) Invariants() error {
 	if n := w.first.len() + len(r.refetch) + len(r.fetching) + behind; n > 0 {
 		wrong("%d to be looked at first, %d to be read, %d being read, %d gates to be read, and the loop is asleep", w.first.len(), len(r.refetch), len(r.fetching), behind)
 	}
-	if w.ready.len() > 0 && r.inUse < c.opts.Workers {
+	if w.ready.len() > 0 && r.inUse < c.opts.Workers && !r.fullLocked(w.ready.top().size) {
 		wrong("%d are ready and %d of %d workers are taken", w.ready.len(), r.inUse, c.opts.Workers)
 	}
 	if at := r.nextLocked(); at < r.armedAt {

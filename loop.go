@@ -23,6 +23,7 @@ type pick struct {
 	e     *entry
 	st    step
 	gates [3]*gate
+	size  int64 // of the payload, in bytes
 	seen  store.Instant
 }
 
@@ -189,9 +190,9 @@ func (r *run) pickLocked(now store.Instant) []pick {
 			w.ready.put(e)
 			continue
 		}
-		pk := pick{e: e, st: st, seen: e.seen}
+		pk := pick{e: e, st: st, size: e.size, seen: e.seen}
 		if st.kind == stepClaim {
-			if r.inUse >= r.c.opts.Workers {
+			if r.inUse >= r.c.opts.Workers || r.fullLocked(e.size) {
 				break
 			}
 			p, _ := r.c.policies.of(e.task.Policy)
@@ -211,6 +212,7 @@ func (r *run) pickLocked(now store.Instant) []pick {
 				continue
 			}
 			r.inUse++
+			r.held += pk.size
 		}
 		r.takeOutLocked(e)
 		r.c.beginLocked(e.task.Key)
@@ -218,6 +220,10 @@ func (r *run) pickLocked(now store.Instant) []pick {
 	}
 	return picks
 }
+
+// fullLocked says that a payload of so many bytes has to wait for the end of others: those of what runs are held in memory. It waits for
+// none alone.
+func (r *run) fullLocked(size int64) bool { return r.held > 0 && r.held+size > r.c.heldMost }
 
 // nextLocked is when the loop has to look again, by the store's clock.
 func (r *run) nextLocked() store.Instant {

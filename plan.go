@@ -473,7 +473,7 @@ func (x *choice) catchUp(st step) step {
 	if count == 1 {
 		return x.run(st, x.t.Next, 0, x.t.Next.For)
 	}
-	oldest := x.rule.Next(x.at.Add(-x.window() - x.rule.Offset()).Add(-1)) // that may be caught up
+	oldest := x.rule.Next(x.at.Add(-x.window()).Add(-x.rule.Offset() - 1)) // that may be caught up
 	old := int64(0)
 	if known := x.known(); oldest.After(known) && x.at.Sub(x.t.Next.Due.Time()) > x.window() { // else that one is, beside the grid
 		old = x.rule.Count(known, oldest.Add(-1)) + 1

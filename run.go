@@ -28,7 +28,8 @@ type run struct {
 	behind   map[*gate]struct{}        // those that have to be read again
 	refetch  map[store.Key]struct{}    // tasks of which it is not known what they are
 	fetching map[store.Key]struct{}    // of these, those that are being read and were not written since
-	inUse    int
+	inUse    int                       // workers
+	held     int64                     // bytes of the payloads of what runs, as far as they were known before
 	attempts map[attemptID]*attempt
 	unsure   unsure
 	draining bool

@@ -159,7 +159,8 @@ func (r *run) seeLocked(t *store.Task, g *gate) {
 	case g == nil:
 		r.setLocked(t.Key, t)
 	case w.entries[t.Key] == nil && r.wantsLocked(t, g):
-		e := &entry{task: light(t)}
+		e := &entry{}
+		e.know(t)
 		w.entries[t.Key] = e
 		r.placeLocked(e)
 	}

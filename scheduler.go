@@ -28,7 +28,8 @@ type Options struct {
 	Store store.Store
 	// Namespace is that of names in all calls; In gives another. A running scheduler runs the tasks of all.
 	Namespace string
-	// Workers limits how many attempts run at a time; 0 is 10,000.
+	// Workers limits how many attempts run at a time; 0 is 10,000. Where the runtime has a memory limit (GOMEMLIMIT) when New is called,
+	// fewer run while their payloads take an eighth of it.
 	Workers int
 	// Lease is for how long an attempt is this process's own if the process is not heard of; it is renewed at a third. 0 is 30 s; the
 	// least is 100 ms.
@@ -94,6 +95,7 @@ type core struct {
 	schedules schedules
 	tuning    atomic.Pointer[tuning]
 	stats     stats
+	heldMost  int64  // bytes of the payloads of all that runs, but for one that is larger
 	news      signal // told after every write of ours
 
 	mu        sync.Mutex // guards what follows
@@ -120,6 +122,7 @@ func New(opts ...Options) (*Scheduler, error) {
 	}
 	c := &core{
 		store: o.Store, clk: o.Clock, opts: o, log: o.Logger, kinds: map[string]*kind{}, writing: map[store.Key]*pending{},
+		heldMost: debug.SetMemoryLimit(-1) / 8,
 	}
 	if c.store == nil {
 		c.store, c.ownsStore = memory.New(memory.Options{Clock: c.clk}), true

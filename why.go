@@ -24,7 +24,7 @@ const (
 	WhyOverlap   WhyCode = "overlap"   // an earlier run of it is not settled
 	WhyKeyLimit  WhyCode = "key_limit" // as many of its key run as may
 	WhyKindLimit WhyCode = "kind_limit"
-	WhyWorkers   WhyCode = "workers"   // all workers are taken
+	WhyWorkers   WhyCode = "workers"   // all workers are taken, or the memory for payloads is
 	WhySuspect   WhyCode = "suspect"   // its process died with it; those to which that happened run one at a time
 	WhyStore     WhyCode = "store"     // the store fails
 	WhyElsewhere WhyCode = "elsewhere" // it is another process's, by its shard or its kind, or nobody's yet
@@ -142,6 +142,8 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 			w.Until = c.now().Add(at - el).Time()
 		}
 		return w
+	case r.fullLocked(int64(len(t.Payload))):
+		return Why{Code: WhyWorkers, Text: since + ", and the payloads of what runs take as much memory as they may"}
 	case r.inUse >= c.opts.Workers:
 		return Why{Code: WhyWorkers, Text: fmt.Sprintf("%s, and all %d workers are taken", since, c.opts.Workers)}
 	}

@@ -9,6 +9,7 @@ import (
 // An entry is a task that is kept in memory, because it is due soon, an attempt at it runs, or somebody else's lease on it is watched.
 type entry struct {
 	task  *store.Task
+	size  int64 // bytes of its payload, which may not be in memory
 	memo  memo
 	wait  store.Instant // when to look at it again, by the store's clock
 	lease store.Instant // the same, on Clock.Mono
@@ -113,6 +114,9 @@ func (w *window) touch(k store.Key) {
 	}
 }
 
+// know notes what the entry's task is.
+func (e *entry) know(t *store.Task) { e.task, e.size = light(t), int64(len(t.Payload)) }
+
 // light returns the task without a large payload: that comes with the claim.
 func light(t *store.Task) *store.Task {
 	if len(t.Payload) <= payloadMost {
@@ -159,7 +163,7 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 		e = &entry{}
 		w.entries[k] = e
 	}
-	e.task = light(t)
+	e.know(t)
 	if e.live > 0 {
 		r.heedLocked(e)
 	}

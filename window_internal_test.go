@@ -1,8 +1,15 @@
 package duly
 
 import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store"
 )
 
@@ -180,4 +187,53 @@ func TestWants(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestHeld: what runs holds no more of payloads than it may, and one that is larger than that runs alone.
+func TestHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.core.heldMost = 10_000
+		var mu sync.Mutex
+		held, most, alone := 0, 0, 0
+		k := Handle(s, "k", func(_ context.Context, a *Attempt[[]byte]) error {
+			n := len(a.Raw)
+			mu.Lock()
+			if held += n; n > 10_000 {
+				alone = held
+			} else {
+				most = max(most, held)
+			}
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			held -= n
+			mu.Unlock()
+			return nil
+		})
+		for i, size := range []int{4_000, 4_000, 4_000, 20_000, 100, 100, 100, 9_000} {
+			if _, err := k.Put(t.Context(), strconv.Itoa(i), make([]byte, size), schedule.After(time.Duration(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if w, err := s.WhyNot(t.Context(), "3"); err != nil || w.Code != WhyWorkers {
+			t.Errorf("WhyNot of what is too large beside others: %v, %v; want %s", w, err, WhyWorkers)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		st, err := s.Stats(t.Context())
+		if err != nil || st.Kinds["k"].Succeeded != 8 || most != 9_300 || alone != 20_000 {
+			t.Errorf("%d have run, up to %d bytes at a time, and the largest beside others: %d; want 8, 9300, 20000: %v", st.Kinds["k"].Succeeded, most, alone, err)
+		}
+		if err := errors.Join(s.Invariants(), s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -119,6 +119,7 @@ type attempt struct {
 	task   *store.Task
 	begun  store.Instant // when the run's first attempt was claimed
 	e      *entry
+	size   int64
 	gates  [3]*gate
 	h      HandlerFunc
 
@@ -246,6 +247,7 @@ func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
 	c := r.c
 	k := pk.e.task.Key
 	r.inUse--
+	r.held -= pk.size
 	r.leaveLocked(pk.gates, pk.e.task.LimitKey)
 	if pk.gates[2] != nil {
 		c.kinds[pk.e.task.Kind].bucket.give()
@@ -279,7 +281,7 @@ func (r *run) beginLocked(pk *pick, x *store.ClaimResult, sent time.Duration, be
 	t := x.Task
 	rn := t.Run(x.RunID.Generation, x.RunID.For)
 	p, _ := c.policies.of(t.Policy)
-	a := &attempt{id: x.RunID, fence: x.Fence, policy: p, task: t, begun: rn.BegunAt, e: pk.e, gates: pk.gates, h: c.kinds[t.Kind].handler, sent: sent}
+	a := &attempt{id: x.RunID, fence: x.Fence, policy: p, task: t, begun: rn.BegunAt, e: pk.e, size: pk.size, gates: pk.gates, h: c.kinds[t.Kind].handler, sent: sent}
 	a.info = &AttemptInfo{
 		Namespace: t.Namespace, Name: t.Name, Kind: t.Kind, Generation: rn.Generation, RunID: x.RunID.String(), Fence: x.Fence,
 		Number: int(rn.Attempt), Failed: int(rn.Attempt - rn.Snoozed - rn.Lost - 1), Lost: int(rn.Lost),
@@ -511,6 +513,7 @@ func (r *run) endedLocked(a *attempt) {
 		r.window.pinned--
 	}
 	r.inUse--
+	r.held -= a.size
 	if r.c.running == r { // else Run has given up waiting for it, and the gates of kinds are another's
 		r.leaveLocked(a.gates, a.task.LimitKey)
 		if cur := r.window.entries[a.id.Key]; cur != nil {
