@@ -347,12 +347,14 @@ func (s *Scheduler) each(ctx context.Context, q Query, edit func(t *store.Task) 
 	return n, nil
 }
 
+const redriveTold = 10
+
 // Redrive has the dead runs selected tried again, with all their attempts, and returns how many. One whose name was given to another
-// task stays dead.
+// task stays dead, as does what is beyond the [store.MaxRuns] of a name that can wait at once: the error tells of the first ten.
 func (s *Scheduler) Redrive(ctx context.Context, q Query) (int, error) {
 	q.State = store.Dead
-	n := 0
-	var all error
+	n, more := 0, 0
+	var refused []error
 	for t, err := range s.tasks(ctx, q) {
 		if err != nil {
 			return n, err
@@ -364,12 +366,18 @@ func (s *Scheduler) Redrive(ctx context.Context, q Query) (int, error) {
 			return n, err
 		case errors.Is(res[0].Err, store.ErrNotFound): // somebody else has
 		case res[0].Err != nil:
-			all = errors.Join(all, res[0].Err)
+			if refused = append(refused, res[0].Err); len(refused) > redriveTold {
+				refused = refused[:redriveTold]
+				more++
+			}
 		default:
 			n++
 		}
 	}
-	return n, all
+	if more > 0 {
+		refused = append(refused, fmt.Errorf("and %d more are refused", more))
+	}
+	return n, errors.Join(refused...)
 }
 
 // selected says whether a name is one of those of a query.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -153,6 +154,35 @@ func TestEdit_SomeAreRefused(t *testing.T) {
 		n, err := s.Backfill(t.Context(), "b", time.Now().Add(-1003*time.Hour), time.Now().Add(-999*time.Hour))
 		if n != 1 || !errors.Is(err, duly.ErrInvalid) {
 			t.Errorf("Backfill of four with room for one: %d, %v; want 1, ErrInvalid", n, err)
+		}
+	})
+}
+
+// Of many that are refused the first ten are told of, and how many more there are.
+func TestRedrive_ManyAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memory.New(memory.Options{})
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(context.Context, *duly.Attempt[string]) error { return duly.Permanent(errors.New("no")) })
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		for _, at := range []schedule.Schedule{schedule.After(0), schedule.After(time.Hour)} { // the second takes the names of the dead
+			for i := range 13 {
+				if _, err := k.Put(t.Context(), strconv.Itoa(i), "", at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+		}
+		n, err := s.Redrive(t.Context(), duly.Query{})
+		if err == nil || n != 0 || strings.Count(err.Error(), "\n") != 10 || !strings.HasSuffix(err.Error(), "\nand 3 more are refused") || !errors.Is(err, duly.ErrExists) {
+			t.Errorf("Redrive of 13 whose names others have: %d, %v", n, err)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 }
