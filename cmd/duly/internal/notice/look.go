@@ -27,6 +27,7 @@ func (t *teller) every() time.Duration { return min(max(t.o.Late/2, leastLook), 
 // still waits it is seen again, and if it begins the history tells.
 func (t *teller) look(ctx context.Context, now time.Time) {
 	t.lookAt = now.Add(t.every())
+	t.state.forget(now, t.o.Interval)
 	clk, err := t.o.Scheduler.Store().Clock(ctx)
 	if err != nil {
 		return // whoever reads the history says so

@@ -129,13 +129,18 @@ const (
 	again         // it has been told
 )
 
-// judge says what becomes of a notice. It forgets what was told longer ago than an interval, and also what was told in a time to come: the
-// clock was set back.
-func (s *state) judge(n *Notice, now time.Time, interval time.Duration, limit int) verdict {
-	m := markOf(n, now)
+// forget forgets what was told longer ago than an interval, and also what was told in a time to come: the clock was set back.
+func (s *state) forget(now time.Time, interval time.Duration) {
+	at := now.Unix()
 	s.Told = slices.DeleteFunc(s.Told, func(x mark) bool {
-		return x.at > m.at || time.Duration(m.at-x.at)*time.Second >= interval
+		return x.at > at || time.Duration(at-x.at)*time.Second >= interval
 	})
+}
+
+// judge says what becomes of a notice. It forgets what is no longer to be counted.
+func (s *state) judge(n *Notice, now time.Time, interval time.Duration, limit int) verdict {
+	s.forget(now, interval)
+	m := markOf(n, now)
 	for _, x := range s.Told {
 		if x.task == m.task && x.id == m.id {
 			return again

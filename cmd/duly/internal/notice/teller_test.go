@@ -401,6 +401,24 @@ func TestRun_Late(t *testing.T) {
 	})
 }
 
+// As many notices as an interval may have keep what has not begun later from being told no longer than the interval, although nothing else
+// comes that there is to tell.
+func TestRun_LateAfterLimit(t *testing.T) {
+	inBubble(t, duly.Options{Workers: 1}, func(b *bench) {
+		b.run(func(o *Options) { o.Late, o.Limit = time.Minute, 1 })
+		b.put("other", "die", schedule.After(0))
+		b.pass(time.Second)
+		b.want("dead other")
+		b.put("long", "block", schedule.After(0), duly.Timeout(10*time.Hour), duly.Retry(duly.RetryPolicy{Attempts: 1}))
+		b.pass(time.Second)
+		b.put("short", "", schedule.After(0))
+		b.pass(time.Hour - 3*time.Second)
+		b.want()
+		b.pass(time.Minute)
+		b.want("late short")
+	})
+}
+
 // A receiver that was away is told what still has not begun when it takes notices again, also if nothing else is to be told.
 func TestRun_LateReceiverAway(t *testing.T) {
 	for _, other := range []bool{false, true} {
