@@ -57,6 +57,7 @@ type Daemon struct {
 	servers   []*server
 	store     store.Store
 	shared    *sharing   // nil: the store is in the directory
+	disk      disk       // of the directory, as far as the store writes there
 	stuck     chan error // gets why the store in the directory can't go on in this process; it is told of once
 	lock      io.Closer  // of the directory
 	outputs   *target.Outputs

@@ -248,22 +248,33 @@ func (r *running) renew(c *Config) error {
 	return nil
 }
 
-// watch tells the init system that all is well, as often as it wants to hear so, while the store answers, be it that it fails: a disk that is
-// full, or a database that is away, is no reason to start this process anew. One that hangs is.
+// watch tells the init system that all is well, as often as it wants to hear so, while the daemon is not stuck.
 func (d *Daemon) watch(ctx context.Context) {
 	if d.notify.address == "" || d.notify.watch <= 0 {
 		return
 	}
 	for wait.Sleep(ctx, d.notify.watch/2) == nil {
-		hangs := false
-		if d.shared == nil {
-			asked, cancel := within(ctx, d.notify.watch/2)
-			_, err := d.store.Clock(asked)
-			hangs = err != nil && asked.Err() != nil
-			cancel()
+		if why := d.hangs(ctx); why != nil {
+			d.log.Error("the init system is not told that all is well", "error", why)
+			continue
 		}
-		if !hangs {
-			d.tell(ctx, "WATCHDOG=1")
-		}
+		d.tell(ctx, "WATCHDOG=1")
 	}
+}
+
+// hangs is why another process might do better. A store that fails is no such reason, be it that the disk is full or a database away; a disk
+// that has not come back from a write for as long as the init system waits for a word is one.
+func (d *Daemon) hangs(ctx context.Context) error {
+	if d.shared != nil {
+		return nil
+	}
+	if waits := d.disk.waits(time.Now()); waits >= d.notify.watch {
+		return fmt.Errorf("the disk has not come back from a write for %v", waits.Round(time.Second))
+	}
+	asked, cancel := within(ctx, d.notify.watch/2)
+	defer cancel()
+	if _, err := d.store.Clock(asked); err != nil && asked.Err() != nil {
+		return fmt.Errorf("the store does not answer: %w", err)
+	}
+	return nil
 }

@@ -63,7 +63,7 @@ func (d *Daemon) openDirectory(ctx context.Context) (*pebble.Store, error) {
 	c := d.config
 	for tries := 1; ; tries++ {
 		st, err := pebble.Open(home.Store(c.Data), pebble.Options{ //nolint:contextcheck // the store lives longer than ctx
-			Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{vfs.Default},
+			Durability: c.Durability, MinFree: c.MinFree, Logger: d.log, FS: privateFS{watchedFS{vfs.Default, &d.disk}},
 			Stuck: func(err error) { d.stuck <- err },
 		})
 		if !errors.Is(err, store.ErrLocked) || tries == triesMost {
@@ -211,8 +211,11 @@ func OpenDatabase(ctx context.Context, a database.Address, o postgres.Options, m
 	return st, nil
 }
 
-// answers says whether the store does.
+// answers says whether the store does, and whether what is written there comes to an end.
 func (d *Daemon) answers(ctx context.Context) error {
+	if err := d.disk.check(); err != nil {
+		return err
+	}
 	ctx, stop := within(ctx, answering)
 	defer stop()
 	_, err := d.store.Clock(ctx)
