@@ -200,7 +200,7 @@ func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
 // handle ties the daemon's kinds to what runs them.
 func (d *Daemon) handle() {
 	c := d.config
-	command := target.Commands(target.CommandOptions{Outputs: d.outputs, Kill: d.patience, Scarce: d.health.scarce, Logger: d.log})
+	command := target.Commands(target.CommandOptions{Outputs: d.outputs, Kill: d.patience, Scarce: d.health.scarce(unstarted), Logger: d.log})
 	duly.Handle(d.scheduler, target.KindCommand, func(ctx context.Context, a *duly.Attempt[target.Command]) error {
 		d.commands.Add(1)
 		defer d.commands.Done()
@@ -208,7 +208,7 @@ func (d *Daemon) handle() {
 	})
 	o := target.CallbackOptions{
 		Outputs: d.outputs, Secrets: func() [][]byte { return *d.webhooks.Load() }, Allow: c.addresses(), UserAgent: "duly/" + d.process.Version,
-		Scarce: d.health.scarce,
+		Scarce: d.health.scarce(unsent),
 	}
 	if c.CallbackProxy {
 		o.Proxy = http.ProxyFromEnvironment

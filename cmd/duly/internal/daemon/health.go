@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -36,7 +37,7 @@ var problemSlugs = [...]string{storeFails, noSpace, noOutput, noDescriptors, noP
 
 const (
 	spareDescriptors = 8                // with fewer left something will fail
-	forgetProcesses  = 10 * time.Minute // without a command that is started, or could not be
+	forgetProcesses  = 10 * time.Minute // without a command or callback that is started, or could not be
 	leastStep        = time.Second / 2  // of a clock, to be worth a word
 	forgetStep       = time.Hour
 )
@@ -53,6 +54,8 @@ type health struct {
 	drift int64       // of the wall clock against time that is measured, when last looked at
 	off   int64       // by how much it was set, in all, since the finding began
 	deafs []string    // the settings of receivers that take no notices
+
+	wants map[string]string // what could not be done for want of processes or memory, and what the system said
 }
 
 type finding struct {
@@ -62,7 +65,7 @@ type finding struct {
 }
 
 func newHealth(log *slog.Logger) *health {
-	h := &health{log: log, clk: clock.System(), found: map[string]finding{}}
+	h := &health{log: log, clk: clock.System(), found: map[string]finding{}, wants: map[string]string{}}
 	r := h.clk.Read()
 	h.drift = r.Wall - r.Boot
 	if runtime.GOOS != "linux" {
@@ -111,15 +114,39 @@ func (h *health) clearLocked(slug string) {
 	}
 }
 
-// scarce notes of a command or callback what the machine had left for it.
-func (h *health) scarce(err error) {
-	switch {
-	case err == nil:
-		h.clear(noProcesses)
-	case outOfDescriptors(err):
-		h.note(noDescriptors, "what was due could not be started: "+syscall.EMFILE.Error())
-	default:
-		h.note(noProcesses, "a command could not be started, it is tried again later: "+cause(err))
+// What a machine may have nothing left for.
+const (
+	unstarted = "a command could not be started"
+	unsent    = "a callback could not be sent"
+)
+
+// scarce returns what is told of each command, or of each callback, what the machine had left for it. That there was enough for one sort
+// says nothing of the other: a callback needs no process.
+func (h *health) scarce(what string) func(err error) {
+	return func(err error) {
+		if outOfDescriptors(err) {
+			h.note(noDescriptors, "what was due could not be started: "+syscall.EMFILE.Error())
+			return
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if _, wanted := h.wants[what]; err == nil && !wanted {
+			return
+		}
+		if err == nil {
+			delete(h.wants, what)
+		} else {
+			h.wants[what] = cause(err)
+		}
+		if len(h.wants) == 0 {
+			h.clearLocked(noProcesses)
+			return
+		}
+		var details []string
+		for _, w := range slices.Sorted(maps.Keys(h.wants)) {
+			details = append(details, w+", it is tried again later: "+h.wants[w])
+		}
+		h.noteLocked(noProcesses, strings.Join(details, "; "))
 	}
 }
 
@@ -183,6 +210,7 @@ func (d *Daemon) problems(ctx context.Context) (all []api.HealthProblem) {
 	defer h.mu.Unlock()
 	now := h.clk.Read().Boot
 	if f, ok := h.found[noProcesses]; ok && now-f.last > int64(forgetProcesses) {
+		clear(h.wants)
 		h.clearLocked(noProcesses)
 	}
 	if f, ok := h.found[clockWasSet]; ok && now-f.last > int64(forgetStep) {

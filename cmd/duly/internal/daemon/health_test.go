@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dulyhq/duly/cmd/duly/internal/logtest"
 )
 
 // What is noticed is told at /readyz, by the counters, by the doctor and by the metrics, until it is over.
@@ -18,13 +20,13 @@ func TestHealth(t *testing.T) {
 	if err != nil || h.Status != "ok" || h.Problems == nil || len(h.Problems) > 0 {
 		t.Fatalf("%+v, %v", h, err)
 	}
-	f.d.health.scarce(fmt.Errorf("fork: %w", syscall.EAGAIN))
+	f.d.health.scarce(unstarted)(fmt.Errorf("fork: %w", syscall.EAGAIN))
 	h, err = c.Health(t.Context())
 	if err != nil || h.Status != "degraded" || len(h.Problems) != 1 || h.Problems[0].Slug != "processes" || h.Problems[0].Since.IsZero() {
 		t.Errorf("%+v, %v", h, err)
 	}
 	since := h.Problems[0].Since
-	f.d.health.scarce(syscall.ENOMEM)
+	f.d.health.scarce(unstarted)(syscall.ENOMEM)
 	s, err := c.Stats(t.Context())
 	if err != nil || len(s.Problems) != 1 || !s.Problems[0].Since.Equal(since) || !strings.Contains(s.Problems[0].Detail, syscall.ENOMEM.Error()) {
 		t.Errorf("%+v, %v", s.Problems, err)
@@ -44,7 +46,7 @@ func TestHealth(t *testing.T) {
 	}
 	metric(`duly_problem{slug="processes"} 1`)
 	metric(`duly_problem{slug="store"} 0`)
-	f.d.health.scarce(nil)
+	f.d.health.scarce(unstarted)(nil)
 	metric(`duly_problem{slug="processes"} 0`)
 	if h, err = c.Health(t.Context()); err != nil || h.Status != "ok" {
 		t.Errorf("%+v, %v", h, err)
@@ -56,6 +58,34 @@ func TestHealth(t *testing.T) {
 		if healthHints[slug] == "" {
 			t.Errorf("the doctor does not say what to do about %s", slug)
 		}
+	}
+}
+
+// That a callback is answered is no sign that commands can be started, nor the other way round.
+func TestHealth_Processes(t *testing.T) {
+	var log logtest.Log
+	h := newHealth(slog.New(slog.NewTextHandler(&log, nil)))
+	t.Cleanup(h.close)
+	for i, step := range []struct {
+		what string
+		err  error
+		want string
+	}{
+		{unsent, nil, ""},
+		{unstarted, syscall.EAGAIN, unstarted + ", it is tried again later: " + syscall.EAGAIN.Error()},
+		{unsent, nil, unstarted + ", it is tried again later: " + syscall.EAGAIN.Error()},
+		{unsent, syscall.ENOMEM, unsent + ", it is tried again later: " + syscall.ENOMEM.Error() + "; " + unstarted + ", it is tried again later: " + syscall.EAGAIN.Error()},
+		{unstarted, nil, unsent + ", it is tried again later: " + syscall.ENOMEM.Error()},
+		{unstarted, nil, unsent + ", it is tried again later: " + syscall.ENOMEM.Error()},
+		{unsent, nil, ""},
+	} {
+		h.scarce(step.what)(step.err)
+		if got := h.found[noProcesses].detail; got != step.want {
+			t.Errorf("step %d: %q, want %q", i, got, step.want)
+		}
+	}
+	if n := strings.Count(log.String(), "msg="); n != 2 {
+		t.Errorf("one problem was logged with %d lines:\n%s", n, log.String())
 	}
 }
 

@@ -2,6 +2,8 @@ package hardship
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/target"
 )
 
 // nobody is a user that has no other process, if the test may choose one.
@@ -46,7 +49,9 @@ func TestProcesses(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	user := nobody(t, dir)
-	d := serve(t, start{dir: dir, user: user})
+	d := serve(t, start{dir: dir, user: user, args: []string{"--allow-private"}})
+	answers := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(answers.Close)
 	d.run("before")
 	d.processes(user, "1")
 	ctx := t.Context()
@@ -66,9 +71,20 @@ func TestProcesses(t *testing.T) {
 			return nil
 		})
 	}
-	d.problem("processes", true)
+	since := d.problem("processes", true).Since
 	for i := range 100 { // what needs no process
 		d.put(fmt.Sprintf("far-%d", i), api.Spec{Command: sh("true"), Cron: "0 0 1 1 *"})
+	}
+	d.put("callback", api.Spec{HTTP: &target.Callback{URL: answers.URL}, In: in(0)})
+	d.until("the callback is answered", func() error {
+		s, err := d.Stats(ctx)
+		if k := s.Kinds["http"]; err != nil || k.Succeeded != 1 {
+			return fmt.Errorf("%w: %+v, %w", errNotYet, k, err)
+		}
+		return nil
+	})
+	if still := d.problem("processes", true).Since; !still.Equal(since) {
+		t.Errorf("a callback, which needs no process, has ended the problem that stands since %v: it stands since %v", since, still)
 	}
 	d.lives()
 	d.processes(user, "50000")
