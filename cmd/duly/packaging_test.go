@@ -170,7 +170,7 @@ func TestPackaging_Dockerfile(t *testing.T) {
 			t.Errorf("nothing is copied as %q: %q", want, d["COPY"])
 		}
 	}
-	for word, want := range map[string][]string{"ENTRYPOINT": {"/duly"}, "CMD": {"serve"}, "HEALTHCHECK": {"/duly", "doctor"}} {
+	for word, want := range map[string][]string{"ENTRYPOINT": {"/duly"}, "CMD": {"serve"}, "HEALTHCHECK": {"/duly", "doctor", "--ready"}} {
 		if got := d.words(t, word); !slices.Equal(got, want) {
 			t.Errorf("%s %q, want %q", word, got, want)
 		}

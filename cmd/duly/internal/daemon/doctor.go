@@ -151,14 +151,22 @@ func roughly(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// daemon looks at whoever answers.
-func (p *Patient) daemon(ctx context.Context) []Check {
+// Ready looks at nothing but whether the daemon is ready, which costs it next to nothing, however much is pending.
+func (p *Patient) Ready(ctx context.Context) Check {
 	c := Check{Name: "daemon", Verdict: Fine, Text: "answers at " + p.Client.Address()}
 	if err := p.Client.Ready(ctx); err != nil {
 		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "duly serve starts one; its log says more"
 		if errors.Is(err, api.ErrUnavailable) {
 			c.Hint = "it is there, and goes on by itself when what it waits for is back; its log says more"
 		}
+	}
+	return c
+}
+
+// daemon looks at whoever answers.
+func (p *Patient) daemon(ctx context.Context) []Check {
+	c := p.Ready(ctx)
+	if c.Verdict == Fail {
 		return append([]Check{c}, p.socket()...)
 	}
 	v := Check{Name: "version", Verdict: Fine, Text: p.Version}
