@@ -79,7 +79,8 @@ var errTooLong = errors.New("no whole answer within the time that a callback may
 //
 // Each attempt has the headers Idempotency-Key and Webhook-Id, which are the run's id and the same for all attempts at it;
 // Webhook-Timestamp and, where there is a secret, Webhook-Signature, by Standard Webhooks; Duly-Run-Id, Duly-Name, Duly-Namespace if
-// there is one, Duly-Attempt, Duly-Fence and Duly-Scheduled-For, in RFC 3339. Names and ids in them are percent-encoded.
+// there is one, Duly-Attempt, Duly-Fence and Duly-Scheduled-For, in RFC 3339. Names and ids in them are percent-encoded. Signed are
+// Webhook-Id, Webhook-Timestamp and the body, and nothing else.
 //
 // A status of 2xx is done. 429 and 503 with a Retry-After are tried again then, or in a day if that is sooner; after 410 there is no
 // other attempt. Every other one is a failure, and so is a redirect, which is not followed. The attempt ends with its context, and its

@@ -21,8 +21,8 @@ func main() {
 	if len(os.Args) < 2 {
 		log.Fatal("usage: receiver whsec_SECRET...")
 	}
-	r := &receiver{now: time.Now, do: func(name, body string) error {
-		log.Printf("%s asks for %q", name, body)
+	r := &receiver{now: time.Now, do: func(id, body string) error {
+		log.Printf("%s asks for %q", id, body)
 		return nil
 	}}
 	for _, s := range os.Args[1:] {
@@ -46,7 +46,7 @@ const (
 type receiver struct {
 	secrets [][]byte // while one replaces another, both
 	now     func() time.Time
-	do      func(name, body string) error
+	do      func(id, body string) error // it is given what is signed, and nothing else
 
 	mu   sync.Mutex
 	done map[string]bool // by Webhook-Id; a real one keeps them beside what was done, in the same transaction
@@ -62,7 +62,8 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusUnauthorized)
 		return
 	}
-	// The id is that of the run, and the same when it is tried again: what was done and not heard of is not done twice.
+	// The id is that of the run, and the same when it is tried again: what was done and not heard of is not done twice. Neither other
+	// headers nor the URL are signed: they may be anybody's, so nothing is done by them.
 	id := req.Header.Get("Webhook-Id")
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,7 +71,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.WriteString(w, "done before\n") // who does not hear it asks again
 		return
 	}
-	if err := r.do(req.Header.Get("Duly-Name"), string(body)); err != nil {
+	if err := r.do(id, string(body)); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError) // it is tried again
 		return
 	}

@@ -63,8 +63,8 @@ func begin(t *testing.T) (*sender, *seen) {
 	t.Helper()
 	s := &sender{T: t, hand: clock.NewManual(epoch), secrets: []string{target.NewSecret()}}
 	x := &seen{}
-	x.receiver = &receiver{now: func() time.Time { return time.Unix(0, s.hand.Read().Wall) }, do: func(name, body string) error {
-		x.does = append(x.does, name+" "+body)
+	x.receiver = &receiver{now: func() time.Time { return time.Unix(0, s.hand.Read().Wall) }, do: func(id, body string) error {
+		x.does = append(x.does, id+" "+body)
 		return x.fail
 	}}
 	x.know(t, s.secrets...)
@@ -112,7 +112,7 @@ func TestRetry(t *testing.T) {
 	if err := s.send("tea@1@6", 1, "brew"); err != nil {
 		t.Error(err)
 	}
-	if got := strings.Join(x.does, ", "); got != "tea brew, tea brew, tea brew" { // one that failed, and one of each run
+	if got := strings.Join(x.does, ", "); got != "tea@1@5 brew, tea@1@5 brew, tea@1@6 brew" { // one that failed, and one of each run
 		t.Errorf("it did %s", got)
 	}
 	for i, h := range x.headers {
@@ -196,6 +196,29 @@ func TestForgery(t *testing.T) {
 	}
 	if len(x.does) != 1 {
 		t.Errorf("it did %q", x.does)
+	}
+}
+
+// Whoever has recorded a request that was not done yet can have it done soon after. They can't have anything else done by what is not
+// signed.
+func TestForgery_Unsigned(t *testing.T) {
+	s, x := begin(t)
+	x.fail = errors.New("not today")
+	if err := s.send("tea@1@5", 1, "brew"); err == nil {
+		t.Error("what has failed is done")
+	}
+	x.fail = nil
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/coffee?cups=9", strings.NewReader(x.bodies[0]))
+	for name := range x.headers[0] {
+		r.Header.Set(name, "coffee")
+	}
+	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+		r.Header.Set(name, x.headers[0].Get(name))
+	}
+	w := httptest.NewRecorder()
+	x.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || len(x.does) != 2 || x.does[1] != x.does[0] {
+		t.Errorf("%d %s: it did %q", w.Code, w.Body, x.does)
 	}
 }
 
