@@ -19,7 +19,8 @@ type stepper struct {
 
 	conn  net.Conn
 	lines *bufio.Scanner
-	off   time.Duration // by how much, in all
+	off   time.Duration       // by how much, in all
+	specs map[string]api.Spec // of what recurs
 }
 
 func (s *stepper) step(by time.Duration) {
@@ -59,8 +60,13 @@ func TestClock(t *testing.T) {
 	ctx := t.Context()
 	s.put("held", api.Spec{Command: sh("exec sleep 1000"), In: in(0)})
 	s.put("never", api.Spec{Command: sh("true"), At: time.Now().Add(40 * year)})
-	s.put("tick", api.Spec{Command: sh("true"), Every: api.Duration(100 * time.Millisecond)})
-	s.put("minutely", api.Spec{Command: sh("true"), Cron: "* * * * *"})
+	s.specs = map[string]api.Spec{
+		"tick":     {Command: sh("true"), Every: api.Duration(100 * time.Millisecond)},
+		"minutely": {Command: sh("true"), Cron: "* * * * *"},
+	}
+	for name, spec := range s.specs {
+		s.put(name, spec)
+	}
 	s.until("held runs", func() error {
 		if s.began("held") != 1 {
 			return errNotYet
@@ -192,16 +198,27 @@ func (s *stepper) forward(by time.Duration) {
 	if _, err := s.Cancel(s.t.Context(), beyond); err != nil {
 		s.t.Error(err)
 	}
-	// What is recorded beyond now waits: the schedule is put anew, as its owner would.
-	s.put("tick", api.Spec{Command: sh("true"), Every: api.Duration(100 * time.Millisecond), Tags: []string{fmt.Sprint("f", int64(by))}})
-	s.put("minutely", api.Spec{Command: sh("true"), Cron: "* * * * *", Tags: []string{fmt.Sprint("f", int64(by))}})
+	// Nothing up to what is recorded comes again, also where that is years from now: then the owner cancels the schedule and puts it again, as
+	// the documents say.
 	ticks = s.began("tick")
+	for name, spec := range s.specs {
+		if e := s.put(name, spec); by >= time.Hour && e.DueAt.Before(s.now().Add(by/2)) {
+			s.t.Errorf("%s was put again as it was, and is due at %v", name, e.DueAt)
+		}
+		if _, err := s.Cancel(s.t.Context(), name); err != nil {
+			s.t.Error(err)
+		}
+		s.put(name, spec)
+	}
 	s.until("the schedule goes on", func() error {
-		if s.began("tick") < ticks+1 {
+		if s.began("tick") < ticks+3 {
 			return errNotYet
 		}
 		return nil
 	})
+	if task, err := s.Get(s.t.Context(), "minutely"); err != nil || task.DueAt.After(s.now().Add(2*time.Minute)) {
+		s.t.Errorf("after it was put again, it is due at %v, %v", task.DueAt, err)
+	}
 }
 
 // back sets the clock back and forward again.
