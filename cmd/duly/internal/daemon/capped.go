@@ -97,7 +97,7 @@ type cappedConn struct {
 
 	// The lock is of.mu.
 	known    bool // somebody has shown a token
-	requests int  // that are being answered; HTTP/2 has several
+	requests int  // that are being answered
 	streams  int  // of these, that have no end of their own
 	gone     bool
 	in       *list.List // nil: it can't be spared

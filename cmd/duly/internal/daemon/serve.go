@@ -57,6 +57,9 @@ func newServer(streams context.Context, p *port, h http.Handler, g *guard, l lim
 	}
 	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = l.header, l.idle, l.maxHeader
 	s.ConnContext = withConn
+	// Over HTTP/2 a deadline of a request does not end the write to the connection that it waits for: slow readers would stay.
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
 	s.DisableGeneralOptionsHandler = true                          // "OPTIONS *" would be answered past the handler, and its body waited for without a limit
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug) // what strangers can bring about must not fill the log
 	return s

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -70,33 +73,75 @@ func TestSlowClientsAreCut(t *testing.T) {
 // A client that asks for much, more than the kernel takes in its stead, and reads nothing is cut off, too: while it is not, there is no
 // place for another.
 func TestSlowReadersAreCut(t *testing.T) {
-	l := hasty
-	l.conns, l.header, l.idle = 1, time.Minute, time.Minute // it is neither slow to ask nor idle, and the owner may pause between two puts
-	f := serveIn(t, shortDir(t), l, "")
-	owner := f.socketClient()
-	note := strings.Repeat("x", 500<<10)
-	for i := range 24 {
-		_, err := owner.Put(t.Context(), fmt.Sprint("big-", i), api.Spec{Kind: "note", Payload: []byte(`"` + note + `"`), In: in(time.Hour)})
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, secure := range map[string]bool{"in the clear": false, "over TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			l := hasty
+			l.conns, l.header, l.idle = 1, time.Minute, time.Minute // it is neither slow to ask nor idle, and the owner may pause between two puts
+			var settings []string
+			over := func(c net.Conn) net.Conn { return c }
+			if secure {
+				var conf *tls.Config
+				settings, conf = withTLS(t)
+				over = func(c net.Conn) net.Conn { return tls.Client(c, conf) }
+			}
+			f := serveIn(t, shortDir(t), l, "", settings...)
+			owner := f.socketClient()
+			note := strings.Repeat("x", 500<<10)
+			for i := range 24 {
+				_, err := owner.Put(t.Context(), fmt.Sprint("big-", i), api.Spec{Kind: "note", Payload: []byte(`"` + note + `"`), In: in(time.Hour)})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			raw := f.dial()
+			if err := raw.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+				t.Fatal(err)
+			}
+			slow := over(raw)
+			if _, err := io.WriteString(slow, "GET /v1/tasks?limit=1000 HTTP/1.1\r\nHost: localhost\r\n"+f.bearer()+"\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(slow, make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			next := over(f.dial())
+			if _, err := io.WriteString(next, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if got := cut(t, next); !strings.Contains(got, "200 OK") {
+				t.Errorf("the next is told %q", got)
+			}
+		})
 	}
-	slow := f.dial()
-	if err := slow.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+}
+
+// withTLS returns the settings of a daemon that serves by TLS, and how a client speaks to it that offers HTTP/2 first, as most do.
+func withTLS(t *testing.T) (settings []string, client *tls.Config) {
+	t.Helper()
+	cert, key := selfSigned(t, t.TempDir(), "localhost")
+	pem, err := os.ReadFile(cert)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(slow, "GET /v1/tasks?limit=1000 HTTP/1.1\r\nHost: localhost\r\n"+f.bearer()+"\r\n\r\n"); err != nil {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	client = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	return []string{"tls_cert=" + cert, "tls_key=" + key}, client
+}
+
+// Over HTTP/2 a deadline ends a request, and not the connection that its answer waits for: who takes nothing of it would never be cut off.
+func TestTLS_NoHTTP2(t *testing.T) {
+	settings, conf := withTLS(t)
+	f := serve(t, settings...)
+	c := tls.Client(f.dial(), conf)
+	if _, err := io.WriteString(c, lastQuestion); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(slow, make([]byte, 1)); err != nil {
-		t.Fatal(err)
+	if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
+		t.Errorf("HTTP/2 is offered, and %q chosen", got)
 	}
-	next := f.dial()
-	if _, err := io.WriteString(next, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if got := cut(t, next); !strings.Contains(got, "200 OK") {
-		t.Errorf("the next is told %q", got)
+	if got := cut(t, c); !strings.Contains(got, "HTTP/1.1 200 ") {
+		t.Errorf("it is told %q", got)
 	}
 }
 
