@@ -49,7 +49,8 @@ type Options struct {
 	// Prefix is the path under which the handler is mounted, such as "/duly"; "" is the root.
 	Prefix string
 	// Authorize says whether a request may have a scope. Its error is ErrUnauthenticated, ErrForbidden, or something that wraps one; any
-	// other is taken for ErrForbidden and its text is not shown. Nil allows everything. It is not asked for /livez and /readyz.
+	// other is taken for ErrForbidden and its text is not shown. Nil allows everything. Neither /livez nor /readyz needs a scope; whoever
+	// has Read is told more by /readyz where that is 503.
 	Authorize func(r *http.Request, need Scope) error
 	// Hosts are the names that a request's Host may have, with or without a port, so that a name that somebody else resolves to this
 	// address is of no use to a browser. Nil does not look. A browser's requests from other sites are refused in any case.
@@ -66,7 +67,8 @@ type Options struct {
 	Outputs *target.Outputs
 	// Metrics answers /metrics. Nil: there are none.
 	Metrics http.Handler
-	// Ready says whether /readyz answers 200. Nil asks whether the store answers.
+	// Ready says whether /readyz answers 200. Nil asks whether the store answers. Whoever asks may be anybody: the text of an error is shown
+	// if it is ErrUnavailable; of any other, only to who has the scope Read, and others are told that the store does not answer.
 	Ready func(context.Context) error
 	// Problems tells what keeps the process from a part of its work while it is ready, for /readyz and /v1/stats. Whoever asks /readyz may
 	// be anybody. Nil: there are none.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/dulyhq/duly/store"
 )
 
 // Health is whether all of the work is done: what /readyz answers with, if any is.
@@ -38,7 +40,7 @@ func (c *call) ready() error {
 		}
 	}
 	if err := ready(c.r.Context()); err != nil {
-		return unready(err)
+		return c.unready(err)
 	}
 	h := Health{Status: "ok", Problems: c.problems(c.r.Context())}
 	if len(h.Problems) > 0 {
@@ -47,9 +49,18 @@ func (c *call) ready() error {
 	return c.json(http.StatusOK, &h)
 }
 
-func unready(err error) error {
+// unready says why not. Whoever asks may be anybody, and an error of the store has the names of files, or of a database and its users, in it.
+func (c *call) unready(err error) error {
 	if errors.Is(err, ErrUnavailable) {
 		return err
 	}
-	return &mistake{class: ErrUnavailable, why: "not ready: " + err.Error()}
+	why := "the store does not answer"
+	if errors.Is(err, store.ErrNoSpace) {
+		why = "no space is left where the tasks are"
+	}
+	if c.allow(Read) == nil {
+		why = err.Error()
+	}
+	c.log.DebugContext(c.r.Context(), "not ready", "error", err)
+	return &mistake{class: ErrUnavailable, why: "not ready: " + why}
 }

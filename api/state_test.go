@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
+	"github.com/dulyhq/duly/store"
 )
 
 // The API's half of requirement F13: how late attempts began is measured, and published for each kind.
@@ -87,15 +89,28 @@ func TestHealth(t *testing.T) {
 		problems = []api.HealthProblem{{Slug: "no-space", Detail: "12 MiB are left", Since: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}}
 		const shown = `[{"slug":"no-space","detail":"12 MiB are left","since":"2026-11-29T12:00:00Z"}]`
 		is(t, "/readyz", e.do("GET", "/readyz", "").want(http.StatusOK).body, `{"status":"degraded","problems":`+shown+"}\n")
-		ready = errors.New("the disk is gone")
-		p := e.do("GET", "/readyz", "").want(http.StatusServiceUnavailable).problem("unavailable", "")
-		is(t, "detail", p.Detail, "not ready: the disk is gone")
+		for _, c := range []struct {
+			err  error
+			want string
+		}{
+			{errors.New("open /srv/duly/store/000012.log: input/output error"), "not ready: the store does not answer"},
+			{fmt.Errorf("write /srv/duly/store/000012.log: %w", store.ErrNoSpace), "not ready: no space is left where the tasks are"},
+			{errors.New("the database postgres://duly@db.example.com/tasks does not answer: dial 10.0.0.7"), "not ready: the store does not answer"},
+			{fmt.Errorf("%w: it is ending", api.ErrUnavailable), "the scheduler can't answer now: it is ending"},
+		} {
+			ready = c.err
+			p := e.do("GET", "/readyz", "").want(http.StatusServiceUnavailable).problem("unavailable", "")
+			is(t, "detail to a stranger", p.Detail, c.want)
+		}
 		e.do("GET", "/livez", "").want(http.StatusOK)
 		e.do("GET", "/metrics", "").want(http.StatusUnauthorized).problem("unauthenticated", "")
 		e.do("GET", "/openapi.json", "").want(http.StatusOK)
 	})
 	o.Authorize = nil
 	bubble(t, o, func(t *testing.T, e *env) {
+		ready = errors.New("the disk is gone")
+		p := e.do("GET", "/readyz", "").want(http.StatusServiceUnavailable).problem("unavailable", "")
+		is(t, "detail to who may read", p.Detail, "not ready: the disk is gone")
 		is(t, "metrics", e.raw("GET", "/metrics", "").want(http.StatusOK).body, "up 1\n")
 		is(t, "problems of /v1/stats", read[api.Stats](e.do("GET", "/v1/stats", "").want(http.StatusOK)).Problems[0], problems[0])
 	})

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -273,7 +274,7 @@ func (d *Daemon) metrics() http.Handler {
 // ready says whether the daemon takes new work.
 func (d *Daemon) ready(ctx context.Context) error {
 	if d.ending.Load() {
-		return errors.New("the daemon is ending")
+		return fmt.Errorf("%w: the daemon is ending", api.ErrUnavailable)
 	}
 	return d.answers(ctx)
 }
