@@ -94,6 +94,7 @@ type cappedConn struct {
 
 	of     *capped
 	closed atomicFlag
+	deaf   atomicFlag // nothing more is read
 
 	// The lock is of.mu.
 	known    bool // somebody has shown a token
@@ -102,6 +103,13 @@ type cappedConn struct {
 	gone     bool
 	in       *list.List // nil: it can't be spared
 	at       *list.Element
+}
+
+func (c *cappedConn) Read(p []byte) (int, error) {
+	if c.deaf.b.Load() {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Read(p)
 }
 
 func (c *cappedConn) Close() error {

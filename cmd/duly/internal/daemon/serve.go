@@ -129,7 +129,8 @@ type paced struct {
 }
 
 func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if c := connOf(r.Context()); c != nil {
+	c := connOf(r.Context())
+	if c != nil {
 		defer c.begin(isStream(r.URL.Path, r.URL.Query().Get("follow")))()
 	}
 	if len(r.TransferEncoding) > 0 {
@@ -140,7 +141,7 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &pacedWriter{ResponseWriter: w, rc: rc, budget: budget{limits: &p.limits}}
 	var in *pacedBody
 	if r.Body != nil && r.Body != http.NoBody {
-		in = &pacedBody{ReadCloser: r.Body, rc: rc, budget: budget{limits: &p.limits}}
+		in = &pacedBody{ReadCloser: r.Body, conn: c, rc: rc, budget: budget{limits: &p.limits}}
 		r.Body = in
 	}
 	out.allow() // also for what the server writes itself, such as "100 Continue"
@@ -173,6 +174,7 @@ func (b *budget) spend(start time.Time, n int) {
 type pacedBody struct {
 	io.ReadCloser
 
+	conn   *cappedConn // nil: it is not counted
 	rc     *http.ResponseController
 	budget budget
 }
@@ -184,6 +186,13 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.budget.spend(start, n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		// It is given up. If the answer has begun, the server would read on, and take what still comes of it for the next request.
+		if b.conn != nil {
+			b.conn.deaf.set()
+		}
+		return n, err
+	}
 	// It must not stay: the server reads on, to see whether the client is still there.
 	if derr := b.rc.SetReadDeadline(time.Time{}); err == nil {
 		err = derr

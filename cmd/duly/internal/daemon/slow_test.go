@@ -70,6 +70,30 @@ func TestSlowClientsAreCut(t *testing.T) {
 	}
 }
 
+// What comes of a body that was given up is not the next request: a proxy that still sends it takes it for the body.
+func TestSlowBodiesAreNoRequests(t *testing.T) {
+	f := serveIn(t, shortDir(t), hasty, "")
+	c := f.dial()
+	head := "POST /v1/tasks:batch HTTP/1.1\r\nHost: localhost\r\n" + f.bearer() + "\r\nContent-Type: application/x-ndjson\r\nContent-Length: 10000\r\n\r\n"
+	if _, err := io.WriteString(c, head+`{"name": "a",`); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err = errors.Join(err, res.Body.Close()); err != nil || !strings.Contains(string(b), "cut off") {
+		t.Fatalf("%s, %v", b, err)
+	}
+	_, _ = io.WriteString(c, lastQuestion) // it may be closed by then
+	if res, err := http.ReadResponse(r, nil); err == nil {
+		t.Errorf("what follows is answered with %s", res.Status)
+		_ = res.Body.Close()
+	}
+}
+
 // A client that asks for much, more than the kernel takes in its stead, and reads nothing is cut off, too: while it is not, there is no
 // place for another.
 func TestSlowReadersAreCut(t *testing.T) {
