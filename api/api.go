@@ -18,6 +18,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -50,7 +51,8 @@ type Options struct {
 	Prefix string
 	// Authorize says whether a request may have a scope. Its error is ErrUnauthenticated, ErrForbidden, or something that wraps one; any
 	// other is taken for ErrForbidden and its text is not shown. Nil allows everything. Neither /livez nor /readyz needs a scope; whoever
-	// has Read is told more by /readyz where that is 503.
+	// has Read is told more by /readyz where that is 503. Whoever serves may take back what was allowed: a request whose context ends with
+	// such an error as the cause is ended with it.
 	Authorize func(r *http.Request, need Scope) error
 	// Hosts are the names that a request's Host may have, with or without a port, so that a name that somebody else resolves to this
 	// address is of no use to a browser. Nil does not look. A browser's requests from other sites are refused in any case.
@@ -147,8 +149,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")
 	if err := h.serve(w, r); err != nil {
+		if back := takenBack(r.Context()); back != nil && errors.Is(err, context.Canceled) {
+			err = back
+		}
 		h.refuse(w, r, err)
 	}
+}
+
+// takenBack says why a request that was allowed is not any more, nil if it is.
+func takenBack(ctx context.Context) error {
+	if err := context.Cause(ctx); errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden) {
+		return err
+	}
+	return nil
 }
 
 // serve answers a request, or returns why not, and then nothing of an answer has been written.

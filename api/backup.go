@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 )
@@ -50,6 +51,9 @@ func (a *archive) begin() {
 }
 
 func (a *archive) Write(p []byte) (int, error) {
+	if ctx := a.c.r.Context(); ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
 	if !a.begun {
 		a.begin()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -53,5 +54,42 @@ func TestBackup(t *testing.T) {
 		}()
 		e.raw("GET", "/v1/backup", "")
 		t.Error("a backup that failed in its middle was answered to its end")
+	})
+}
+
+// When what allowed it is taken back, a backup of which something was sent is cut off, and one of which nothing was is refused.
+func TestBackup_TakenBack(t *testing.T) {
+	o := all
+	sent := 0
+	var back func()
+	o.Backup = func(_ context.Context, w io.Writer) error {
+		for i := 0; ; i++ {
+			if i == sent {
+				back()
+			}
+			if _, err := io.WriteString(w, "archive"); err != nil {
+				return err
+			}
+		}
+	}
+	bubble(t, o, func(t *testing.T, e *env) {
+		ask := func(w http.ResponseWriter) {
+			ctx, end := context.WithCancelCause(t.Context())
+			back = func() { end(api.ErrUnauthenticated) }
+			e.h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/v1/backup", nil))
+		}
+		w := httptest.NewRecorder()
+		ask(w)
+		is(t, "status", w.Code, http.StatusUnauthorized)
+		sent = 3
+		w = httptest.NewRecorder()
+		defer func() {
+			if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // it is panicked with
+				t.Errorf("%v, want that the connection is cut", v)
+			}
+			is(t, "what was sent", w.Body.String(), strings.Repeat("archive", sent))
+		}()
+		ask(w)
+		t.Error("it was answered to its end")
 	})
 }

@@ -77,6 +77,9 @@ func (c *call) batch() error {
 func (b *batch) fill() (last bool) {
 	for len(b.chunk) < batchLines && b.size < batchBytes {
 		text, err := b.next()
+		if err == nil {
+			err = takenBack(b.r.Context())
+		}
 		if err == nil && b.size+len(text) > largeLines { // what comes slowly and is small holds up nobody
 			err = b.enlarge()
 		}
@@ -173,14 +176,19 @@ func (b *batch) take(text []byte) {
 	b.add(line{d: d})
 }
 
-// cut refuses what was not put when the body was cut off. The request's context has ended with it.
+// cut refuses what was not put when the body was cut off, or what allowed it was taken back. The request's context has ended with it.
 func (b *batch) cut(err error) {
+	var each error = &mistake{class: ErrUnavailable, why: "the body was cut off before this was put"}
+	end := wrong("body", "cut off ("+err.Error()+")", "a whole one")
+	if back := takenBack(b.r.Context()); back != nil {
+		each, end = back, back
+	}
 	for i := range b.chunk {
 		if l := &b.chunk[i]; l.d != nil {
-			*l = line{entry: Entry{Name: l.d.name, Error: problemOf(&mistake{class: ErrUnavailable, why: "the body was cut off before this was put"})}}
+			*l = line{entry: Entry{Name: l.d.name, Error: problemOf(each)}}
 		}
 	}
-	b.add(line{entry: Entry{Error: problemOf(wrong("body", "cut off ("+err.Error()+")", "a whole one"))}})
+	b.add(line{entry: Entry{Error: problemOf(end)}})
 }
 
 func (b *batch) add(l line) { b.chunk = append(b.chunk, l) }

@@ -308,6 +308,9 @@ func (c *call) lessen() {
 
 // unread says why the body can't be read.
 func (c *call) unread(err error) error {
+	if back := takenBack(c.r.Context()); back != nil {
+		return back
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &mistake{class: ErrTooLarge, field: "body", value: "longer", want: "at most " + strconv.FormatInt(c.o.MaxBody, 10) + " bytes"}
 	}

@@ -49,10 +49,38 @@ func (k *talk) ask(text string) *answer {
 	return a
 }
 
+// answer reads the answer to what was sent.
+func (k *talk) answer() *answer {
+	k.f.Helper()
+	a, err := readAnswer(k.r, http.MethodGet)
+	if err != nil {
+		k.f.Fatalf("no answer: %v", err)
+	}
+	return a
+}
+
+// goesOn sends a header, and when it is told to go on, a part of the body: then it is known who asks.
+func (k *talk) goesOn(header, body string) {
+	k.f.Helper()
+	k.send(header + "Expect: 100-continue\r\n\r\n")
+	for _, want := range []string{"HTTP/1.1 100 Continue\r\n", "\r\n"} {
+		if line, err := k.r.ReadString('\n'); err != nil || line != want {
+			k.f.Fatalf("%q, %v", line, err)
+		}
+	}
+	k.send(body)
+}
+
 // begin sends a GET whose answer has no end, and reads its head.
 func (k *talk) begin(text string) {
 	k.f.Helper()
 	k.send(text)
+	k.answers()
+}
+
+// answers reads the head of an answer that goes on.
+func (k *talk) answers() {
+	k.f.Helper()
 	res, err := http.ReadResponse(k.r, nil) //nolint:bodyclose // it goes on
 	if err != nil || res.StatusCode != http.StatusOK {
 		k.f.Fatalf("no stream: %v", err)

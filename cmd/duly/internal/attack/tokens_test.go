@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -92,14 +94,15 @@ func sum(token string) string {
 	return hex.EncodeToString(s[:])
 }
 
-// A token that was taken back by SIGHUP is worth nothing from then on: not on a connection that is open, and not for a stream that goes on.
+// A token that was taken back by SIGHUP is worth nothing from then on: not on a connection that is open, and not for what it has asked for
+// before and what goes on, be that a stream, a body that is still sent, or a batch.
 func TestTokens_Revoked(t *testing.T) {
 	if !slices.Contains(daemon.Signals(), os.Signal(syscall.SIGHUP)) {
 		t.Skip("there is no signal to reload by")
 	}
 	kept, gone := strings.Repeat("k", 30), strings.Repeat("g", 30)
 	line := func(name, token string) string {
-		return "- {name: " + name + ", scopes: [read], sha256: " + sum(token) + "}\n"
+		return "- {name: " + name + ", scopes: [read, write], sha256: " + sum(token) + "}\n"
 	}
 	f := serve(t, "tokens:\n"+line("kept", kept)+line("gone", gone))
 	asks := func(token, path string) string {
@@ -115,6 +118,25 @@ func TestTokens_Revoked(t *testing.T) {
 	}
 	stream := f.talk()
 	stream.begin(asks(gone, "/v1/events"))
+	head := func(token, line string) string {
+		return line + " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token + "\r\nContent-Length: 100000\r\n"
+	}
+	body := map[string]*talk{}
+	for _, token := range []string{kept, gone} {
+		body[token] = f.talk()
+		body[token].goesOn(head(token, "PUT /v1/tasks/slow-"+token)+"Content-Type: application/json\r\n", `{"kind": "note", `)
+	}
+	batch := f.talk()
+	batch.send(head(gone, "POST /v1/tasks:batch") + "Content-Type: application/x-ndjson\r\n\r\n")
+	batch.send(strings.Repeat(`{"kind": "note", "in": "24h"}`+"\n", 1000)) // as many as are put at a time
+	batch.answers()
+	lines := bufio.NewReader(batch.stream)
+	for i := range 1000 {
+		if line, err := lines.ReadString('\n'); err != nil || !strings.Contains(line, `"outcome":"created"`) {
+			t.Fatalf("line %d of the batch before: %s %v", i, line, err)
+		}
+	}
+	batch.send(`{"name": "late", "kind": "note", "in": "24h"}` + "\n")
 	write(t, filepath.Join(filepath.Dir(f.data), "duly.yaml"), "tokens:\n"+line("kept", kept))
 	if err := os.Remove(home.Token(f.data)); err != nil {
 		t.Fatal(err)
@@ -130,6 +152,25 @@ func TestTokens_Revoked(t *testing.T) {
 		t.Errorf("the daemon's new token: %d %s", a.status, a.body)
 	}
 	stream.ends()
+	if a := body[gone].answer(); a.status != http.StatusUnauthorized || a.slug() != "unauthenticated" {
+		t.Errorf("the body that is still sent: %d %s", a.status, a.body)
+	}
+	body[kept].send(`"in": "24h"}` + strings.Repeat(" ", 100000-len(`{"kind": "note", "in": "24h"}`)))
+	if a := body[kept].answer(); a.status != http.StatusCreated {
+		t.Errorf("that of the token that was kept: %d %s", a.status, a.body)
+	}
+	rest, err := io.ReadAll(lines)
+	all := strings.Split(strings.TrimSpace(string(rest)), "\n")
+	if end := all[len(all)-1]; err != nil || !strings.Contains(end, `"slug":"unauthenticated"`) {
+		t.Errorf("the batch ends with %s, %v", rest, err)
+	}
+	if a := f.ask("GET", "/v1/tasks/late", ""); a.status != http.StatusNotFound {
+		t.Errorf("what the batch put afterwards: %d %s", a.status, a.body)
+	}
+	_, _ = io.WriteString(batch.c, asks(kept, "/v1/tasks")) // it may be closed by then
+	if a, err := readAnswer(batch.r, http.MethodGet); err == nil {
+		t.Errorf("what follows in the batch's body is a request: %d %.100s", a.status, a.body)
+	}
 }
 
 // A timing attack learns nothing: the text of a token is hashed, and the hash compared in constant time with each that is known. What

@@ -249,7 +249,7 @@ func (d *Daemon) serveAll() {
 		var g *guard
 		if !p.socket {
 			g = &d.guard
-			o.Authorize, o.Hosts = d.guard.authorize, d.config.names(p)
+			o.Authorize, o.Hosts = d.guard.allow, d.config.names(p)
 			o.Commands = !p.beyond || d.config.AllowCommands
 		}
 		s := newServer(d.streams, p, api.New(d.scheduler, o), g, d.limits, d.log)

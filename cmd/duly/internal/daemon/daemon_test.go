@@ -2,13 +2,16 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -289,6 +292,45 @@ func TestToken_Scopes(t *testing.T) {
 		status, answer := f.ask(tt.method, tt.path, tt.body, "Authorization: Bearer "+strings.Repeat(tt.who, 5))
 		if status != tt.status {
 			t.Errorf("%s: %s %s: %d %s, want %d", tt.who, tt.method, tt.path, status, answer, tt.status)
+		}
+	}
+}
+
+// A request ends when a scope that it was allowed is taken back, and when another one is it goes on.
+func TestToken_TakenBack(t *testing.T) {
+	token := strings.Repeat("x", leastToken)
+	credentials := func(scopes ...api.Scope) []credential {
+		return []credential{{name: "x", sum: sha256.Sum256([]byte(token)), scopes: scopes}}
+	}
+	for _, tt := range []struct {
+		name  string
+		after []credential
+		want  error
+	}{
+		{"nothing", credentials(api.Backup, api.Read), nil},
+		{"a scope that was not asked for", credentials(api.Backup), nil},
+		{"the scope", credentials(api.Read), api.ErrForbidden},
+		{"the token", nil, api.ErrUnauthenticated},
+	} {
+		g := &guard{}
+		g.replace(credentials(api.Backup, api.Read))
+		h := endRequests(t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if err := g.allow(r, api.Exec); !errors.Is(err, api.ErrForbidden) { // which is not what ends it
+				t.Errorf("%s: a scope that it does not have: %v", tt.name, err)
+			}
+			if err := g.allow(r, api.Backup); err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			g.replace(tt.after)
+			if err := context.Cause(r.Context()); !errors.Is(err, tt.want) {
+				t.Errorf("%s was taken back: it ends with %v, want %v", tt.name, err, tt.want)
+			}
+		}), g)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/backup", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if len(g.granted) > 0 {
+			t.Errorf("%s: a request that has ended is still followed", tt.name)
 		}
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
-
-	"github.com/dulyhq/duly/api"
 )
 
 // limits are how slow and how large a client over TCP may be.
@@ -49,12 +47,13 @@ func newServer(streams context.Context, p *port, h http.Handler, g *guard, l lim
 	if limit := descriptorLimit(); limit > 0 { // strangers must not take those that the store, commands and callbacks need
 		s.conns = min(s.conns, int(min(max(limit/4, 1), 1<<20)))
 	}
-	s.Handler = logPanics(endStreams(streams, h, g), log)
+	s.Handler = logPanics(h, log)
 	if p.socket {
 		s.Handler = withProfiles(s.Handler)
 	} else {
 		s.Handler = &paced{next: s.Handler, limits: l}
 	}
+	s.Handler = endRequests(streams, s.Handler, g)
 	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = l.header, l.idle, l.maxHeader
 	s.ConnContext = withConn
 	// Over HTTP/2 a deadline of a request does not end the write to the connection that it waits for: slow readers would stay.
@@ -82,25 +81,21 @@ func logPanics(next http.Handler, log *slog.Logger) http.Handler {
 	})
 }
 
-// endStreams ends the contexts of requests whose answer has no end of its own, when streams ends, or when whoever asked may not any more.
-// The guard is nil where everybody may.
-func endStreams(streams context.Context, next http.Handler, g *guard) http.Handler {
+// endRequests ends the contexts of requests: of those whose answer has no end of its own when streams ends, and of each when whoever asked
+// may not any more, with the reason as the cause. The guard is nil where everybody may.
+func endRequests(streams context.Context, next http.Handler, g *guard) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
 		if isStream(r.URL.Path, r.URL.Query().Get("follow")) {
-			ctx, cancel := context.WithCancel(r.Context())
-			defer cancel()
-			defer context.AfterFunc(streams, cancel)()
-			if g != nil {
-				asked := r
-				defer g.onChange(func() {
-					if g.authorize(asked, api.Read) != nil {
-						cancel()
-					}
-				})()
-			}
-			r = r.WithContext(ctx) //nolint:contextcheck // it is of the request's
+			defer context.AfterFunc(streams, func() { cancel(nil) })()
 		}
-		next.ServeHTTP(w, r)
+		if g != nil {
+			var stop func()
+			ctx, stop = g.follow(ctx, r, cancel)
+			defer stop()
+		}
+		next.ServeHTTP(w, r.WithContext(ctx)) //nolint:contextcheck // it is of the request's
 	})
 }
 
@@ -141,14 +136,19 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &pacedWriter{ResponseWriter: w, rc: rc, budget: budget{limits: &p.limits}}
 	var in *pacedBody
 	if r.Body != nil && r.Body != http.NoBody {
-		in = &pacedBody{ReadCloser: r.Body, conn: c, rc: rc, budget: budget{limits: &p.limits}}
+		in = &pacedBody{ReadCloser: r.Body, ctx: r.Context(), conn: c, rc: rc, budget: budget{limits: &p.limits}}
 		r.Body = in
+		defer context.AfterFunc(in.ctx, func() { _ = rc.SetReadDeadline(time.Now()) })() // a connection that has none is gone
 	}
 	out.allow() // also for what the server writes itself, such as "100 Continue"
 	p.next.ServeHTTP(out, r)
 	out.allow() // to write what is left in its buffer
 	if in != nil {
-		_ = in.rc.SetReadDeadline(time.Now().Add(in.budget.left())) // what nobody has read of the body, the server does
+		left := in.budget.left()
+		if in.ctx.Err() != nil {
+			left = 0
+		}
+		_ = in.rc.SetReadDeadline(time.Now().Add(left)) // what nobody has read of the body, the server does
 	}
 }
 
@@ -174,7 +174,8 @@ func (b *budget) spend(start time.Time, n int) {
 type pacedBody struct {
 	io.ReadCloser
 
-	conn   *cappedConn // nil: it is not counted
+	ctx    context.Context //nolint:containedctx // the request's: nothing is read after its end
+	conn   *cappedConn     // nil: it is not counted
 	rc     *http.ResponseController
 	budget budget
 }
@@ -184,7 +185,10 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if err := b.rc.SetReadDeadline(start.Add(b.budget.left())); err != nil {
 		return 0, err
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := 0, context.Cause(b.ctx) // the deadline that its end has set may have been the one before
+	if err == nil {
+		n, err = b.ReadCloser.Read(p)
+	}
 	b.budget.spend(start, n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		// It is given up. If the answer has begun, the server would read on, and take what still comes of it for the next request.

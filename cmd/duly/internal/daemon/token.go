@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -161,35 +162,80 @@ type guard struct {
 	known atomic.Pointer[[]credential]
 
 	mu      sync.Mutex
-	changed map[*func()]bool // what is called when they were replaced
+	granted map[*grant]bool // to requests that are being answered
 }
 
-// replace has other credentials count from now on.
+// A grant is what a request was allowed so far.
+type grant struct {
+	asked *http.Request
+	end   context.CancelCauseFunc
+
+	mu     sync.Mutex
+	scopes []api.Scope
+}
+
+func (a *grant) add(s api.Scope) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Contains(a.scopes, s) {
+		a.scopes = append(a.scopes, s)
+	}
+}
+
+func (a *grant) all() []api.Scope {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.scopes)
+}
+
+type grantKey struct{}
+
+// replace has other credentials count from now on, and ends requests that were allowed what these do not allow.
 func (g *guard) replace(known []credential) {
 	g.known.Store(&known)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for f := range g.changed {
-		(*f)()
+	for a := range g.granted {
+		for _, s := range a.all() {
+			if err := g.authorize(a.asked, s); err != nil {
+				a.end(err)
+			}
+		}
 	}
 }
 
-// onChange has a function called whenever the credentials were replaced, until the function returned is.
-func (g *guard) onChange(f func()) (stop func()) {
+// follow has a request ended, with the reason, when what it is allowed with the context returned is taken back, until stop is called.
+func (g *guard) follow(ctx context.Context, r *http.Request, end context.CancelCauseFunc) (_ context.Context, stop func()) {
+	a := &grant{asked: r, end: end}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.changed == nil {
-		g.changed = map[*func()]bool{}
+	if g.granted == nil {
+		g.granted = map[*grant]bool{}
 	}
-	g.changed[&f] = true
-	return func() {
+	g.granted[a] = true
+	return context.WithValue(ctx, grantKey{}, a), func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		delete(g.changed, &f)
+		delete(g.granted, a)
 	}
 }
 
-// authorize is an [api.Options.Authorize]. However many tokens there are, and wherever one differs, it takes the same time.
+// allow is an [api.Options.Authorize] for requests that are followed.
+func (g *guard) allow(r *http.Request, need api.Scope) error {
+	a, _ := r.Context().Value(grantKey{}).(*grant)
+	for {
+		known := g.known.Load()
+		if err := g.authorize(r, need); err != nil || a == nil {
+			return err
+		}
+		a.add(need)
+		if g.known.Load() == known { // else whoever has replaced them may not have seen it
+			return nil
+		}
+	}
+}
+
+// authorize says whether a request may have a scope. However many tokens there are, and wherever one differs, it takes the same time.
 func (g *guard) authorize(r *http.Request, need api.Scope) error {
 	if len(r.Header.Values("Authorization")) > 1 { // whoever has looked at the other one, a proxy for one, must not have been wrong
 		return fmt.Errorf("%w: want the header Authorization once", api.ErrUnauthenticated)
