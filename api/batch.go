@@ -26,7 +26,6 @@ const ndjson = "application/x-ndjson"
 const (
 	batchLines = 1000    // that are put as one
 	batchBytes = 4 << 20 // as are no more than about so many
-	largeLines = 1 << 20 // that are as one large body
 )
 
 // errLines says that a batch has more lines than it may. It has no text of its own.
@@ -61,7 +60,7 @@ func (c *call) batch() error {
 		return err
 	}
 	c.w.Header().Set("Content-Type", ndjson)
-	b := &batch{stream: s, in: bufio.NewReaderSize(&patient{s}, 64<<10)}
+	b := &batch{stream: s, in: bufio.NewReaderSize(&patient{s}, 32<<10)}
 	for last := false; !last; {
 		last = b.fill()
 		heard := b.put()
@@ -79,9 +78,6 @@ func (b *batch) fill() (last bool) {
 		text, err := b.next()
 		if err == nil {
 			err = takenBack(b.r.Context())
-		}
-		if err == nil && b.size+len(text) > largeLines { // what comes slowly and is small holds up nobody
-			err = b.enlarge()
 		}
 		switch {
 		case errors.Is(err, errLines):
@@ -108,13 +104,35 @@ func (p *patient) Read(b []byte) (int, error) {
 	return p.r.Body.Read(b)
 }
 
+// room waits until so many bytes of a line may be in memory. With what was read before it, a batch has more than a small body has only while
+// it is one of the large ones, until what it has is put; else what was read before is put at once, and what is large itself waits. So what
+// comes slowly and is small holds up nobody.
+func (b *batch) room(n int) error {
+	if b.size+n <= largeBody || b.enlarged() {
+		return nil
+	}
+	b.put() // that nobody listens any more, the next one says, too
+	if n <= largeBody {
+		return nil
+	}
+	return b.enlarge()
+}
+
 // next returns the next line, without blanks around it. An error ends the batch, but for one that is of this line alone.
 func (b *batch) next() ([]byte, error) {
 	var text []byte
 	long := false
 	for {
 		part, err := b.in.ReadSlice('\n')
-		if long = long || int64(len(text)+len(part)) > b.o.MaxBody+1; !long {
+		if n := len(text) + len(part); !long && int64(n) > b.o.MaxBody+1 {
+			long, text = true, nil
+			if b.size <= largeBody {
+				b.lessen()
+			}
+		} else if !long {
+			if err := b.room(n); err != nil {
+				return nil, err
+			}
 			text = append(text, part...)
 		}
 		switch {
@@ -133,7 +151,6 @@ func (b *batch) next() ([]byte, error) {
 		}
 		if long {
 			b.refuse("", &mistake{class: ErrTooLarge, field: "line", value: "longer", want: "at most " + strconv.FormatInt(b.o.MaxBody, 10) + " bytes"})
-			text = nil
 		}
 		return text, err
 	}

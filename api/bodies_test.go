@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/dulyhq/duly/api"
 )
 
 // readAtOnce is how many large bodies are read at a time.
@@ -24,9 +26,14 @@ type sender struct {
 
 // sends puts a task with a body that says its length, or with -1 does not.
 func (e *env) sends(name string, length int64) *sender {
+	return e.asks("PUT", "/v1/tasks/"+name, "application/json", length)
+}
+
+// asks makes a request with a body that says its length, or with -1 does not.
+func (e *env) asks(method, path, media string, length int64) *sender {
 	in, out := io.Pipe()
-	r := httptest.NewRequestWithContext(e.Context(), "PUT", "/v1/tasks/"+name, in)
-	r.Header.Set("Content-Type", "application/json")
+	r := httptest.NewRequestWithContext(e.Context(), method, path, in)
+	r.Header.Set("Content-Type", media)
 	r.ContentLength = length
 	s := &sender{T: e.T, body: out, status: make(chan int, 1)}
 	go func() {
@@ -103,6 +110,72 @@ func TestBodies_SlowSenders(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A batch is as a large body from when more than 64 KiB of a line have come. Lines before it are put without it, as is what is small.
+func TestBodies_SlowBatches(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		batch := func() *sender { return e.asks("POST", "/v1/tasks:batch", "application/x-ndjson", -1) }
+		pending := func() int64 {
+			t.Helper()
+			return read[api.Stats](e.do("GET", "/v1/stats", "").want(http.StatusOK)).Pending
+		}
+		var slow []*sender
+		for i := range 3 * readAtOnce {
+			s := batch()
+			if !s.taken(`{"kind": "k", "in": "1h"}` + "\n" + `{"kind": "k",`) {
+				t.Fatalf("batch %d is not read", i)
+			}
+			slow = append(slow, s)
+		}
+		e.do("PUT", "/v1/tasks/large", large(), "Content-Type: application/json").want(http.StatusCreated)
+		is(t, "tasks while the batches are small", pending(), 1)
+
+		pad := strings.Repeat(" ", 100<<10)
+		for i, s := range slow {
+			if got, want := s.taken(pad), i < readAtOnce; got != want {
+				t.Errorf("batch %d: read on is %t, want %t", i, got, want)
+			}
+		}
+		is(t, "tasks while batches wait", pending(), 1+int64(len(slow)-readAtOnce))
+
+		small := batch()
+		line := fmt.Sprintf(`{"kind": "k", "in": "1h", "payload": %q}`, strings.Repeat("x", 1<<10)) + "\n"
+		before := pending()
+		for i := range 200 {
+			if !small.taken(line) {
+				t.Fatalf("line %d of a batch of small ones is not read", i)
+			}
+		}
+		if put, most := pending()-before, int64(64<<10/len(line)); put < 200-most || put > 200 {
+			t.Errorf("%d of 200 lines are put, want all but %d at most", put, most)
+		}
+		small.ends(http.StatusOK)
+
+		for i, s := range slow { // the end of each lets the next one in
+			synctest.Wait()
+			if !s.taken(` "in": "1h"}`) {
+				t.Fatalf("batch %d is not read on", i)
+			}
+			s.ends(http.StatusOK)
+		}
+		is(t, "tasks in the end", pending(), 1+2*int64(len(slow))+200)
+
+		long := batch() // a line that is too long is not kept, so that it keeps no place either
+		for i := range 20 {
+			if !long.taken(pad) {
+				t.Fatalf("piece %d of a line that is too long is not read", i)
+			}
+		}
+		for i := range readAtOnce {
+			s := batch()
+			if !s.taken(pad) {
+				t.Errorf("batch %d waits for a line that is not kept", i)
+			}
+			defer s.ends(http.StatusOK)
+		}
+		long.ends(http.StatusOK)
+	})
 }
 
 // A body that is cut off or too long is refused wherever in it that is.

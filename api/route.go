@@ -298,6 +298,18 @@ func (c *call) enlarge() error {
 	}
 }
 
+// enlarged does as enlarge if it need not wait, and reports whether it has.
+func (c *call) enlarged() bool {
+	if !c.isLarge {
+		select {
+		case c.large <- struct{}{}:
+			c.isLarge = true
+		default:
+		}
+	}
+	return c.isLarge
+}
+
 // lessen is the end of what enlarge has begun.
 func (c *call) lessen() {
 	if c.isLarge {
