@@ -8,24 +8,38 @@ import (
 	"sync"
 )
 
-// A capped listener has at most so many connections at a time. When all places are taken, who comes next is given that of a connection
+// Places are for so many connections at a time, of all ports together. When all are taken, who comes next is given that of a connection
 // that can be spared: of one on which nobody has shown a token yet, else of one on which nothing is asked, else of a stream, whose
 // reader comes back with what it has seen last; of these the oldest. So whoever has no token keeps nobody out who has one, however slow
 // they are and however many. If none can be spared, who comes next waits.
-type capped struct {
-	net.Listener
-
+type places struct {
 	most int
 	free chan struct{} // has room for one: there may be a place
-	done chan struct{}
 
 	mu                       sync.Mutex
 	open                     int
 	strangers, idle, streams list.List // of those that can be spared, each in one of them, the oldest first
 }
 
-func newCapped(l net.Listener, most int) *capped {
-	return &capped{Listener: l, most: most, free: make(chan struct{}, 1), done: make(chan struct{})}
+// newPlaces returns so many places, but no more than a quarter of the descriptors: strangers must not take those that the store, commands and
+// callbacks need.
+func newPlaces(most int) *places {
+	if limit := descriptorLimit(); limit > 0 {
+		most = min(most, int(min(max(limit/4, 1), 1<<20)))
+	}
+	return &places{most: most, free: make(chan struct{}, 1)}
+}
+
+// A capped listener has a place for each of its connections.
+type capped struct {
+	net.Listener
+	*places
+
+	done chan struct{}
+}
+
+func newCapped(l net.Listener, p *places) *capped {
+	return &capped{Listener: l, places: p, done: make(chan struct{})}
 }
 
 func (c *capped) Accept() (net.Conn, error) {
@@ -41,28 +55,29 @@ func (c *capped) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 	}
-	cc := &cappedConn{Conn: conn, of: c}
+	c.again() // who waits at another port may not have been told
+	cc := &cappedConn{Conn: conn, of: c.places}
 	cc.change(func() {})
 	return cc, nil
 }
 
 // admit takes a place, if need be that of another connection, and reports whether there was one.
-func (c *capped) admit() bool {
+func (p *places) admit() bool {
 	for {
-		c.mu.Lock()
-		if c.open < c.most {
-			c.open++
-			c.mu.Unlock()
+		p.mu.Lock()
+		if p.open < p.most {
+			p.open++
+			p.mu.Unlock()
 			return true
 		}
 		var spared *cappedConn
-		for _, l := range [...]*list.List{&c.strangers, &c.idle, &c.streams} {
+		for _, l := range [...]*list.List{&p.strangers, &p.idle, &p.streams} {
 			if e := l.Front(); e != nil {
 				spared, _ = e.Value.(*cappedConn)
 				break
 			}
 		}
-		c.mu.Unlock()
+		p.mu.Unlock()
 		if spared == nil {
 			return false
 		}
@@ -71,9 +86,9 @@ func (c *capped) admit() bool {
 }
 
 // again says that a place may be free, or a connection can be spared.
-func (c *capped) again() {
+func (p *places) again() {
 	select {
-	case c.free <- struct{}{}:
+	case p.free <- struct{}{}:
 	default:
 	}
 }
@@ -92,7 +107,7 @@ func (c *capped) Close() error {
 type cappedConn struct {
 	net.Conn
 
-	of     *capped
+	of     *places
 	closed atomicFlag
 	deaf   atomicFlag // nothing more is read
 

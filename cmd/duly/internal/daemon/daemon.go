@@ -244,6 +244,7 @@ func (d *Daemon) serveAll() {
 		Outputs: d.outputs, Commands: true, Callbacks: true, CheckCallback: d.config.addresses().Check, Defaults: target.Defaults,
 		Metrics: d.metrics(), Ready: d.ready, Problems: d.problems, Backup: d.backup, Store: d.state, Version: d.process.Version, Logger: d.log,
 	}
+	places := newPlaces(d.limits.conns)
 	for _, p := range d.ports {
 		o := o
 		var g *guard
@@ -253,7 +254,7 @@ func (d *Daemon) serveAll() {
 			o.Commands = !p.beyond || d.config.AllowCommands
 		}
 		s := newServer(d.streams, p, api.New(d.scheduler, o), g, d.limits, d.log)
-		s.health = d.health
+		s.health, s.places = d.health, places
 		if p.secure {
 			s.TLSConfig = tlsConfig(&d.cert)
 		}

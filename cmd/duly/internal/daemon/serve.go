@@ -37,16 +37,13 @@ type server struct {
 	http.Server
 
 	port   *port
-	conns  int
+	places *places // of connections over TCP
 	health *health
 }
 
 // newServer returns the server of a port. streams ends when answers that have no end of their own are to end.
 func newServer(streams context.Context, p *port, h http.Handler, g *guard, l limits, log *slog.Logger) *server {
-	s := &server{port: p, conns: l.conns}
-	if limit := descriptorLimit(); limit > 0 { // strangers must not take those that the store, commands and callbacks need
-		s.conns = min(s.conns, int(min(max(limit/4, 1), 1<<20)))
-	}
+	s := &server{port: p}
 	s.Handler = logPanics(h, log)
 	if p.socket {
 		s.Handler = withProfiles(s.Handler)
@@ -240,7 +237,7 @@ func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (s *server) serve() error {
 	var err error
 	noticed := newReserving(s.port.Listener, s.health, s.port.socket)
-	switch l := newCapped(noticed, s.conns); {
+	switch l := newCapped(noticed, s.places); {
 	case s.port.socket:
 		err = s.Serve(noticed)
 	case s.port.secure:

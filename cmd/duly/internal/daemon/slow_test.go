@@ -26,8 +26,14 @@ var hasty = limits{
 
 func (f *fixture) dial() net.Conn {
 	f.Helper()
+	return f.dialPort(0)
+}
+
+// dialPort is dial where there are several ports.
+func (f *fixture) dialPort(i int) net.Conn {
+	f.Helper()
 	var d net.Dialer
-	c, err := d.DialContext(f.Context(), "tcp", f.tcp())
+	c, err := d.DialContext(f.Context(), "tcp", f.d.Addrs()[i].String())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -246,33 +252,41 @@ func (f *fixture) hold() net.Conn {
 
 const lastQuestion = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-// Who uses all connections over TCP keeps neither the owner out nor others for ever.
+// Who uses all connections over TCP, of which all ports have as many together, keeps neither the owner out nor others for ever.
 func TestConnectionsAreCapped(t *testing.T) {
 	l := usualLimits
 	l.conns = 2
-	f := serveIn(t, shortDir(t), l, "")
+	f := serveIn(t, shortDir(t), l, "", "listen=127.0.0.1:0,127.0.0.1:0")
 	held := []net.Conn{f.hold(), f.hold()}
-	third := f.dial()
-	if _, err := io.WriteString(third, lastQuestion); err != nil {
-		t.Fatal(err)
+	more := []net.Conn{f.dialPort(0), f.dialPort(1)}
+	for _, c := range more {
+		if _, err := io.WriteString(c, lastQuestion); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := f.socketClient().Ready(t.Context()); err != nil {
 		t.Errorf("on the socket: %v", err)
 	}
-	if err := third.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
-		t.Fatal(err)
+	for i, c := range more {
+		if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 1)); err == nil {
+			t.Errorf("one more at port %d is served beside two others, %d", i, n)
+		}
+		if err := c.SetReadDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if n, err := third.Read(make([]byte, 1)); err == nil {
-		t.Errorf("the third is served beside two others, %d", n)
+	for _, c := range held {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := third.SetReadDeadline(time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := held[0].Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got := cut(t, third); !strings.Contains(got, "200") {
-		t.Errorf("the third is told %q", got)
+	for i, c := range more {
+		if got := cut(t, c); !strings.Contains(got, "200") {
+			t.Errorf("one more at port %d is told %q", i, got)
+		}
 	}
 }
 
