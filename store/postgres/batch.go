@@ -17,6 +17,7 @@ type batch struct {
 	raised  bool  // numbers are raised, although the transaction may not see it
 	age     int64 // of the server, as serverAge has it
 	locks   bool  // rows are locked when they are read; else it is seen when they are written whether they are still the same
+	passing bool  // and those that somebody else's transaction holds are passed by
 	parts   bool  // it can be divided
 	rows    []row
 
@@ -46,6 +47,7 @@ type cell struct {
 	xmin     string      // the transaction that wrote it
 	old, now *store.Task // nil: none
 	touched  bool
+	barred   bool // somebody else's transaction holds it, and it was not read
 	told     bool // somebody has to look at it although its place is the same
 }
 
@@ -56,13 +58,18 @@ func newBatch(ctx context.Context, s *Store, q session, counter int32) *batch {
 	return &batch{ctx: ctx, s: s, q: q, counter: counter, hint: store.Hint{At: store.Never}, far: store.Hint{At: store.Never}, near: store.Hint{At: store.Never}}
 }
 
-// readRows looks the rows up one after the other, in their order, and lockRows locks them.
+// readRows looks the rows up one after the other, in their order, lockRows locks them, and passRows those that nobody holds. Which are there
+// is read behind that.
 const (
 	findRows = `select t.ctid::text, t.xmin::text, k.n, t.generation, t.body, t.payload
 from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
 cross join lateral (select ctid, xmin, generation, body, payload from duly.task t where t.ns = k.ns and t.name = k.name`
 	readRows = findRows + ` offset 0) t`
 	lockRows = findRows + ` for update) t`
+	passRows = findRows + ` for update skip locked) t`
+
+	thereRows = `select k.n from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
+cross join lateral (select from duly.task t where t.ns = k.ns and t.name = k.name offset 0) t`
 )
 
 // look is what a transition may look at, read after the rows: a number that is drawn now is greater than any that they have.
@@ -98,11 +105,17 @@ func (b *batch) read(before ...stmt) error {
 	boot := b.s.nodes.clk.Read().Boot
 	stale := b.s.high.stale(boot)
 	rows := readRows
-	if b.locks {
+	switch {
+	case b.passing:
+		rows = passRows
+	case b.locks:
 		rows = lockRows
 	}
-	stmts := append(slices.Clip(before),
-		stmt{sql: b.s.sql(rows), args: []any{ns, names}, row: b.found},
+	stmts := append(slices.Clip(before), stmt{sql: b.s.sql(rows), args: []any{ns, names}, row: b.found})
+	if b.passing {
+		stmts = append(stmts, stmt{sql: b.s.sql(thereRows), args: []any{ns, names}, row: b.there})
+	}
+	stmts = append(stmts,
 		stmt{sql: b.s.sql(look), args: []any{len(b.rows) + spare, stale}, row: func(scan func(dst ...any) error) error {
 			return scan(&b.m.Now, &b.age, &b.m.High, &numbers)
 		}},
@@ -169,6 +182,16 @@ func (b *batch) found(scan func(dst ...any) error) error {
 	}
 	t.Generation = generation
 	c.ctid, c.xmin, c.old, c.now = ctid, xmin, t, t
+	return nil
+}
+
+// there notes a task that is there. One that was not found is somebody else's to change.
+func (b *batch) there(scan func(dst ...any) error) error {
+	var n int64
+	if err := scan(&n); err != nil {
+		return err
+	}
+	b.order[n-1].barred = b.order[n-1].old == nil
 	return nil
 }
 

@@ -25,19 +25,29 @@ func putSize(p *store.Put) int      { return len(p.Payload) }
 
 // Cancel implements store.Store.
 func (s *Store) Cancel(ctx context.Context, cancels []store.Cancel) ([]store.CancelResult, error) {
-	return written(ctx, s, "cancel", slices.Clone(cancels), cancelKey, nil, (*store.Cancel).Apply)
+	return written(ctx, s, "cancel", slices.Clone(cancels), cancelKey, nil, (*store.Cancel).Apply, nil)
 }
 
 func cancelKey(x *store.Cancel) store.Key { return x.Key }
 
-// Edit implements store.Store.
+// Edit implements store.Store. Those that a scheduler makes by itself are answered by store.ErrBusy while somebody else's transaction holds the
+// task: it has others to look after, and tries again. The others wait.
 func (s *Store) Edit(ctx context.Context, edits []store.Edit) ([]store.EditResult, error) {
 	key := func(x *store.Edit) store.Key { return x.Key }
-	return written(ctx, s, "edit", slices.Clone(edits), key, func(x *store.Edit) int { return len(x.Payload) }, (*store.Edit).Apply)
+	return written(ctx, s, "edit", slices.Clone(edits), key, func(x *store.Edit) int { return len(x.Payload) }, (*store.Edit).Apply,
+		func(x *store.Edit, err error) (store.EditResult, bool) {
+			switch x.Verb {
+			case store.VerbSkip, store.VerbAlign, store.VerbRescue, store.VerbBury, store.VerbStop:
+				return store.EditResult{Err: err}, true
+			default:
+				return store.EditResult{}, false
+			}
+		})
 }
 
 // Claim implements store.Store. While Own is at work, claims of what is not this process's are refused with store.ErrNotOwner.
-// Every claim is committed before it is answered, whether FirstStart or not.
+// Every claim is committed before it is answered, whether FirstStart or not. One of a task that somebody else's transaction holds is refused
+// with store.ErrBusy: what is due beside it does not wait.
 func (s *Store) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimResult, error) {
 	key := func(x *store.Claim) store.Key { return x.Key }
 	return written(ctx, s, "claim", claims, key, nil, func(x *store.Claim, t *store.Task, m *store.Moment) (store.Change, store.ClaimResult) {
@@ -45,7 +55,7 @@ func (s *Store) Claim(ctx context.Context, claims []store.Claim) ([]store.ClaimR
 			return store.Change{}, store.ClaimResult{Err: store.ErrNotOwner}
 		}
 		return x.Apply(t, m)
-	})
+	}, func(_ *store.Claim, err error) (store.ClaimResult, bool) { return store.ClaimResult{Err: err}, true })
 }
 
 // mayClaim says whether a claim is this process's to make. One of what is not there any more is answered as such, whose ever it was: the kind
@@ -60,12 +70,12 @@ func (s *Store) mayClaim(x *store.Claim, t *store.Task) bool {
 // Renew implements store.Store.
 func (s *Store) Renew(ctx context.Context, renewals []store.Renewal) ([]store.RenewResult, error) {
 	key := func(x *store.Renewal) store.Key { return x.Key }
-	return written(ctx, s, "renew", renewals, key, nil, (*store.Renewal).Apply)
+	return written(ctx, s, "renew", renewals, key, nil, (*store.Renewal).Apply, nil)
 }
 
 // Settle implements store.Store.
 func (s *Store) Settle(ctx context.Context, settlements []store.Settlement) ([]store.SettleResult, error) {
-	return written(ctx, s, "settle", settlements, settlementKey, nil, (*store.Settlement).Apply)
+	return written(ctx, s, "settle", settlements, settlementKey, nil, (*store.Settlement).Apply, nil)
 }
 
 func settlementKey(x *store.Settlement) store.Key { return x.Key }

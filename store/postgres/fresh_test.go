@@ -61,7 +61,7 @@ func TestWrite_MadeAndChangedAtOnce(t *testing.T) {
 	made, answer := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
 	changed, _ := rowsOf(edits, func(x *store.Edit) store.Key { return x.Key }, nil, (*store.Edit).Apply)
 	calls := []*call{{op: "put", rows: made, done: make(chan struct{})}, {op: "edit", rows: changed, done: make(chan struct{})}}
-	(&writer{s: s}).write(calls, lockTimeout)
+	(&writer{s: s}).write(calls, lockTimeout, asFound)
 	for _, c := range calls {
 		if <-c.done; c.err != nil {
 			t.Fatal(c.err)
@@ -108,6 +108,8 @@ func TestPlans_OfOneTask(t *testing.T) {
 		{getTasks, "'{}', '{}'", "Index Scan using task_pkey"},
 		{readRows, "'{}', '{}'", "Index Scan using task_pkey"},
 		{lockRows, "'{}', '{}'", "Index Scan using task_pkey"},
+		{passRows, "'{}', '{}'", "Index Scan using task_pkey"},
+		{thereRows, "'{}', '{}'", "Index Only Scan using task_pkey"},
 		{lockSame, "'{}', '{}', '{}'", "Tid Scan"},
 		{alone[changeTasks], "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0", "Tid Scan"},
 		{alone[replaceTasks], "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0", "Tid Scan"},

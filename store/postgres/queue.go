@@ -17,6 +17,7 @@ type row struct {
 	key   store.Key
 	apply func(t *store.Task, m *store.Moment) store.Change // it writes the answer down, each time that it is called
 	size  int                                               // bytes of its payload
+	busy  func()                                            // answers that somebody else's transaction holds the task; nil: that is waited for
 }
 
 // A call is a method's, handed to the writers.
@@ -28,6 +29,7 @@ type call struct {
 	done  chan struct{}
 
 	redo []int // of puts that were to be fresh: the rows that are not written yet; written before done
+	left bool  // its batch was written without it, because somebody else's transaction holds a task of it; the writer's
 
 	mu   sync.Mutex // held while rows are worked out
 	gone bool       // the caller has stopped waiting: what it has handed in is not looked at any more
@@ -283,9 +285,18 @@ func (s *Store) handTo(ctx context.Context, q *queue, op string, rows []row) (re
 // written makes the rows of a call of what its method was handed, and answers each in its place.
 func written[X, R any](
 	ctx context.Context, s *Store, op string, rows []X, key func(x *X) store.Key, size func(x *X) int,
-	apply func(x *X, t *store.Task, m *store.Moment) (store.Change, R),
+	apply func(x *X, t *store.Task, m *store.Moment) (store.Change, R), busy func(x *X, err error) (R, bool),
 ) ([]R, error) {
 	all, res := rowsOf(rows, key, size, apply)
+	for i := range all {
+		no, brief := res[i], false
+		if busy != nil {
+			no, brief = busy(&rows[i], &store.Error{Op: op, Key: all[i].key, Err: errBarred})
+		}
+		if brief {
+			all[i].busy = func() { res[i] = no }
+		}
+	}
 	if err := s.write(ctx, op, all, false); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type Store struct {
 	tick    tick
 	high    high
 	held    held
+	barred  barred
 	readers chan struct{} // holds one for each call that reads: they leave the writers their connections
 	again   chan struct{} // holds one: of those that have met a lock on a table one reads at a time, so that they leave the others theirs
 	nodes   nodes
@@ -82,7 +83,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.queue.init(batchLeast, alone)
 	s.fresh.init(batchLeast, 0)
-	s.held.rows = map[store.Key]heldRow{}
+	s.held.rows, s.barred.seen = map[store.Key]heldRow{}, map[store.Key]int64{}
 	s.nodes.init(o.Wall)
 	first := rand.IntN(counters)
 	for i := range o.Writers {

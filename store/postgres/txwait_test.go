@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/internal/pgtest"
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/postgres"
 )
 
 // A Put of a name that a transaction has put waits for it, and is what it would be after it.
@@ -176,6 +179,122 @@ func TestTx_HoldsNobodyElseUp(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A heldRow is a kind of call that is made of many rows at once by whoever runs tasks. Each row is told for itself.
+type heldRow struct {
+	name string
+	runs bool // of tasks that run
+	do   func(ctx context.Context, s *postgres.Store, runs []store.ClaimResult) ([]error, error)
+}
+
+var heldRows = []heldRow{
+	{"claim", false, func(ctx context.Context, s *postgres.Store, runs []store.ClaimResult) ([]error, error) {
+		var rows []store.Claim
+		for _, r := range runs {
+			rows = append(rows, store.Claim{RunID: r.RunID, Lease: time.Hour, Owner: "me"})
+		}
+		res, err := s.Claim(ctx, rows)
+		return errsOf(res, func(r store.ClaimResult) error { return r.Err }), err
+	}},
+	{"edit", false, func(ctx context.Context, s *postgres.Store, runs []store.ClaimResult) ([]error, error) {
+		var rows []store.Edit
+		for _, r := range runs {
+			rows = append(rows, store.Edit{Verb: store.VerbBury, Key: r.RunID.Key, Generation: r.RunID.Generation, For: r.RunID.For})
+		}
+		res, err := s.Edit(ctx, rows)
+		return errsOf(res, func(r store.EditResult) error { return r.Err }), err
+	}},
+}
+
+func errsOf[R any](res []R, err func(r R) error) (errs []error) {
+	for _, r := range res {
+		errs = append(errs, err(r))
+	}
+	return errs
+}
+
+// runsOf puts tasks that are due, claims them if they are to run, and returns the runs that are there, or are to be claimed.
+func runsOf(t *testing.T, s *postgres.Store, claimed bool, names ...string) (runs []store.ClaimResult) {
+	t.Helper()
+	for _, name := range names {
+		task := put(t, s, due(name, "", -time.Minute)).Task
+		r := store.ClaimResult{RunID: store.RunID{Key: task.Key, Generation: task.Generation, For: task.Next.For}}
+		if claimed {
+			r = claim(t, s, task)
+		}
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+// Who runs tasks hands many rows over at once. A transaction that holds one of them holds the others up in nothing, and that one is told for what it
+// is, each time, until the transaction ends.
+//
+// contract: A2
+func TestTx_HoldsNoOtherRowUp(t *testing.T) {
+	for _, h := range heldRows {
+		t.Run(h.name, func(t *testing.T) {
+			eachWay(t, both, func(t *testing.T, w way) {
+				d := newDesk(t)
+				runs := runsOf(t, d.s, h.runs, "a", "held", "z")
+				x := w.begin(t, d.url, "")
+				if _, err := d.s.CancelTx(t.Context(), x.tx, []store.Cancel{{Key: store.Key{Name: "held"}}}); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				errs, err := h.do(ctx, d.s, runs)
+				if err != nil || len(errs) != 3 {
+					t.Fatalf("the call is answered by %v, error %v", errs, err)
+				}
+				if errs[0] != nil || errs[2] != nil {
+					t.Errorf("those that nobody holds: %v", errs)
+				}
+				for range 2 {
+					if !errors.Is(errs[1], store.ErrBusy) || errors.Is(errs[1], store.ErrFenced) {
+						t.Errorf("the one that is held: %v, want ErrBusy", errs[1])
+					}
+					one, err := h.do(ctx, d.s, runs[1:2])
+					if err != nil {
+						t.Fatal(err)
+					}
+					errs[1] = one[0]
+				}
+				x.lives("calls that have met its row")
+				x.end(false)
+				if errs, err := h.do(ctx, d.s, runs[1:2]); err != nil || errs[0] != nil {
+					t.Errorf("when it is free again: %v, error %v", errs, err)
+				}
+			})
+		})
+	}
+}
+
+// That a row is held is seen once by waiting for it. Whoever asks again, and whatever is written with that, does not wait.
+//
+// contract: A2
+func TestTx_HeldIsRemembered(t *testing.T) {
+	t.Parallel()
+	srv := pgtest.Start(t, pgtest.Options{})
+	s := opened(t, srv.URL("postgres"), quiet(t))
+	runs := runsOf(t, s, false, "a", "b", "c", "held")
+	x := both[0].begin(t, srv.URL("postgres"), "")
+	x.put(s, due("held", "x", -time.Minute))
+	for i := range 3 {
+		errs, err := heldRows[0].do(t.Context(), s, []store.ClaimResult{runs[i], runs[3]})
+		if err != nil || errs[0] != nil || !errors.Is(errs[1], store.ErrBusy) {
+			t.Errorf("Claim: %v, error %v; want only that the second is busy", errs, err)
+		}
+	}
+	x.end(true)
+	errs, err := heldRows[0].do(t.Context(), s, runs[3:])
+	if err != nil || !errors.Is(errs[0], store.ErrChanged) {
+		t.Errorf("Claim of what was replaced: %v, error %v; want ErrChanged", errs, err)
+	}
+	if n := strings.Count(srv.Log(), "lock timeout"); n != 1 {
+		t.Errorf("a row was waited for in vain %d times, want once", n)
+	}
 }
 
 // Of many calls that wait for rows, those go on whose rows are free again.

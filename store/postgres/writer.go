@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -30,31 +32,101 @@ func (w *writer) work() {
 		if len(calls) == 0 {
 			return
 		}
-		w.write(calls, lockTimeout)
+		wait, how := lockTimeout, asFound
+		if w.s.barred.any(calls, w.s.nodes.clk.Read().Boot) {
+			wait, how = lockTimeout/10, passBy
+		}
+		w.write(calls, wait, how)
 		w.s.queue.finish()
 	}
 }
 
-// write writes a batch and answers its calls. If somebody else's transaction holds a row for long, the batch is divided until those who
-// need that row are alone, and they wait for it elsewhere. That it is held is known by then: its parts wait less.
-func (w *writer) write(calls []*call, wait time.Duration) {
-	err := w.s.tryAgain(w.s.life, wait, w.counter, calls)
+// write writes a batch and answers its calls. If somebody else's transaction holds a row for long, it is written without those who need that
+// row: they are told so, or wait for it elsewhere. Where that is a name which is not there yet, as far as others see, the batch is divided
+// until those who need it are alone. That a row is held is known by then: it is waited for less.
+func (w *writer) write(calls []*call, wait time.Duration, how manner) {
+	err := w.s.tryAgain(w.s.life, wait, w.counter, calls, how)
 	switch {
 	case errors.Is(err, errParts):
-		w.write(calls[:len(calls)/2], wait)
-		w.write(calls[len(calls)/2:], wait)
+		w.write(calls[:len(calls)/2], wait, how)
+		w.write(calls[len(calls)/2:], wait, how)
 		return
 	case code(err) != codeLockNotAvailable:
+	case how != passBy:
+		w.write(calls, lockTimeout/10, passBy)
+		return
 	case len(calls) > 1:
-		w.write(calls[:len(calls)/2], lockTimeout/10)
-		w.write(calls[len(calls)/2:], lockTimeout/10)
+		w.write(calls[:len(calls)/2], wait, how)
+		w.write(calls[len(calls)/2:], wait, how)
 		return
 	default:
 		w.s.waitAlone(calls[0])
 		return
 	}
 	for _, c := range calls {
+		if err == nil && c.left {
+			w.s.waitAlone(c)
+			continue
+		}
 		c.answer(err)
+	}
+}
+
+// A manner is how a batch comes to its rows.
+type manner int
+
+const (
+	asFound manner = iota // they are read, and it is seen when they are written whether they are still the same
+	locked                // they are locked when they are read
+	passBy                // so are those that nobody holds, and the others are passed by
+)
+
+// errBarred is the answer to a row that is not waited for.
+var errBarred = barredError{}
+
+type barredError struct{}
+
+func (barredError) Error() string { return "somebody else's transaction holds the task" }
+
+// Is says that it is store.ErrBusy.
+func (barredError) Is(err error) bool { return err == store.ErrBusy }
+
+// barred are tasks that somebody else's transaction was seen to hold: who meets one of them again does not wait to see it.
+type barred struct {
+	mu   sync.Mutex
+	seen map[store.Key]int64 // when, in boot time
+}
+
+const barredFor = 5_000_000_000 // ns
+
+// any says whether a call needs one of them.
+func (x *barred) any(calls []*call, boot int64) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.seen) == 0 {
+		return false
+	}
+	for _, c := range calls {
+		for i := range c.rows {
+			if at, was := x.seen[c.rows[i].key]; was && boot-at < barredFor {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// note notes what a batch has seen.
+func (x *barred) note(cells []*cell, boot int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	maps.DeleteFunc(x.seen, func(_ store.Key, at int64) bool { return boot-at >= barredFor })
+	for _, c := range cells {
+		if c.barred {
+			x.seen[c.key] = boot
+		} else {
+			delete(x.seen, c.key)
+		}
 	}
 }
 
@@ -67,6 +139,10 @@ const (
 
 // waitAlone writes a call that has to wait, without keeping others. Close does not wait for whoever holds its row.
 func (s *Store) waitAlone(c *call) {
+	how := passBy // it has met something else than a row
+	if slices.ContainsFunc(c.rows, func(r row) bool { return r.busy == nil }) {
+		how = locked
+	}
 	s.running.Go(func() {
 		for {
 			select {
@@ -75,7 +151,7 @@ func (s *Store) waitAlone(c *call) {
 				c.answer(store.ErrClosed)
 				return
 			}
-			err := s.tryAgain(s.life, aloneTime, 0, []*call{c})
+			err := s.tryAgain(s.life, aloneTime, 0, []*call{c}, how)
 			<-s.queue.alone
 			c.mu.Lock()
 			gone := c.gone
@@ -96,11 +172,13 @@ func (s *Store) waitAlone(c *call) {
 const triesMost = 100
 
 // tryAgain writes calls in a transaction, anew for as long as others get in its way.
-func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32, calls []*call) (err error) {
-	locks := s.o.Pooler || wait != lockTimeout
+func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32, calls []*call, how manner) (err error) {
+	if s.o.Pooler {
+		how = max(how, locked)
+	}
 	for range triesMost {
-		err = s.transact(ctx, wait, counter, calls, locks)
-		locks = true
+		err = s.transact(ctx, wait, counter, calls, how)
+		how = max(how, locked)
 		switch {
 		case errors.Is(err, errRaise):
 			if rerr := s.raise(ctx); rerr != nil {
@@ -115,7 +193,7 @@ func (s *Store) tryAgain(ctx context.Context, wait time.Duration, counter int32,
 }
 
 // transact writes calls in one transaction. An error means that nothing is written, unless it is ErrUnknown.
-func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32, calls []*call, locks bool) (err error) {
+func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32, calls []*call, how manner) (err error) {
 	ctx, stop := park.Within(ctx, sendTimeout, errSilent)
 	defer stop()
 	conn, err := s.pool.Acquire(ctx)
@@ -124,11 +202,11 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 	}
 	defer conn.Release() // one that is in a transaction is closed
 	b := newBatch(ctx, s, piped{conn}, counter)
-	b.parts, b.locks = len(calls) > 1, locks
+	b.parts, b.locks, b.passing = len(calls) > 1, how != asFound, how == passBy
 	for _, c := range calls {
 		b.rows = append(b.rows, c.rows...)
 	}
-	if !locks && calls[0].holds() {
+	if !b.locks && calls[0].holds() {
 		b.gather()
 		if age, all := s.held.take(b.order); all {
 			return s.settle(b, conn, calls, age)
@@ -140,6 +218,9 @@ func (s *Store) transact(ctx context.Context, wait time.Duration, counter int32,
 	}
 	if err := b.read(before...); err != nil {
 		return s.rolledBack(ctx, conn, err)
+	}
+	if b.locks {
+		s.barred.note(b.order, s.nodes.clk.Read().Boot)
 	}
 	for _, c := range calls {
 		if err := b.applyCall(c); err != nil {
@@ -213,16 +294,24 @@ func (b *batch) written(conn *pgxpool.Conn) {
 	b.tellLate(b.ctx, piped{conn})
 }
 
-// applyCall works the rows of a call out, unless its caller has gone.
+// applyCall works the rows of a call out, unless its caller has gone, or has to wait for one that somebody else's transaction holds.
 func (b *batch) applyCall(c *call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
 		return nil
 	}
+	c.left = slices.ContainsFunc(c.rows, func(r row) bool { return r.busy == nil && b.cells[r.key].barred })
+	if c.left {
+		return nil
+	}
 	b.call = c
 	defer func() { b.call = nil }()
 	for i := range c.rows {
+		if r := &c.rows[i]; b.cells[r.key].barred {
+			r.busy()
+			continue
+		}
 		if err := b.apply(&c.rows[i]); err != nil {
 			return err
 		}
