@@ -67,15 +67,20 @@ func (s *Store) mayClaim(x *store.Claim, t *store.Task) bool {
 	return s.owns(x.Shard(), t.Kind)
 }
 
-// Renew implements store.Store.
+// Renew implements store.Store. Of a task that somebody else's transaction holds, the lease is not prolonged, and the answer is store.ErrBusy.
 func (s *Store) Renew(ctx context.Context, renewals []store.Renewal) ([]store.RenewResult, error) {
 	key := func(x *store.Renewal) store.Key { return x.Key }
-	return written(ctx, s, "renew", renewals, key, nil, (*store.Renewal).Apply, nil)
+	return written(ctx, s, "renew", renewals, key, nil, (*store.Renewal).Apply,
+		func(_ *store.Renewal, err error) (store.RenewResult, bool) { return store.RenewResult{Err: err}, true })
 }
 
-// Settle implements store.Store.
+// Settle implements store.Store. What is the outcome for a task that somebody else's transaction holds is not written, and the answer is
+// store.ErrBusy: the fence is as good as before, and it can be settled again.
 func (s *Store) Settle(ctx context.Context, settlements []store.Settlement) ([]store.SettleResult, error) {
-	return written(ctx, s, "settle", settlements, settlementKey, nil, (*store.Settlement).Apply, nil)
+	return written(ctx, s, "settle", settlements, settlementKey, nil, (*store.Settlement).Apply,
+		func(_ *store.Settlement, err error) (store.SettleResult, bool) {
+			return store.SettleResult{Err: err}, true
+		})
 }
 
 func settlementKey(x *store.Settlement) store.Key { return x.Key }

@@ -205,6 +205,22 @@ var heldRows = []heldRow{
 		res, err := s.Edit(ctx, rows)
 		return errsOf(res, func(r store.EditResult) error { return r.Err }), err
 	}},
+	{"renew", true, func(ctx context.Context, s *postgres.Store, runs []store.ClaimResult) ([]error, error) {
+		var rows []store.Renewal
+		for _, r := range runs {
+			rows = append(rows, store.Renewal{RunID: r.RunID, Fence: r.Fence, Lease: time.Hour})
+		}
+		res, err := s.Renew(ctx, rows)
+		return errsOf(res, func(r store.RenewResult) error { return r.Err }), err
+	}},
+	{"settle", true, func(ctx context.Context, s *postgres.Store, runs []store.ClaimResult) ([]error, error) {
+		var rows []store.Settlement
+		for _, r := range runs {
+			rows = append(rows, store.Settlement{RunID: r.RunID, Fence: r.Fence, Verb: store.VerbSettle, State: store.Done})
+		}
+		res, err := s.Settle(ctx, rows)
+		return errsOf(res, func(r store.SettleResult) error { return r.Err }), err
+	}},
 }
 
 func errsOf[R any](res []R, err func(r R) error) (errs []error) {
