@@ -37,8 +37,8 @@ and database = (select oid from pg_database where datname = current_database())`
 	return end, err
 }
 
-// History implements store.Store. Where it goes on from an entry, or tells from the oldest on, it ends before the first entry of a
-// transaction that is under way, so that none is passed by.
+// History implements store.Store. Where it goes on from an entry, or tells of all tasks, it ends before the first entry of a transaction that
+// is under way, so that none is passed by, by whoever goes on from what it tells.
 func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []store.Event, err error) {
 	limit := pageOf(q.Limit, 100)
 	if plainText(q.Namespace) != q.Namespace || plainText(q.Name) != q.Name {
@@ -46,7 +46,7 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []sto
 	}
 	err = s.view(ctx, "history", func(x session) error {
 		var c clause
-		if q.After > 0 || q.Key == (store.Key{}) && !q.Newest {
+		if q.After > 0 || q.Key == (store.Key{}) {
 			end, err := s.entriesEnd(ctx, x)
 			if err != nil {
 				return err

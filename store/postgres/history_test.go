@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -64,6 +65,21 @@ func TestHistory_IsFollowedWithoutGaps(t *testing.T) {
 	if got := follow(t, s, known[0]); len(got) != 0 {
 		t.Errorf("while a transaction is under way that began before: entries %v; want none, or its own would be passed by", got)
 	}
+	newest := func() (seqs []int64) {
+		t.Helper()
+		evs, err := s.History(t.Context(), store.HistoryQuery{Newest: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range evs {
+			seqs = append(seqs, evs[i].Seq)
+		}
+		return seqs
+	}
+	from := newest()
+	if !slices.Equal(from, known) {
+		t.Errorf("the newest meanwhile: entries %v; want %v, or whoever goes on from the first would pass its own by", from, known)
+	}
 	evs, err := s.History(t.Context(), store.HistoryQuery{Key: store.Key{Name: "b"}})
 	if err != nil || len(evs) != 1 {
 		t.Errorf("the history of one name: %v, %v; want its entry, which is committed", evs, err)
@@ -72,7 +88,10 @@ func TestHistory_IsFollowedWithoutGaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel("c")
-	if got := follow(t, s, known[0]); len(got) != 3 || got[0] >= got[1] || got[1] >= got[2] {
+	if got := newest(); len(got) != 4 || got[0] <= got[1] || got[1] <= got[2] || got[3] != known[0] {
+		t.Errorf("the newest afterwards: entries %v; want four, falling", got)
+	}
+	if got := follow(t, s, from[0]); len(got) != 3 || got[0] >= got[1] || got[1] >= got[2] {
 		t.Errorf("afterwards: entries %v; want three, rising", got)
 	}
 }
