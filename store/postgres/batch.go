@@ -47,6 +47,7 @@ type cell struct {
 	xmin     string      // the transaction that wrote it
 	old, now *store.Task // nil: none
 	touched  bool
+	recalled bool // what the history knows of it was read
 	barred   bool // somebody else's transaction holds it, and it was not read
 	told     bool // somebody has to look at it although its place is the same
 }
@@ -245,7 +246,7 @@ func (b *batch) Ran(k store.Key, id store.Identity, _ store.Instant) (bool, erro
 	if slices.ContainsFunc(b.events, func(e store.Event) bool { return e.Key == k && e.To == store.Done && e.Identity == id }) {
 		return true, nil
 	}
-	if err := b.recall(); err != nil {
+	if err := b.recall(k); err != nil {
 		return false, err
 	}
 	return slices.Contains(b.past[k], id), nil
@@ -256,25 +257,28 @@ func (b *batch) Finished(k store.Key) (bool, error) {
 	if slices.ContainsFunc(b.events, func(e store.Event) bool { return e.Key == k }) {
 		return true, nil
 	}
-	if err := b.recall(); err != nil {
+	if err := b.recall(k); err != nil {
 		return false, err
 	}
 	_, known := b.past[k]
 	return known, nil
 }
 
-// recall reads what the history knows of all names of the batch that were free, with the first question; of what ends
-// in the batch its own entries tell.
-func (b *batch) recall() error {
-	if b.past != nil || b.err != nil {
+// recall reads what the history knows of a name, and, with the first question, of all names of the batch that were free: one that has become free
+// in the batch is read when it is asked for. Of what ends in the batch its own entries tell.
+func (b *batch) recall(k store.Key) error {
+	if b.cells[k].recalled || b.err != nil {
 		return b.err
 	}
-	b.past = map[store.Key][]store.Identity{}
+	if b.past == nil {
+		b.past = map[store.Key][]store.Identity{}
+	}
 	var keys []int64
 	var ns, names []string
 	var free []*cell
 	for _, c := range b.order {
-		if c.old == nil || c.old.Ended {
+		if !c.recalled && (c.key == k || c.old == nil || c.old.Ended) {
+			c.recalled = true
 			keys = append(keys, hashOf(c.key))
 			free, ns, names = append(free, c), append(ns, plainText(c.key.Namespace)), append(names, plainText(c.key.Name))
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dulyhq/duly/internal/pgtest"
 	"github.com/dulyhq/duly/store"
@@ -70,6 +71,62 @@ func TestWrite_MadeAndChangedAtOnce(t *testing.T) {
 	got, err := s.Get(t.Context(), []store.Key{k})
 	if err != nil || got[0] == nil || len(got[0].Runs) != 1 || got[0].Generation != answer[0].Task.Generation {
 		t.Errorf("there is %+v, error %v; want what was put with generation %d, and a run beside it", got[0], err, answer[0].Task.Generation)
+	}
+}
+
+// Calls in one batch, of which one ends a task, and another puts what had run under its name before: that does not run again, as it would not in
+// the batch behind it.
+//
+// contract: A5
+func TestWrite_EndedAndPutAtOnce(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Shared(t).Database(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }() // a second time is none
+	past := store.At(time.Now().Add(-time.Minute))
+	of := func(name, payload string) store.Put {
+		return store.Put{
+			Key: store.Key{Name: name}, When: store.On(store.Occurrence{For: past}), Spec: store.Spec{Kind: "k", Payload: []byte(payload)},
+		}
+	}
+	puts := []store.Put{of("free", "ran"), of("live", "ran"), of("live", "new")}
+	for _, p := range puts[:2] {
+		put, err := s.Put(t.Context(), []store.Put{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := store.RunID{Key: p.Key, Generation: put[0].Task.Generation, For: past}
+		run, err := s.Claim(t.Context(), []store.Claim{{RunID: id, Lease: time.Hour, Owner: "me"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := s.Settle(t.Context(), []store.Settlement{{RunID: id, Fence: run[0].Fence, Verb: store.VerbSettle, State: store.Done}})
+		if err != nil || set[0].Err != nil {
+			t.Fatal(set, err)
+		}
+	}
+	if res, err := s.Put(t.Context(), puts[2:]); err != nil || res[0].Outcome != store.Created {
+		t.Fatal(res, err)
+	}
+	first, firstAnswer := rowsOf(puts[:1], putKey, putSize, (*store.Put).Apply)
+	ended, endAnswer := rowsOf([]store.Cancel{{Key: puts[1].Key}}, cancelKey, nil, (*store.Cancel).Apply)
+	again, againAnswer := rowsOf(puts[1:2], putKey, putSize, (*store.Put).Apply)
+	var calls []*call
+	for _, rows := range [][]row{first, ended, again} {
+		calls = append(calls, &call{rows: rows, done: make(chan struct{})})
+	}
+	(&writer{s: s}).write(calls, lockTimeout, asFound)
+	for _, c := range calls {
+		if <-c.done; c.err != nil {
+			t.Fatal(c.err)
+		}
+	}
+	if firstAnswer[0].Outcome != store.AlreadyRan || endAnswer[0].Outcome != store.CancelCancelled || againAnswer[0].Outcome != store.AlreadyRan {
+		t.Errorf("the free name: %v, the end of the other: %v, and what had run under it: %v", firstAnswer[0].Outcome, endAnswer[0].Outcome, againAnswer[0].Outcome)
+	}
+	if got, err := s.Get(t.Context(), []store.Key{puts[1].Key}); err != nil || got[0] != nil {
+		t.Errorf("there is %+v, error %v; want nothing", got, err)
 	}
 }
 

@@ -17,6 +17,7 @@ var raceCases = []Case{
 	{"CancelAgainstClaim", "E1", "a task that was reported as cancelled runs", cancelAgainstClaim},
 	{"ClaimAgainstClaim", "D1", "two workers run one occurrence", claimAgainstClaim},
 	{"PutAgainstPut", "A5", "replicas that declare the same at the same moment replace each other", putAgainstPut},
+	{"PutAgainstCancel", "A5", "what has run runs again because another of its name was cancelled at the same moment", putAgainstCancel},
 	{"PutAgainstClaim", "B1", "a replacement and the attempt it came too late for both count", putAgainstClaim},
 	{"RescueAgainstSettle", "D3", "a run that succeeded is tried again", rescueAgainstSettle},
 	{"CompareAndSwap", "B4", "a change that was made meanwhile is overwritten", compareAndSwap},
@@ -150,6 +151,47 @@ func putAgainstPut(e *env) {
 		}
 		is(e, "created", created, 1)
 		e.wantMoves(name)
+	}
+}
+
+func putAgainstCancel(e *env) {
+	const n = 8
+	ran := make([]store.Put, n)
+	for i := range ran {
+		ran[i] = once(fmt.Sprintf("t%d", i), at(e.now()))
+		e.settle(ended(e.claim(next(e.put(ran[i]), 0)), store.Done), store.Done)
+	}
+	for i := range rounds() {
+		for _, p := range ran {
+			p.Payload = []byte(strconv.Itoa(i))
+			is(e, "outcome of another", e.puts(p)[0].Outcome, store.Created)
+		}
+		cancelled := make([]store.CancelOutcome, n)
+		put := make([]store.PutOutcome, n)
+		together(2*n, func(g int) {
+			p := ran[g/2]
+			if g%2 == 0 {
+				r, err := e.s.Cancel(e.ctx, []store.Cancel{{Key: p.Key}})
+				if err != nil {
+					e.Errorf("Cancel: %v", err)
+					return
+				}
+				cancelled[g/2] = r[0].Outcome
+				return
+			}
+			r, err := e.s.Put(e.ctx, []store.Put{p})
+			if err != nil {
+				e.Errorf("Put: %v", err)
+				return
+			}
+			put[g/2] = r[0].Outcome
+		})
+		for j := range ran {
+			is(e, "outcome of the cancel", cancelled[j], store.CancelCancelled)
+			if put[j] != store.AlreadyRan && put[j] != store.Replaced { // as it comes after the cancel, or before
+				e.Fatalf("round %d: the put of what has run is %v; want already ran, or replaced", i, put[j])
+			}
+		}
 	}
 }
 
