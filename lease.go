@@ -127,7 +127,7 @@ func (n *renewer) lostLocked(a *attempt) {
 	n.r.pokeLocked()
 }
 
-// renew prolongs leases, and says whether the store answered.
+// renew prolongs leases, and says whether that was done: the store may fail, or somebody else's transaction hold a task.
 func (n *renewer) renew(ctx context.Context, due []*attempt, sent time.Duration) bool {
 	c := n.r.c
 	ctx, cancel := context.WithCancel(ctx)
@@ -145,15 +145,20 @@ func (n *renewer) renew(ctx context.Context, due []*attempt, sent time.Duration)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	all := true
 	for i, a := range due {
 		n.renewedLocked(a, &res[i], sent)
+		all = all && !errors.Is(res[i].Err, store.ErrBusy)
 	}
-	return true
+	return all
 }
 
 func (n *renewer) renewedLocked(a *attempt, res *store.RenewResult, sent time.Duration) {
 	if a.place == nil {
 		return // it has ended, or is lost
+	}
+	if errors.Is(res.Err, store.ErrBusy) {
+		return // it is asked for again
 	}
 	if res.Err != nil {
 		n.lostLocked(a)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/timer"
 )
 
 // A settler writes how attempts ended, all that wait at once. While the store fails it tries again: an outcome is not lost unless the
@@ -17,6 +19,8 @@ type settler struct {
 
 	mu    sync.Mutex
 	queue []*settling
+	busy  []*settling // somebody else's transaction holds their tasks: they rest
+	rests timer.Timer
 	over  bool
 }
 
@@ -99,8 +103,9 @@ func (s *settler) work(ctx context.Context) {
 
 func (s *settler) refuse(batch []*settling, err error) {
 	s.mu.Lock()
-	batch = append(batch, s.queue...)
-	s.queue = nil
+	batch = append(append(batch, s.queue...), s.busy...)
+	s.queue, s.busy = nil, nil
+	s.rests.Stop()
 	s.mu.Unlock()
 	for _, w := range batch {
 		w.answer <- settled{err: err}
@@ -140,12 +145,34 @@ func (s *settler) write(ctx context.Context, batch []*settling) (again []*settli
 	}
 	c.news.tell()
 	for i, w := range batch {
+		if errors.Is(res[i].Err, store.ErrBusy) {
+			s.rest(w)
+			continue
+		}
 		if errors.Is(res[i].Err, store.ErrFenced) && w.unknown { // the echo of a success
 			res[i] = store.SettleResult{State: w.s.State}
 		}
 		w.answer <- settled{res: res[i]}
 	}
 	return batch[:0]
+}
+
+// busyRest is for how long an outcome rests whose task somebody else's transaction holds. Others are written meanwhile.
+const busyRest = 250 * time.Millisecond
+
+// rest puts an outcome off.
+func (s *settler) rest(w *settling) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy = append(s.busy, w); len(s.busy) > 1 {
+		return
+	}
+	s.rests = s.r.c.eng.AfterFunc(busyRest, func() {
+		s.mu.Lock()
+		s.queue, s.busy = append(s.queue, s.busy...), nil
+		s.mu.Unlock()
+		s.poke()
+	})
 }
 
 // failed waits before the batch is tried again.

@@ -136,7 +136,8 @@ type Edit struct {
 
 // An EditResult is the answer to one Edit. Task is the task as it is now, nil if that was its end. State is what VerbRescue or VerbBury
 // has made of the run, which may be Cancelled in place of what a rescue asked for; 0 of other verbs. Err is ErrInvalid, ErrCondition,
-// ErrNotFound, ErrRunning, ErrChanged, ErrFenced or ErrExists.
+// ErrNotFound, ErrRunning, ErrChanged, ErrFenced, ErrExists or, of what a scheduler does by itself (VerbSkip, VerbAlign, VerbRescue,
+// VerbBury, VerbStop), ErrBusy where a transaction that has not ended holds the task.
 type EditResult struct {
 	Task  *Task
 	State State
@@ -159,7 +160,8 @@ type Claim struct {
 
 // A ClaimResult is the answer to one Claim. Task is the task with the run in it, RunID names it (it is another than the claim's if
 // occurrences were folded), and At is the store's time of the claim. Err is ErrInvalid, ErrChanged (the task is gone, replaced, or
-// past that occurrence), ErrNotDue, ErrBusy, ErrPaused, ErrTooLate or, of a store that is an Owner, ErrNotOwner.
+// past that occurrence), ErrNotDue, ErrBusy (another attempt runs, or, in a store that is a Transactor, a transaction that has not ended
+// holds the task: claims beside it are not held up by that), ErrPaused, ErrTooLate or, of a store that is an Owner, ErrNotOwner.
 type ClaimResult struct {
 	Task  *Task
 	RunID RunID
@@ -175,7 +177,8 @@ type Renewal struct {
 	Lease time.Duration
 }
 
-// A RenewResult is the answer to one Renewal. Stop says that the attempt is asked to stop. Err is ErrInvalid or ErrFenced.
+// A RenewResult is the answer to one Renewal. Stop says that the attempt is asked to stop. Err is ErrInvalid, ErrFenced, or
+// ErrBusy where a transaction that has not ended holds the task: the lease is what it was.
 type RenewResult struct {
 	Stop bool
 	Err  error
@@ -194,7 +197,8 @@ type Settlement struct {
 }
 
 // A SettleResult is the answer to one Settlement. State is what the run has become: a retry after a cancel is Cancelled. Task is nil if
-// that was its end. Err is ErrInvalid or ErrFenced; after a call that ended with ErrUnknown, ErrFenced may be the echo of its success.
+// that was its end. Err is ErrInvalid, ErrFenced, or ErrBusy where a transaction that has not ended holds the task:
+// then it is to be settled again. After a call that ended with ErrUnknown, ErrFenced may be the echo of its success.
 type SettleResult struct {
 	State State
 	Task  *Task
