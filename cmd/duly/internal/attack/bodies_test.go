@@ -60,10 +60,16 @@ func TestNames(t *testing.T) {
 		{"a query, encoded", "a%3Fnamespace%3Db", 201, ""},
 	} {
 		if tt.status == http.StatusRequestHeaderFieldsTooLarge { // it may be cut off before it has heard why
-			for _, a := range f.send("PUT /v1/tasks/" + tt.path + " HTTP/1.1\r\nHost: localhost\r\n" + f.bearer() + "\r\n\r\n" + last) {
-				if a.status != tt.status {
-					t.Errorf("%s: %d %.300s, want %d", tt.name, a.status, a.body, tt.status)
+			heard := 0
+			for tries := 0; heard == 0 && tries < 20; tries++ {
+				for _, a := range f.send("PUT /v1/tasks/" + tt.path + " HTTP/1.1\r\nHost: localhost\r\n" + f.bearer() + "\r\n\r\n" + last) {
+					if heard++; a.status != tt.status {
+						t.Errorf("%s: %d %.300s, want %d", tt.name, a.status, a.body, tt.status)
+					}
 				}
+			}
+			if heard == 0 {
+				t.Errorf("%s: no answer", tt.name)
 			}
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 )
@@ -137,6 +138,15 @@ func (c *cappedConn) Close() error {
 		c.of.again()
 	}
 	return err
+}
+
+// CloseWrite is called by the server where it does not read what it is sent to its end, so that whoever sends it hears why, and not that the
+// connection was reset.
+func (c *cappedConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // change changes what is known of a connection, and with it whether it can be spared.
