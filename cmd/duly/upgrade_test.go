@@ -2,11 +2,14 @@ package main
 
 import (
 	"archive/zip"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,6 +27,36 @@ func recordings(t *testing.T) []string {
 		t.Fatalf("no recorded store: %v", err)
 	}
 	return found
+}
+
+// database opens the database of a store that nobody has open, and which is none that duly has closed any more.
+func database(t *testing.T, dir string) *pdb.DB {
+	t.Helper()
+	if err := os.Remove(filepath.Join(home.Store(dir), "SEAL")); err != nil {
+		t.Fatal(err)
+	}
+	db, err := pdb.Open(home.Store(dir), &pdb.Options{FormatMajorVersion: pdb.FormatTableFormatV6, Logger: mute{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// formatNow is the format that a new store has.
+func formatNow(t *testing.T) uint32 {
+	t.Helper()
+	dir := dataDir(t)
+	serve(t, dir).term(t)
+	db := database(t, dir)
+	b, closer, err := db.Get([]byte("mf"))
+	if err != nil || len(b) != 4 {
+		t.Fatalf("the format is %x, %v", b, err)
+	}
+	format := binary.BigEndian.Uint32(b)
+	if err := errors.Join(closer.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return format
 }
 
 // unpack puts the directories of a recording into data directories.
@@ -61,7 +94,11 @@ func unpack(t *testing.T, recording string) map[string]string {
 // A store of every format that there has been, as it was closed and as kill -9 has left it, is shown without a daemon, backed up and
 // restored; a daemon opens it, lists what is in it, and runs what is due.
 func TestUpgrade_EveryFormat(t *testing.T) {
-	for _, recording := range recordings(t) {
+	recorded := recordings(t)
+	if now := fmt.Sprintf("store-v%d.zip", formatNow(t)); !slices.ContainsFunc(recorded, func(r string) bool { return filepath.Base(r) == now }) {
+		t.Errorf("of the format that is written now there is no recording, want %s", now)
+	}
+	for _, recording := range recorded {
 		b, err := os.ReadFile(strings.TrimSuffix(recording, ".zip") + ".json")
 		if err != nil {
 			t.Fatal(err)
@@ -112,13 +149,7 @@ func TestUpgrade_RefusesNewer(t *testing.T) {
 	dir := dataDir(t)
 	d := serve(t, dir)
 	d.term(t)
-	if err := os.Remove(filepath.Join(home.Store(dir), "SEAL")); err != nil {
-		t.Fatal(err)
-	}
-	db, err := pdb.Open(home.Store(dir), &pdb.Options{FormatMajorVersion: pdb.FormatTableFormatV6, Logger: mute{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := database(t, dir)
 	if err := db.Set([]byte("mf"), []byte{0, 0, 0, 99}, pdb.Sync); err != nil {
 		t.Fatal(err)
 	}

@@ -26,12 +26,16 @@ type tally struct {
 	statuses map[int]int
 	slugs    map[string]int
 	routes   map[string]int
+	raw      int // requests of which the head is none, that were answered
+	deaf     int // and such that were not
 }
 
 func (y *tally) add(w *wrong, status int, slug string) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	y.statuses[status]++
+	if y.statuses[status]++; w.raw {
+		y.raw++
+	}
 	y.slugs[slug]++
 	y.routes[w.op.method+" "+w.op.path]++
 }
@@ -68,7 +72,7 @@ func TestMalformed(t *testing.T) {
 	f.malformed(g, y, warm, cases)
 	f.ask("POST", "/v1/pause", `{"all": true}`)
 	f.settles(heap, goroutines, 16<<20)
-	t.Logf("statuses %v, slugs %v", y.statuses, y.slugs)
+	t.Logf("statuses %v, slugs %v; %d with a head that is none, and %d that were not answered", y.statuses, y.slugs, y.raw, y.deaf)
 	refused := 0
 	for status, n := range y.statuses {
 		if status >= 400 {
@@ -77,6 +81,9 @@ func TestMalformed(t *testing.T) {
 	}
 	if refused < cases/2 || refused > cases*99/100 || len(y.routes) != len(g.operations) {
 		t.Errorf("of %d requests to %d of %d routes %d were refused: they show too little", cases, len(y.routes), len(g.operations), refused)
+	}
+	if y.raw == 0 {
+		t.Errorf("none of %d requests with a head that is none was answered", y.deaf)
 	}
 	for _, slug := range []string{"invalid", "no-route", "not-found", "method", "media-type", "unauthenticated", "host"} {
 		if y.slugs[slug] == 0 {
@@ -150,6 +157,9 @@ func (f *fort) judge(c net.Conn, r *bufio.Reader, w *wrong, y *tally) (keep bool
 	if err != nil {
 		if w.raw { // what was not read of it may have been in the way of the answer
 			err = nil
+			y.mu.Lock()
+			defer y.mu.Unlock()
+			y.deaf++
 		}
 		return false, err
 	}

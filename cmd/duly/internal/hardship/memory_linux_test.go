@@ -2,9 +2,10 @@ package hardship
 
 import (
 	"bufio"
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net"
 	"net/http"
@@ -20,6 +21,28 @@ import (
 )
 
 const mib = 1 << 20
+
+// metrics asks on the socket for the counters.
+func (d *served) metrics(ctx context.Context) string {
+	d.t.Helper()
+	carrier := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "unix", filepath.Join(d.data(), "duly.sock"))
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/metrics", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	res, err := carrier.RoundTrip(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err = errors.Join(err, res.Body.Close()); err != nil || res.StatusCode != http.StatusOK {
+		d.t.Fatalf("metrics: %s, %v", res.Status, err)
+	}
+	return string(b)
+}
 
 // memoryGroup makes a control group of some memory, and returns what a shell does to enter it.
 func memoryGroup(t *testing.T, most int) (enter string) {
@@ -153,9 +176,8 @@ func TestMemory(t *testing.T) {
 		}
 		return nil
 	})
-	res, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/metrics", bytes.NewReader(nil))
-	if err != nil || res == nil {
-		t.Fatal(err)
+	if metrics := d.metrics(ctx); !strings.Contains(metrics, "\nduly_") {
+		t.Errorf("the metrics are %.300q", metrics)
 	}
 	hangUp()
 	listeners.Wait()
