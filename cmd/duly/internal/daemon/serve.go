@@ -135,7 +135,7 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		in = &pacedBody{ReadCloser: r.Body, ctx: r.Context(), conn: c, rc: rc, budget: budget{limits: &p.limits}}
 		r.Body = in
-		defer context.AfterFunc(in.ctx, func() { _ = rc.SetReadDeadline(time.Now()) })() // a connection that has none is gone
+		defer context.AfterFunc(in.ctx, func() { _ = rc.SetReadDeadline(time.Now()) })() //nolint:contextcheck // it is the request's; a connection that has no deadlines is gone
 	}
 	out.allow() // also for what the server writes itself, such as "100 Continue"
 	p.next.ServeHTTP(out, r)
