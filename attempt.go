@@ -27,6 +27,7 @@ type AttemptInfo struct {
 	Started      time.Time // when it was claimed, by the store's clock
 	Missed       int64     // occurrences that were folded into this one
 	Extra        bool      // asked for by RunNow or Backfill, not by the schedule
+	AtMostOnce   bool      // no other attempt comes after it, unless it is snoozed
 
 	Raw      []byte // the payload as it is stored; not to be changed
 	Tags     []string

@@ -313,7 +313,7 @@ func (r *callbackRun) broken(ctx context.Context, err error) error {
 	r.outcome = OutcomeFailed
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
-		if errors.Is(err, duly.ErrClosing) {
+		if errors.Is(err, duly.ErrClosing) && !r.a.AtMostOnce {
 			r.outcome = OutcomeLater
 		}
 	}

@@ -45,7 +45,8 @@ const (
 	// How long a command that is to be run later waits, by how often it was put off already.
 	firstLater = time.Minute
 	lastLater  = time.Hour
-	// notBegun is how long one waits that lost its lease before it was started: whoever is so late has too much to do.
+	// notBegun is how long one waits that lost its lease before it was started: whoever is so late has too much to do. So does one for
+	// which the scheduler's end came before.
 	notBegun = time.Second
 )
 
@@ -286,12 +287,12 @@ func (r *commandRun) because(reason string, err error) error {
 // ended is the end by the attempt's context.
 func (r *commandRun) ended(res *proc.Result, cause error) error {
 	r.outcome = OutcomeFailed
-	if errors.Is(cause, duly.ErrClosing) {
+	if errors.Is(cause, duly.ErrClosing) && !r.a.AtMostOnce {
 		r.outcome = OutcomeLater
 	}
 	reason := cause.Error()
 	switch {
-	case res == nil && errors.Is(cause, duly.ErrLeaseLost): // and so nothing was attempted
+	case res == nil && (errors.Is(cause, duly.ErrLeaseLost) || errors.Is(cause, duly.ErrClosing)): // and so nothing was attempted
 		r.outcome, r.reason = OutcomeLater, reason+", before the command was started"
 		return duly.Snooze(notBegun)
 	case res == nil:

@@ -311,12 +311,34 @@ func TestSecretsAreNotLogged(t *testing.T) {
 }
 
 // What was never started was not attempted: it does not cost the only attempt that a command has.
-func TestLeaseLostBeforeTheStart(t *testing.T) {
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(duly.ErrLeaseLost)
-	a, _, err := handled(ctx, t, sh("exit 1"))
-	if d, ok := duly.Snoozed(err); !ok || d != time.Second || a.Outcome != target.OutcomeLater || !strings.HasSuffix(a.Reason, "before the command was started") {
-		t.Errorf("%v, %+v", err, a)
+func TestEndBeforeTheStart(t *testing.T) {
+	for _, cause := range []error{duly.ErrLeaseLost, duly.ErrClosing} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		a, _, err := handled(ctx, t, sh("exit 1"), func(a *duly.AttemptInfo) { a.AtMostOnce = true })
+		if d, ok := duly.Snoozed(err); !ok || d != time.Second || a.Outcome != target.OutcomeLater || a.Reason != cause.Error()+", before the command was started" {
+			t.Errorf("%v: %v, %+v", cause, err, a)
+		}
+	}
+}
+
+// What the scheduler's end has cut off is to be run again later, unless it must not be.
+func TestClosing_AtMostOnce(t *testing.T) {
+	for once, want := range map[bool]string{false: target.OutcomeLater, true: target.OutcomeFailed} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		c := marked(t, target.Command{Args: []string{"sleep", "1000"}})
+		a, _, err := handled(ctx, t, c, func(a *duly.AttemptInfo) {
+			a.AtMostOnce = once
+			go func() {
+				for len(survivors(t)) == 0 {
+					time.Sleep(time.Millisecond) // until it has begun
+				}
+				cancel(duly.ErrClosing)
+			}()
+		})
+		if !errors.Is(err, duly.ErrClosing) || a.Outcome != want {
+			t.Errorf("at most once %t: %v, %+v; want %s", once, err, a, want)
+		}
 	}
 }
 

@@ -89,7 +89,7 @@ func (m *middleware) attempt(ctx context.Context, a *duly.AttemptInfo, next duly
 	outcome := panicked
 	defer func() { m.ended(ctx, span, a, outcome, err, late, time.Duration(m.clk.Read().Boot-begun)) }()
 	err = next(ctx, a)
-	outcome = outcomeOf(ctx, err)
+	outcome = outcomeOf(ctx, a, err)
 	return err
 }
 
@@ -122,15 +122,15 @@ func attributesOf(a *duly.AttemptInfo, late time.Duration) []attribute.KeyValue 
 func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // outcomeOf says what the scheduler makes of an error.
-func outcomeOf(ctx context.Context, err error) string {
+func outcomeOf(ctx context.Context, a *duly.AttemptInfo, err error) string {
 	if err == nil {
 		return succeeded
 	}
-	if _, ok := duly.Snoozed(err); ok || errors.Is(err, duly.ErrClosing) {
+	if _, ok := duly.Snoozed(err); ok {
 		return snoozed
 	}
 	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, duly.ErrClosing) && errors.Is(err, context.Canceled):
+	case (errors.Is(err, duly.ErrClosing) || errors.Is(cause, duly.ErrClosing) && errors.Is(err, context.Canceled)) && !a.AtMostOnce:
 		return snoozed
 	case errors.Is(cause, duly.ErrStopped):
 		return cancelled

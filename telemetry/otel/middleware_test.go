@@ -152,6 +152,15 @@ func TestMiddleware_Outcomes(t *testing.T) {
 			handler: func(ctx context.Context, _ *duly.AttemptInfo) error { <-ctx.Done(); return ctx.Err() },
 			want:    told{Outcome: "snoozed", Cause: "the scheduler is being closed"}, // Run's end, and the drain's
 		},
+		{
+			name:    "must not begin again",
+			handler: func(ctx context.Context, _ *duly.AttemptInfo) error { <-ctx.Done(); return ctx.Err() },
+			opts:    []duly.PutOption{duly.AtMostOnce()},
+			want: told{
+				Outcome: "failed", Cause: "the scheduler is being closed", Status: sdktrace.Status{Code: codes.Error, Description: "context canceled"},
+				Events: "exception: context canceled",
+			},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
