@@ -139,8 +139,9 @@ func (c *core) alignTo(ctx context.Context, rules string) error {
 const alignRest = 3
 
 // alignEach goes through all tasks, in the order of what is due, which a store reads in one sweep. Those that are put or claimed meanwhile
-// are worked out by the new rules already.
+// are worked out by the new rules already. One that somebody's transaction holds is an error in the end: all is to be gone through again.
 func (c *core) alignEach(ctx context.Context) (n int, err error) {
+	var held error
 	for q := (store.DueQuery{Until: store.Never, Limit: pageMost}); ; {
 		begun := c.eng.Elapsed()
 		page, err := c.store.Due(ctx, q)
@@ -166,13 +167,16 @@ func (c *core) alignEach(ctx context.Context) (n int, err error) {
 				return n, err
 			}
 			for i := range res {
-				if res[i].Err == nil { // else it is not what it was, and was worked out anew for that
+				switch {
+				case res[i].Err == nil: // else it is not what it was, and was worked out anew for that
 					n++
+				case errors.Is(res[i].Err, store.ErrBusy):
+					held = res[i].Err
 				}
 			}
 		}
 		if !page.More {
-			return n, nil
+			return n, held
 		}
 		q.After = page.Cursor
 		if err := c.nap(ctx, alignRest*(c.eng.Elapsed()-begun)); err != nil {

@@ -126,7 +126,7 @@ func (s *Scheduler) Invariants() error {
 	if n := w.first.len() + len(r.refetch) + len(r.fetching) + behind; n > 0 {
 		wrong("%d to be looked at first, %d to be read, %d being read, %d gates to be read, and the loop is asleep", w.first.len(), len(r.refetch), len(r.fetching), behind)
 	}
-	if w.ready.len() > 0 && r.inUse < c.opts.Workers && !r.fullLocked(w.ready.top().size) {
+	if w.ready.len() > 0 && r.inUse < c.opts.Workers && w.ready.top().size == 0 {
 		wrong("%d are ready and %d of %d workers are taken", w.ready.len(), r.inUse, c.opts.Workers)
 	}
 	if at := r.nextLocked(); at < r.armedAt {

@@ -191,6 +191,11 @@ func (c *core) heartbeat(ctx context.Context, a *attempt) error {
 	r.renewer.renewedLocked(a, &res[0], sent)
 	c.mu.Unlock()
 	switch {
+	case errors.Is(res[0].Err, store.ErrBusy): // while a transaction holds the task
+		if err := c.nap(ctx, busyRest); err != nil {
+			return err
+		}
+		return c.heartbeat(ctx, a)
 	case errors.Is(res[0].Err, store.ErrFenced):
 		return fmt.Errorf("%w: %w", ErrLeaseLost, res[0].Err)
 	case res[0].Stop:

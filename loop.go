@@ -23,7 +23,7 @@ type pick struct {
 	e     *entry
 	st    step
 	gates [3]*gate
-	size  int64 // of the payload, in bytes
+	size  int64 // the entry's
 	seen  store.Instant
 }
 
@@ -167,7 +167,13 @@ const picksMost = 256
 // pickLocked takes what can be written for now.
 func (r *run) pickLocked(now store.Instant) []pick {
 	var picks []pick
+	var aside []*entry // large payloads that have to wait, and others behind them
 	w := &r.window
+	defer func() {
+		for _, e := range aside {
+			w.ready.put(e)
+		}
+	}()
 	for len(picks) < picksMost {
 		e := w.first.top()
 		if e == nil {
@@ -192,8 +198,13 @@ func (r *run) pickLocked(now store.Instant) []pick {
 		}
 		pk := pick{e: e, st: st, size: e.size, seen: e.seen}
 		if st.kind == stepClaim {
-			if r.inUse >= r.c.opts.Workers || r.fullLocked(e.size) {
+			if r.inUse >= r.c.opts.Workers || len(aside) == picksMost {
 				break
+			}
+			if r.fullLocked(e.size) || e.size > 0 && len(aside) > 0 {
+				w.ready.drop(e)
+				aside = append(aside, e)
+				continue
 			}
 			p, _ := r.c.policies.of(e.task.Policy)
 			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
@@ -221,9 +232,11 @@ func (r *run) pickLocked(now store.Instant) []pick {
 	return picks
 }
 
-// fullLocked says that a payload of so many bytes has to wait for the end of others: those of what runs are held in memory. It waits for
-// none alone.
-func (r *run) fullLocked(size int64) bool { return r.held > 0 && r.held+size > r.c.heldMost }
+// fullLocked says that a payload of so many bytes has to wait for the end of others: those of what runs are held in memory. A small one does
+// not, and the first goes whatever its size.
+func (r *run) fullLocked(size int64) bool {
+	return size > 0 && r.held > 0 && r.held+size > r.c.heldMost
+}
 
 // nextLocked is when the loop has to look again, by the store's clock.
 func (r *run) nextLocked() store.Instant {

@@ -29,7 +29,7 @@ type run struct {
 	refetch  map[store.Key]struct{}    // tasks of which it is not known what they are
 	fetching map[store.Key]struct{}    // of these, those that are being read and were not written since
 	inUse    int                       // workers
-	held     int64                     // bytes of the payloads of what runs, as far as they were known before
+	held     int64                     // bytes of the large payloads of what runs
 	attempts map[attemptID]*attempt
 	unsure   unsure
 	draining bool

@@ -9,7 +9,7 @@ import (
 // An entry is a task that is kept in memory, because it is due soon, an attempt at it runs, or somebody else's lease on it is watched.
 type entry struct {
 	task  *store.Task
-	size  int64 // bytes of its payload, which may not be in memory
+	size  int64 // bytes of its payload, if they are so many that it is not in memory before it is due
 	memo  memo
 	wait  store.Instant // when to look at it again, by the store's clock
 	lease store.Instant // the same, on Clock.Mono
@@ -115,7 +115,15 @@ func (w *window) touch(k store.Key) {
 }
 
 // know notes what the entry's task is.
-func (e *entry) know(t *store.Task) { e.task, e.size = light(t), int64(len(t.Payload)) }
+func (e *entry) know(t *store.Task) {
+	if t == e.task {
+		return
+	}
+	e.task, e.size = light(t), 0
+	if n := len(t.Payload); n > payloadMost {
+		e.size = int64(n)
+	}
+}
 
 // light returns the task without a large payload: that comes with the claim.
 func light(t *store.Task) *store.Task {

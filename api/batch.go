@@ -182,8 +182,11 @@ func (b *batch) take(text []byte) {
 	if d.name == "" {
 		d.name = madeUp()
 	}
-	if kind, there := b.kinds[d.name]; there && kind != d.kind && !b.put() {
-		return // nobody listens any more: the next write says so, too
+	if kind, there := b.kinds[d.name]; there && kind != d.kind {
+		if !b.put() {
+			return // nobody listens any more: the next write says so, too
+		}
+		b.lessen()
 	}
 	if b.kinds == nil {
 		b.kinds = map[string]string{}

@@ -230,6 +230,8 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 			return r.later(x.o.Scarce, err)
 		case waits.Load() && (errors.Is(cause, duly.ErrTimeout) || errors.Is(cause, errTooLong)):
 			return r.later(nil, fmt.Errorf("all %d connections to the host were taken by other callbacks until the time for this one was over", x.perHost))
+		case waits.Load() && errors.Is(cause, duly.ErrClosing): // and so nothing was attempted
+			return r.later(nil, cause)
 		}
 		return r.broken(ctx, err)
 	}
