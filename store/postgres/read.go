@@ -67,10 +67,16 @@ func (s *Store) scanTask(scan func(dst ...any) error) (*store.Task, error) {
 	return t, err
 }
 
+// duePage bounds a page in bytes: it has the task with whose payload those on it reach store.PageBytes, and none behind it. there is how
+// many there would be without that.
 const (
-	dueTasks = `select ns, name, generation, body, payload from duly.task
+	dueTasks = `select ns, name, generation, body, payload, due from duly.task
 where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint and shard >= 0`
 	dueOrder = ` order by due, ns, name limit $5::bigint`
+
+	duePage = `select ns, name, generation, body, payload, there from (select p.*, count(*) over () there,
+coalesce(sum(octet_length(payload)) over (order by due, ns, name rows between unbounded preceding and 1 preceding), 0) before from (`
+	duePageEnd = `) p) p where before < $6::bigint order by due, ns, name`
 )
 
 // Due implements store.Store. A page costs what is on it and, where only some of the shards are asked for, what the others have between.
@@ -81,15 +87,16 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err
 		after = store.Over
 	}
 	p.Next = store.Never
-	where, in := within(q.Shards, q.Kinds, 6)
+	there := 0
+	where, in := within(q.Shards, q.Kinds, 7)
 	next, _ := within(q.Shards, q.Kinds, 2)
 	err = s.view(ctx, "due", func(x session) error {
 		return x.do(ctx,
 			stmt{
-				sql:  s.sql(dueTasks + where + dueOrder),
-				args: append([]any{int64(after), ns, name, int64(q.Until), int64(limit) + 1}, in...),
+				sql:  s.sql(duePage + dueTasks + where + dueOrder + duePageEnd),
+				args: append([]any{int64(after), ns, name, int64(q.Until), int64(limit) + 1, int64(store.PageBytes)}, in...),
 				row: func(scan func(dst ...any) error) error {
-					t, err := s.scanTask(scan)
+					t, err := s.scanTask(func(dst ...any) error { return scan(append(dst, &there)...) })
 					if err == nil {
 						p.Tasks = append(p.Tasks, t)
 					}
@@ -106,9 +113,10 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err
 	if err != nil {
 		return store.DuePage{}, err
 	}
-	if len(p.Tasks) > limit {
-		last := p.Tasks[limit-1]
-		p.Tasks, p.More, p.Next = p.Tasks[:limit], true, 0
+	if there > len(p.Tasks) || len(p.Tasks) > limit {
+		p.Tasks = p.Tasks[:min(len(p.Tasks), limit)]
+		last := p.Tasks[len(p.Tasks)-1]
+		p.More, p.Next = true, 0
 		p.Cursor = store.Cursor{At: last.Position(), Key: last.Key}
 	}
 	return p, nil

@@ -135,7 +135,12 @@ func duePagesOfLargePayloads(e *env) {
 			var got []string
 			for q := (store.DueQuery{Until: base.Add(time.Minute), Limit: limit}); ; {
 				p := e.page(q)
+				size := 0
 				for _, t := range p.Tasks {
+					if size >= store.PageBytes {
+						e.Errorf("a page goes on behind payloads of %d bytes", size)
+					}
+					size += len(t.Payload)
 					if n := len(got); n < 7 && len(t.Payload) != store.PageBytes/4-1 || t.Payload[0] != byte(n) {
 						e.Errorf("%s has another payload, of %d bytes", t.Name, len(t.Payload))
 					}
