@@ -26,6 +26,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	r.stop = end
+	from := d.newest(ctx) // before anything can have died
 	go func() { r.ran <- d.scheduler.Run(life) }()
 	for _, s := range d.servers {
 		go func() { r.served <- s.serve() }()
@@ -37,7 +38,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.watch(watched)
 	}()
 	d.announce(ctx)
-	r.telling = d.startTelling(ctx, d.config)
+	r.telling = d.startTelling(ctx, d.config, from)
 	err := r.until(ctx)
 	err = errors.Join(err, r.drain(ctx))
 	r.telling.stop() // it ends while what is left of commands does
@@ -214,7 +215,7 @@ func (r *running) reload(ctx context.Context) {
 	}
 	if tellingOf(c) != r.telling.config {
 		r.telling.end()
-		r.telling = r.startTelling(ctx, c)
+		r.telling = r.startTelling(ctx, c, r.newest(ctx))
 	}
 }
 

@@ -185,8 +185,19 @@ func tellingOf(c *Config) string {
 	return fmt.Sprintf("%q %q %v %v %v %q %v", c.NotifyURL, c.NotifyCommand, c.NotifyLate, c.NotifyInterval, c.NotifyLimit, c.PingURL, c.PingInterval)
 }
 
-// startTelling tells others what went wrong, and that all is well, until end is called.
-func (d *Daemon) startTelling(ctx context.Context, c *Config) *telling {
+// newest is the newest entry of the history, for who begins to tell what comes behind it; nil if the store does not say.
+func (d *Daemon) newest(ctx context.Context) *int64 {
+	ctx, stop := within(ctx, answering)
+	defer stop()
+	seq, err := notice.Newest(ctx, d.scheduler)
+	if err != nil {
+		return nil
+	}
+	return &seq
+}
+
+// startTelling tells others what went wrong behind an entry of the history, and that all is well, until end is called.
+func (d *Daemon) startTelling(ctx context.Context, c *Config, from *int64) *telling {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	t := &telling{config: tellingOf(c), stop: stop}
 	agent := "duly/" + d.process.Version
@@ -196,11 +207,11 @@ func (d *Daemon) startTelling(ctx context.Context, c *Config) *telling {
 	}
 	if c.NotifyURL != "" {
 		w := &notice.Webhook{URL: c.NotifyURL, Secrets: func() [][]byte { return *d.webhooks.Load() }, Proxy: proxy, UserAgent: agent}
-		d.notifies(ctx, t, c, "url", w.Receiver())
+		d.notifies(ctx, t, c, from, "url", w.Receiver())
 	}
 	if len(c.NotifyCommand) > 0 {
 		x := &notice.Command{Args: c.NotifyCommand, Kill: d.patience, Logger: d.log}
-		d.notifies(ctx, t, c, "command", x.Receiver())
+		d.notifies(ctx, t, c, from, "command", x.Receiver())
 	}
 	if c.PingURL != "" {
 		o := deadman.Options{
@@ -213,13 +224,13 @@ func (d *Daemon) startTelling(ctx context.Context, c *Config) *telling {
 }
 
 // notifies has a receiver told.
-func (d *Daemon) notifies(ctx context.Context, t *telling, c *Config, receiver string, r notice.Receiver) {
+func (d *Daemon) notifies(ctx context.Context, t *telling, c *Config, from *int64, receiver string, r notice.Receiver) {
 	notes, ok := d.store.(store.Noter)
 	if !ok {
 		panic("the store keeps no notes") // both sorts of stores do
 	}
 	o := notice.Options{
-		Scheduler: d.scheduler, Notes: notes, Note: "notices-" + receiver, Receiver: r, Late: c.NotifyLate, Interval: c.NotifyInterval, Limit: c.NotifyLimit,
+		Scheduler: d.scheduler, Notes: notes, Note: "notices-" + receiver, From: from, Receiver: r, Late: c.NotifyLate, Interval: c.NotifyInterval, Limit: c.NotifyLimit,
 		Hide: d.veil.hide, Count: func(outcome string) { d.notices.WithLabelValues(receiver, outcome).Inc() }, Logger: d.log, Daemon: hostname(),
 		Failing: func(fails bool) { d.health.deaf("--notify-"+receiver, fails) },
 	}

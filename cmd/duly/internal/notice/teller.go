@@ -52,6 +52,7 @@ type Options struct {
 	Scheduler *duly.Scheduler
 	Notes     store.Noter
 	Note      string // the name of the note
+	From      *int64 // the entry of the history behind which it begins if nothing was told before; nil is the newest when Run begins
 	Self      string // tells apart daemons that share the store; "" is one that has it alone
 	Receiver  Receiver
 	Daemon    string        // the name of this machine
@@ -162,19 +163,28 @@ func (t *teller) acquire(ctx context.Context) (mine bool, err error) {
 	if age := now.Sub(time.Unix(s.Beat, 0)); t.o.Self != "" && s.By != "" && s.By != t.o.Self && age < gone && age > -gone {
 		return false, nil
 	}
-	if text == "" {
-		evs, err := t.o.Scheduler.History(ctx, duly.HistoryQuery{Newest: true, Limit: 1})
-		if err != nil {
+	switch {
+	case text != "":
+	case t.o.From != nil:
+		s.After = *t.o.From
+	default:
+		if s.After, err = Newest(ctx, t.o.Scheduler); err != nil {
 			return false, err
-		}
-		if len(evs) > 0 {
-			s.After = evs[0].Seq
 		}
 	}
 	s.By = t.o.Self
 	t.state, t.slot, t.away, t.heldAt, t.saveAt, t.looking = s, nil, false, now, time.Time{}, store.Cursor{}
 	t.beatAt, t.lookAt = now.Add(beat), now.Add(t.every())
 	return true, t.save(ctx)
+}
+
+// Newest returns the Seq of the newest entry of the history, 0 if there is none.
+func Newest(ctx context.Context, s *duly.Scheduler) (int64, error) {
+	evs, err := s.History(ctx, duly.HistoryQuery{Newest: true, Limit: 1})
+	if err != nil || len(evs) == 0 {
+		return 0, err
+	}
+	return evs[0].Seq, nil
 }
 
 // save keeps the state. What could not be kept is kept later: until then a crash makes notices be told again.

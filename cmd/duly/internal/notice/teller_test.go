@@ -173,6 +173,23 @@ func TestRun_Tells(t *testing.T) {
 	})
 }
 
+// What has died since the daemon began is told, however late it begins to tell.
+func TestRun_From(t *testing.T) {
+	inBubble(t, duly.Options{}, func(b *bench) {
+		b.put("before", "die", schedule.After(0))
+		b.pass(time.Second)
+		from, err := Newest(b.Context(), b.Scheduler)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.put("meanwhile", "die", schedule.After(0))
+		b.pass(time.Second)
+		b.run(func(o *Options) { o.From = &from })
+		b.pass(time.Second)
+		b.want("dead meanwhile")
+	})
+}
+
 // What died while nobody told is told by the next daemon, and of what was told is told no more.
 func TestRun_GoesOn(t *testing.T) {
 	inBubble(t, duly.Options{}, func(b *bench) {
