@@ -107,6 +107,7 @@ func TestShape(t *testing.T) {
 	for _, same := range [][2]string{
 		{"A  3.1ms late", "A  870µs late"},
 		{"A    3ms late", "A  1.02s late"},
+		{"A  3ms late\nB  2ms late\n", "A  1.02s late: nobody was there\nB  2ms late\n"},
 		{"kill -9 7     D is pending", "kill -9 4711  D is pending"},
 	} {
 		if got, want := readme.Shape(same[0]), readme.Shape(same[1]); got != want {
