@@ -271,6 +271,16 @@ func (r *run) graceLocked() time.Duration {
 	return max(comeback-(r.c.eng.Elapsed()-r.gained), 0)
 }
 
+// completingLocked says that a handler has completed its run in a transaction and has not returned: what is next is worked out when it has.
+func (r *run) completingLocked(e *entry) bool {
+	for _, a := range r.attempts {
+		if a.e == e && a.inTx.Load() && !a.lost {
+			return true
+		}
+	}
+	return false
+}
+
 // planLocked works out what is next for an entry.
 func (r *run) planLocked(e *entry, now store.Instant) step {
 	c := r.c
@@ -301,6 +311,9 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		}
 	}
 	st := x.plan()
+	if e.live > 0 && p.Overlap.mode != Allow.mode && (st.kind == stepClaim && st.run == nil || st.kind == stepEdit && st.edit.Verb == store.VerbSkip) && r.completingLocked(e) {
+		return step{at: store.Never, lease: st.lease}
+	}
 	if r.crash.divided && !r.crash.known() {
 		r.doubtLocked(&x)
 	}
