@@ -366,10 +366,11 @@ func (s *Scheduler) Redrive(ctx context.Context, q Query) (int, error) {
 			return n, err
 		case errors.Is(res[0].Err, store.ErrNotFound): // somebody else has
 		case res[0].Err != nil:
-			if refused = append(refused, res[0].Err); len(refused) > redriveTold {
-				refused = refused[:redriveTold]
+			if len(refused) == redriveTold {
 				more++
+				continue
 			}
+			refused = append(refused, res[0].Err)
 		default:
 			n++
 		}

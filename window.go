@@ -119,10 +119,15 @@ func (e *entry) know(t *store.Task) {
 	if t == e.task {
 		return
 	}
-	e.task, e.size = light(t), 0
+	e.task, e.size = light(t), heavy(t)
+}
+
+// heavy is how many bytes a large payload has, 0 for a small one.
+func heavy(t *store.Task) int64 {
 	if n := len(t.Payload); n > payloadMost {
-		e.size = int64(n)
+		return int64(n)
 	}
+	return 0
 }
 
 // light returns the task without a large payload: that comes with the claim.

@@ -12,9 +12,15 @@ import (
 )
 
 // follow returns the numbers of the entries after one.
-func follow(t *testing.T, s store.Store, after int64) (seqs []int64) {
+func follow(t *testing.T, s store.Store, after int64) []int64 {
 	t.Helper()
-	evs, err := s.History(t.Context(), store.HistoryQuery{After: after})
+	return numbers(t, s, store.HistoryQuery{After: after})
+}
+
+// numbers returns those of the entries that a query is answered with.
+func numbers(t *testing.T, s store.Store, q store.HistoryQuery) (seqs []int64) {
+	t.Helper()
+	evs, err := s.History(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,18 +71,8 @@ func TestHistory_IsFollowedWithoutGaps(t *testing.T) {
 	if got := follow(t, s, known[0]); len(got) != 0 {
 		t.Errorf("while a transaction is under way that began before: entries %v; want none, or its own would be passed by", got)
 	}
-	newest := func() (seqs []int64) {
-		t.Helper()
-		evs, err := s.History(t.Context(), store.HistoryQuery{Newest: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range evs {
-			seqs = append(seqs, evs[i].Seq)
-		}
-		return seqs
-	}
-	from := newest()
+	newest := store.HistoryQuery{Newest: true}
+	from := numbers(t, s, newest)
 	if !slices.Equal(from, known) {
 		t.Errorf("the newest meanwhile: entries %v; want %v, or whoever goes on from the first would pass its own by", from, known)
 	}
@@ -88,7 +84,7 @@ func TestHistory_IsFollowedWithoutGaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel("c")
-	if got := newest(); len(got) != 4 || got[0] <= got[1] || got[1] <= got[2] || got[3] != known[0] {
+	if got := numbers(t, s, newest); len(got) != 4 || got[0] <= got[1] || got[1] <= got[2] || got[3] != known[0] {
 		t.Errorf("the newest afterwards: entries %v; want four, falling", got)
 	}
 	if got := follow(t, s, from[0]); len(got) != 3 || got[0] >= got[1] || got[1] >= got[2] {

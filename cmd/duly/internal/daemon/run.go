@@ -26,7 +26,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	r.stop = end
-	from := d.newest(ctx) // before anything can have died
+	from := d.newest(ctx, d.config) // before anything can have died
 	go func() { r.ran <- d.scheduler.Run(life) }()
 	for _, s := range d.servers {
 		go func() { r.served <- s.serve() }()
@@ -215,7 +215,7 @@ func (r *running) reload(ctx context.Context) {
 	}
 	if tellingOf(c) != r.telling.config {
 		r.telling.end()
-		r.telling = r.startTelling(ctx, c, r.newest(ctx))
+		r.telling = r.startTelling(ctx, c, r.newest(ctx, c))
 	}
 }
 

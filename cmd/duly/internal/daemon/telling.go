@@ -176,6 +176,7 @@ func (c *Config) checkTelling() error {
 // A telling is what tells others, as one configuration says.
 type telling struct {
 	config string // what it depends on
+	from   *int64 // the entry of the history behind which it begins if nothing was told before
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 }
@@ -185,8 +186,12 @@ func tellingOf(c *Config) string {
 	return fmt.Sprintf("%q %q %v %v %v %q %v", c.NotifyURL, c.NotifyCommand, c.NotifyLate, c.NotifyInterval, c.NotifyLimit, c.PingURL, c.PingInterval)
 }
 
-// newest is the newest entry of the history, for who begins to tell what comes behind it; nil if the store does not say.
-func (d *Daemon) newest(ctx context.Context) *int64 {
+// newest is the newest entry of the history, behind which telling begins as a configuration says; nil if nobody is to be told, or the
+// store does not say.
+func (d *Daemon) newest(ctx context.Context, c *Config) *int64 {
+	if c.NotifyURL == "" && len(c.NotifyCommand) == 0 {
+		return nil
+	}
 	ctx, stop := within(ctx, answering)
 	defer stop()
 	seq, err := notice.Newest(ctx, d.scheduler)
@@ -199,7 +204,7 @@ func (d *Daemon) newest(ctx context.Context) *int64 {
 // startTelling tells others what went wrong behind an entry of the history, and that all is well, until end is called.
 func (d *Daemon) startTelling(ctx context.Context, c *Config, from *int64) *telling {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	t := &telling{config: tellingOf(c), stop: stop}
+	t := &telling{config: tellingOf(c), from: from, stop: stop}
 	agent := "duly/" + d.process.Version
 	var proxy func(*http.Request) (*url.URL, error)
 	if d.config.CallbackProxy {
@@ -207,11 +212,11 @@ func (d *Daemon) startTelling(ctx context.Context, c *Config, from *int64) *tell
 	}
 	if c.NotifyURL != "" {
 		w := &notice.Webhook{URL: c.NotifyURL, Secrets: func() [][]byte { return *d.webhooks.Load() }, Proxy: proxy, UserAgent: agent}
-		d.notifies(ctx, t, c, from, "url", w.Receiver())
+		d.notifies(ctx, t, c, "url", w.Receiver())
 	}
 	if len(c.NotifyCommand) > 0 {
 		x := &notice.Command{Args: c.NotifyCommand, Kill: d.patience, Logger: d.log}
-		d.notifies(ctx, t, c, from, "command", x.Receiver())
+		d.notifies(ctx, t, c, "command", x.Receiver())
 	}
 	if c.PingURL != "" {
 		o := deadman.Options{
@@ -224,13 +229,13 @@ func (d *Daemon) startTelling(ctx context.Context, c *Config, from *int64) *tell
 }
 
 // notifies has a receiver told.
-func (d *Daemon) notifies(ctx context.Context, t *telling, c *Config, from *int64, receiver string, r notice.Receiver) {
+func (d *Daemon) notifies(ctx context.Context, t *telling, c *Config, receiver string, r notice.Receiver) {
 	notes, ok := d.store.(store.Noter)
 	if !ok {
 		panic("the store keeps no notes") // both sorts of stores do
 	}
 	o := notice.Options{
-		Scheduler: d.scheduler, Notes: notes, Note: "notices-" + receiver, From: from, Receiver: r, Late: c.NotifyLate, Interval: c.NotifyInterval, Limit: c.NotifyLimit,
+		Scheduler: d.scheduler, Notes: notes, Note: "notices-" + receiver, From: t.from, Receiver: r, Late: c.NotifyLate, Interval: c.NotifyInterval, Limit: c.NotifyLimit,
 		Hide: d.veil.hide, Count: func(outcome string) { d.notices.WithLabelValues(receiver, outcome).Inc() }, Logger: d.log, Daemon: hostname(),
 		Failing: func(fails bool) { d.health.deaf("--notify-"+receiver, fails) },
 	}
