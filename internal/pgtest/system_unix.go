@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // possible says whether this package starts servers on this system.
@@ -17,6 +18,20 @@ const possible = true
 
 // freeze stops a process until it is continued or killed.
 var freeze os.Signal = syscall.SIGSTOP
+
+// atEnd looks once, without waiting, whether all who could write to a pipe have closed it. Nobody writes to it meanwhile.
+func atEnd(pipe *os.File) (end bool) {
+	raw, err := pipe.SyscallConn()
+	if err != nil || pipe.SetReadDeadline(time.Time{}) != nil {
+		return true // it is closed
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		n, err := syscall.Read(int(fd), make([]byte, 1))
+		end = n == 0 && err == nil
+		return true
+	})
+	return end || err != nil
+}
 
 // servant returns whom root lets the programs be run by: nobody. Others run them themselves, and it returns nil.
 func servant() (*syscall.Credential, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -177,6 +178,35 @@ func TestProgram_DoesNotEnd(t *testing.T) {
 	if err := p.finish(patience); err == nil || !strings.Contains(err.Error(), "127") {
 		t.Errorf("a program that isn't there: %v", err)
 	}
+}
+
+// That a program has ended is seen also by who has no time left to wait for it.
+func TestProgram_HasEnded(t *testing.T) {
+	if !possible {
+		t.Skip("SKIPPED, NOT TESTED: this system has no servers")
+	}
+	dir, err := makeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in the temporary directory
+	p, err := launch(dir, os.Stderr, "/bin/sh", "-c", "exec sleep 3600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.ended(0) {
+		t.Error("it has ended, before it was told to")
+	}
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if !p.ended(patience) {
+		t.Fatal("it goes on")
+	}
+	if !p.ended(0) {
+		t.Error("it had ended, and goes on again")
+	}
+	_ = p.reap() // that it was killed is no news
 }
 
 // What is killed while it starts others leaves none of them.
