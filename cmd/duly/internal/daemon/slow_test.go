@@ -257,35 +257,31 @@ func TestConnectionsAreCapped(t *testing.T) {
 	l := usualLimits
 	l.conns = 2
 	f := serveIn(t, shortDir(t), l, "", "listen=127.0.0.1:0,127.0.0.1:0")
-	held := []net.Conn{f.hold(), f.hold()}
-	more := []net.Conn{f.dialPort(0), f.dialPort(1)}
-	for _, c := range more {
-		if _, err := io.WriteString(c, lastQuestion); err != nil {
+	for port := range 2 { // one after the other: of two strangers who wait, one would have to make room for the other
+		held := []net.Conn{f.hold(), f.hold()}
+		more := f.dialPort(port)
+		if _, err := io.WriteString(more, lastQuestion); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := f.socketClient().Ready(t.Context()); err != nil {
-		t.Errorf("on the socket: %v", err)
-	}
-	for i, c := range more {
-		if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		if err := f.socketClient().Ready(t.Context()); err != nil {
+			t.Errorf("on the socket: %v", err)
+		}
+		if err := more.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := c.Read(make([]byte, 1)); err == nil {
-			t.Errorf("one more at port %d is served beside two others, %d", i, n)
+		if n, err := more.Read(make([]byte, 1)); err == nil {
+			t.Errorf("one more at port %d is served beside two others, %d", port, n)
 		}
-		if err := c.SetReadDeadline(time.Time{}); err != nil {
+		if err := more.SetReadDeadline(time.Time{}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, c := range held {
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
+		for _, c := range held {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	for i, c := range more {
-		if got := cut(t, c); !strings.Contains(got, "200") {
-			t.Errorf("one more at port %d is told %q", i, got)
+		if got := cut(t, more); !strings.Contains(got, "200") {
+			t.Errorf("one more at port %d is told %q", port, got)
 		}
 	}
 }
