@@ -59,6 +59,7 @@ func (r *run) overdueLocked(now store.Instant) (b Backlog) {
 		old(&k.gate)
 	}
 	old(&r.suspects)
+	old(&r.bytes)
 	return b
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/schedule"
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // What ends with a run, and when.
@@ -311,6 +312,40 @@ func TestDeath_ByLosses(t *testing.T) {
 		}
 		if k := nodes[3].stats().Kinds["k"]; k.Dead != 1 || k.Lost != 1 {
 			t.Errorf("the last has counted %d dead and %d lost, want the third loss and the death", k.Dead, k.Lost)
+		}
+	})
+}
+
+// What was granted when the end had been asked for does not start, and is not dead.
+func TestClose_AtMostOnceBeforeItsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &slowClaims{Store: memory.New(memory.Options{}), by: time.Second}
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var began, closed time.Duration
+		start := time.Now()
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+			began = time.Since(start)
+			return takes(time.Hour)(ctx, a)
+		})
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		time.Sleep(time.Second)
+		if _, err := k.Put(t.Context(), "a", "", schedule.After(0), duly.AtMostOnce()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		closed = time.Since(start)
+		if err := errors.Join(s.Close(t.Context()), <-ended); err != nil {
+			t.Error(err)
+		}
+		if n, err := st.Stats(t.Context()); err != nil || n.Dead != 0 {
+			t.Errorf("closed at %v, began at %v; %d are dead, %v, want that it is still to begin", closed, began, n.Dead, err)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -85,8 +85,9 @@ func (r *run) gatesOf(t *store.Task, p *policy, suspect bool) (gs [3]*gate) {
 	return gs
 }
 
-// passLocked takes the gates of an attempt, or leaves the entry waiting at the first that is not free, and returns that.
-func (r *run) passLocked(e *entry, gs [3]*gate) (shut *gate) {
+// passLocked takes the gates of an attempt, or leaves the entry waiting at the first that is not free, and returns that. The entry has come
+// by a turn, perhaps, and something else of it may come first at an instant.
+func (r *run) passLocked(e *entry, gs [3]*gate, turn *gate, at store.Instant) (shut *gate) {
 	for i, g := range gs {
 		if g == nil {
 			continue
@@ -96,9 +97,13 @@ func (r *run) passLocked(e *entry, gs [3]*gate) (shut *gate) {
 			open, _ = r.c.kinds[e.task.Kind].bucket.has(r.c.eng.Elapsed())
 		}
 		if !open {
-			r.gateLocked(e, g)
+			r.gateLocked(e, g, g == &r.suspects && at != store.Never)
 			return g
 		}
+	}
+	if r.fullLocked(e.size) || e.size > 0 && turn != &r.bytes && r.bytes.waiting.len() > 0 {
+		r.gateLocked(e, &r.bytes, false)
+		return &r.bytes
 	}
 	for _, g := range gs {
 		if g != nil {
@@ -111,13 +116,26 @@ func (r *run) passLocked(e *entry, gs [3]*gate) (shut *gate) {
 	return nil
 }
 
-// gateLocked lets an entry wait at a gate. If too many do, it is read again when it is its turn.
-func (r *run) gateLocked(e *entry, g *gate) {
+// fullLocked says that a payload of so many bytes has to wait for the end of others: those of what runs are held in memory. A small one does
+// not, and the first goes whatever its size.
+func (r *run) fullLocked(size int64) bool {
+	return size > 0 && r.held > 0 && r.held+size > r.c.heldMost
+}
+
+// fitLocked lets the first of those try again that wait for bytes, if it fits by now.
+func (r *run) fitLocked() {
+	if e := r.bytes.waiting.top(); e == nil || !r.fullLocked(e.size) {
+		r.admitLocked(&r.bytes, 1)
+	}
+}
+
+// gateLocked lets an entry wait at a gate. If too many do, it is read again when it is its turn, unless it has to stay.
+func (r *run) gateLocked(e *entry, g *gate, stays bool) {
 	w := &r.window
 	if g.waiting.place == nil {
 		g.waiting = byGate()
 	}
-	if n := g.waiting.len(); (n >= gateMost || n > 0 && w.gated > windowMost/2) && e.live == 0 {
+	if n := g.waiting.len(); (n >= gateMost || n > 0 && w.gated > windowMost/2) && e.live == 0 && !stays {
 		if low := (store.Cursor{At: e.task.Position()}); g.low.At == 0 || behind(g.low, low) {
 			g.low = low
 		}

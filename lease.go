@@ -160,6 +160,13 @@ func (n *renewer) renewedLocked(a *attempt, res *store.RenewResult, sent time.Du
 	if errors.Is(res.Err, store.ErrBusy) {
 		return // it is asked for again
 	}
+	if errors.Is(res.Err, store.ErrFenced) && a.inTx.Load() {
+		n.dropLocked(a)
+		a.e.unclear = true
+		n.r.refetch[a.id.Key] = struct{}{}
+		n.r.pokeLocked()
+		return
+	}
 	if res.Err != nil {
 		n.lostLocked(a)
 		return

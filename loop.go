@@ -3,6 +3,7 @@ package duly
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -167,14 +168,9 @@ const picksMost = 256
 // pickLocked takes what can be written for now.
 func (r *run) pickLocked(now store.Instant) []pick {
 	var picks []pick
-	var aside []*entry // large payloads that have to wait, and others behind them
 	w := &r.window
-	defer func() {
-		for _, e := range aside {
-			w.ready.put(e)
-		}
-	}()
 	for len(picks) < picksMost {
+		r.fitLocked()
 		e := w.first.top()
 		if e == nil {
 			e = w.ready.top()
@@ -198,20 +194,15 @@ func (r *run) pickLocked(now store.Instant) []pick {
 		}
 		pk := pick{e: e, st: st, size: e.size, seen: e.seen}
 		if st.kind == stepClaim {
-			if r.inUse >= r.c.opts.Workers || len(aside) == picksMost {
+			if r.inUse >= r.c.opts.Workers {
 				break
-			}
-			if r.fullLocked(e.size) || e.size > 0 && len(aside) > 0 {
-				w.ready.drop(e)
-				aside = append(aside, e)
-				continue
 			}
 			p, _ := r.c.policies.of(e.task.Policy)
 			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
 			turn := e.turn
 			e.turn = nil
 			r.takeOutLocked(e)
-			if shut := r.passLocked(e, pk.gates); shut != nil {
+			if shut := r.passLocked(e, pk.gates, turn, st.at); shut != nil {
 				if shut != turn {
 					r.yieldLocked(turn)
 				}
@@ -222,6 +213,9 @@ func (r *run) pickLocked(now store.Instant) []pick {
 				}
 				continue
 			}
+			if turn != &r.bytes && !slices.Contains(pk.gates[:], turn) { // it had a turn for something else of it
+				r.yieldLocked(turn)
+			}
 			r.inUse++
 			r.held += pk.size
 		}
@@ -230,12 +224,6 @@ func (r *run) pickLocked(now store.Instant) []pick {
 		picks = append(picks, pk)
 	}
 	return picks
-}
-
-// fullLocked says that a payload of so many bytes has to wait for the end of others: those of what runs are held in memory. A small one does
-// not, and the first goes whatever its size.
-func (r *run) fullLocked(size int64) bool {
-	return size > 0 && r.held > 0 && r.held+size > r.c.heldMost
 }
 
 // nextLocked is when the loop has to look again, by the store's clock.

@@ -169,6 +169,7 @@ func (r *run) loseLocked() {
 		r.rereadLocked(&k.gate)
 	}
 	r.rereadLocked(&r.suspects)
+	r.rereadLocked(&r.bytes)
 }
 
 // rereadLocked has the window read again who waits for a gate and is not in memory: the first of them may be somebody else's now.

@@ -20,6 +20,7 @@ type run struct {
 	window   window
 	keys     map[string]*gate
 	suspects gate
+	bytes    gate // of large payloads: what does not fit beside those of what runs waits here
 	crash    crash
 	gains    int                       // how often we have gained shards
 	gained   time.Duration             // and when last, by eng.Elapsed
@@ -33,6 +34,7 @@ type run struct {
 	attempts map[attemptID]*attempt
 	unsure   unsure
 	draining bool
+	stopping bool            // what runs was asked to stop: what is granted by now is given back
 	over     bool            // the loop has ended: nothing starts any more
 	ended    chan struct{}   // closed when the loop has ended and no attempt is left
 	calls    context.Context //nolint:containedctx // of the loop's calls to the store: one that hangs does not keep Run from ending
@@ -233,6 +235,7 @@ func (r *run) endsBefore(other <-chan struct{}) bool {
 func (r *run) stopAll(why error) {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
+	r.stopping = true
 	for _, a := range r.attempts {
 		a.cancel(why)
 	}

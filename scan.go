@@ -198,6 +198,9 @@ func (r *run) wantsLocked(t *store.Task, g *gate) bool {
 		}
 		return false
 	}
+	if g == &r.bytes {
+		return heavy(t) > 0
+	}
 	if k := r.c.kinds[t.Kind]; k != nil && &k.gate == g {
 		return true
 	}

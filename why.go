@@ -142,7 +142,7 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 			w.Until = c.now().Add(at - el).Time()
 		}
 		return w
-	case r.fullLocked(heavy(t)):
+	case r.fullLocked(heavy(t)), heavy(t) > 0 && r.bytes.waiting.len() > 0:
 		return Why{Code: WhyWorkers, Text: since + ", and the payloads of what runs take as much memory as they may"}
 	case r.inUse >= c.opts.Workers:
 		return Why{Code: WhyWorkers, Text: fmt.Sprintf("%s, and all %d workers are taken", since, c.opts.Workers)}

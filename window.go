@@ -20,6 +20,7 @@ type entry struct {
 	kept  bool          // its next occurrence waits for the retry of an earlier run: it takes no room
 
 	refused bool // it is not ours by the store
+	unclear bool // an attempt of ours may not renew its lease: it was completed by its transaction, or has lost it
 
 	timed, leased, queued, early, gated int   // places in the piles
 	gate                                *gate // at which it waits
@@ -179,6 +180,7 @@ func (r *run) setLocked(k store.Key, t *store.Task) {
 	e.know(t)
 	if e.live > 0 {
 		r.heedLocked(e)
+		r.revealLocked(e)
 	}
 	r.placeLocked(e)
 }
@@ -276,6 +278,21 @@ func (r *run) graceLocked() time.Duration {
 	return max(comeback-(r.c.eng.Elapsed()-r.gained), 0)
 }
 
+// revealLocked finds, of attempts that were to be completed in a transaction and may not renew their lease any more, those that have lost it:
+// their run is still there.
+func (r *run) revealLocked(e *entry) {
+	if !e.unclear {
+		return
+	}
+	e.unclear = false
+	for _, a := range r.attempts {
+		if a.e == e && a.place == nil && !a.lost && runOf(e.task, a.id) != nil {
+			a.lost = true
+			a.cancel(ErrLeaseLost)
+		}
+	}
+}
+
 // completingLocked says that a handler has completed its run in a transaction and has not returned: what is next is worked out when it has.
 func (r *run) completingLocked(e *entry) bool {
 	for _, a := range r.attempts {
@@ -316,7 +333,7 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		}
 	}
 	st := x.plan()
-	if e.live > 0 && p.Overlap.mode != Allow.mode && (st.kind == stepClaim && st.run == nil || st.kind == stepEdit && st.edit.Verb == store.VerbSkip) && r.completingLocked(e) {
+	if e.live > 0 && p.Overlap.mode != Allow.mode && (st.kind == stepClaim || st.kind == stepEdit && st.edit.Verb == store.VerbSkip) && r.completingLocked(e) {
 		return step{at: store.Never, lease: st.lease}
 	}
 	if r.crash.divided && !r.crash.known() {

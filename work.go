@@ -202,7 +202,8 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 	tune := false
 	c.mu.Lock()
 	r.unsure.forget(sent, c.opts.Lease)
-	late := c.eng.Elapsed() >= sent+r.renewer.safe() // what was granted may be somebody else's by now: it is as if there were no answer
+	// What was granted may be somebody else's by now, or is not to start any more: it is as if there were no answer, and is given back.
+	late := c.eng.Elapsed() >= sent+r.renewer.safe()
 	n := 0
 	for i := range picks {
 		pk := &picks[i]
@@ -215,7 +216,7 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 		} else {
 			x.Err = err
 		}
-		if x.Err == nil && late {
+		if x.Err == nil && (late || r.stopping) {
 			x.Err = store.ErrUnknown
 		}
 		n++
@@ -248,6 +249,7 @@ func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
 	k := pk.e.task.Key
 	r.inUse--
 	r.held -= pk.size
+	r.fitLocked()
 	r.leaveLocked(pk.gates, pk.e.task.LimitKey)
 	if pk.gates[2] != nil {
 		c.kinds[pk.e.task.Kind].bucket.give()
@@ -289,8 +291,9 @@ func (r *run) beginLocked(pk *pick, x *store.ClaimResult, sent time.Duration, be
 		Raw: t.Payload, Tags: t.Tags, Priority: int(t.Priority), c: c, a: a,
 	}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	seen := max(pk.seen, rn.Due) // something else of the task may have been due before
 	c.stats.started(t.Kind, Lateness{
-		Wake: pk.seen.Sub(rn.Due), Slot: begun.Sub(pk.seen), Claim: x.At.Sub(begun),
+		Wake: seen.Sub(rn.Due), Slot: begun.Sub(seen), Claim: x.At.Sub(begun),
 	})
 	r.attempts[attemptID{a.id, a.fence}] = a
 	if pk.e.live++; pk.e.live == 1 {
@@ -444,9 +447,15 @@ func (c *core) hook(d Death) {
 // outcome writes how an attempt ended.
 func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bool) {
 	if a.inTx.Load() && err == nil {
-		if r.completed(a) {
+		done, gone := r.completed(a)
+		if done {
 			r.c.stats.ended(a.info.Kind, store.VerbSettle, store.Done)
 			return store.SettleResult{State: store.Done}, true
+		}
+		if gone != nil {
+			r.c.stats.fenced(a.info.Kind)
+			r.c.log.Error("whether an attempt is completed could not be read; if it is not, it will be tried again", "task", a.id.Key.String(), "error", gone)
+			return res, false
 		}
 		err = errors.New("the transaction that was to complete the run was not committed")
 	}
@@ -466,9 +475,30 @@ func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bo
 	return res, false
 }
 
-// completed says whether the transaction that was to complete the run of an attempt was committed. What it has left is noted as if the
-// scheduler had written it.
-func (r *run) completed(a *attempt) bool {
+// completed says whether the transaction that was to complete the run of an attempt was committed, and waits for a store that fails. An
+// error says that the store is gone, or the scheduler.
+func (r *run) completed(a *attempt) (bool, error) {
+	const reading = "read whether an attempt is completed"
+	for {
+		done, err := r.hasCompleted(a)
+		if err == nil {
+			r.worked(reading)
+			return done, nil
+		}
+		if gone := r.failed(err, reading); gone != nil {
+			return false, gone
+		}
+		r.c.mu.Lock()
+		rest := r.backoff
+		r.c.mu.Unlock()
+		if gone := r.c.nap(context.Background(), rest); gone != nil {
+			return false, err
+		}
+	}
+}
+
+// hasCompleted asks once. What the transaction has left is noted as if the scheduler had written it.
+func (r *run) hasCompleted(a *attempt) (done bool, err error) {
 	c := r.c
 	c.mu.Lock()
 	c.beginLocked(a.id.Key)
@@ -478,7 +508,7 @@ func (r *run) completed(a *attempt) bool {
 	if err == nil {
 		t = ts[0]
 	}
-	done := err == nil && runOf(t, a.id) == nil
+	done = err == nil && runOf(t, a.id) == nil
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if done {
@@ -486,7 +516,7 @@ func (r *run) completed(a *attempt) bool {
 	}
 	c.endLocked(a.id.Key, t, err == nil)
 	r.pokeLocked()
-	return done
+	return done, err
 }
 
 // nextOf is the next occurrence of a task, if it is there.
@@ -514,6 +544,7 @@ func (r *run) endedLocked(a *attempt) {
 	}
 	r.inUse--
 	r.held -= a.size
+	r.fitLocked()
 	if r.c.running == r { // else Run has given up waiting for it, and the gates of kinds are another's
 		r.leaveLocked(a.gates, a.task.LimitKey)
 		if cur := r.window.entries[a.id.Key]; cur != nil {

@@ -199,3 +199,140 @@ func TestComplete_LeaseLost(t *testing.T) {
 		end()
 	})
 }
+
+// Who may not renew the lease of a run that is still there has lost it, whatever transaction was to complete it.
+func TestComplete_Fenced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		var why error
+		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			if a.Number > 1 {
+				return st.commit(ctx, x)
+			}
+			taken := transaction{settles: slices.Clone(x.settles)}
+			taken.settles[0].Verb, taken.settles[0].State, taken.settles[0].When = store.VerbRetry, store.Pending, store.In(20*time.Minute, 0)
+			if err := st.commit(ctx, &taken); err != nil {
+				return err
+			}
+			why = takes(10*time.Minute)(ctx, a)
+			return nil
+		})
+		time.Sleep(90 * time.Minute)
+		synctest.Wait()
+		if !errors.Is(why, duly.ErrLeaseLost) {
+			t.Errorf("its context ended with %v, want ErrLeaseLost", why)
+		}
+		if got, want := counted(t, s), (duly.KindStats{Started: 2, Succeeded: 1, Fenced: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		end()
+	})
+}
+
+// A handler that goes on after it was completed, longer than its lease, goes on alone.
+func TestComplete_GoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		var begun []time.Duration
+		var running, most atomic.Int32
+		var causes []error
+		start := time.Now()
+		_, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			begun = append(begun, time.Since(start))
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			if err := takes(90*time.Minute+time.Second)(ctx, a); err != nil {
+				return err
+			}
+			if err := st.commit(ctx, x); err != nil {
+				return err
+			}
+			time.Sleep(15 * time.Second) // it cleans up
+			causes = append(causes, context.Cause(ctx))
+			return nil
+		}, duly.Overlap(duly.Skip))
+		time.Sleep(5*time.Hour + time.Minute)
+		synctest.Wait()
+		if want := []time.Duration{time.Hour, 3 * time.Hour, 5 * time.Hour}; !slices.Equal(begun, want) || most.Load() != 1 {
+			t.Errorf("runs of 90 minutes began at %v, want %v; %d ran at a time, want 1; their contexts: %v", begun, want, most.Load(), causes)
+		}
+		end()
+	})
+}
+
+// An extra run waits for a handler that was completed and goes on.
+func TestComplete_RunNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		var running, most atomic.Int32
+		var scheduler atomic.Pointer[duly.Scheduler]
+		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			if a.Extra {
+				return st.commit(ctx, x)
+			}
+			if err := st.commit(ctx, x); err != nil {
+				return err
+			}
+			if err := scheduler.Load().RunNow(ctx, "a"); err != nil {
+				return err
+			}
+			return takes(5*time.Second)(ctx, a)
+		}, duly.Overlap(duly.Skip))
+		scheduler.Store(s)
+		time.Sleep(90 * time.Minute)
+		synctest.Wait()
+		if most.Load() != 1 {
+			t.Errorf("%d attempts at one name run at a time, want 1", most.Load())
+		}
+		end()
+	})
+}
+
+// unread is a store that fails to read while it is told to.
+type unread struct {
+	inTransactions
+
+	fails *atomic.Bool
+}
+
+func (s unread) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
+	if s.fails.Load() {
+		return nil, store.ErrBroken
+	}
+	return s.inTransactions.Get(ctx, keys)
+}
+
+// Whether a transaction has completed a run is asked until the store answers.
+func TestComplete_StoreFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := unread{newInTransactions(), new(atomic.Bool)}
+		s, err := duly.New(duly.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+			x := new(transaction)
+			if err := errors.Join(a.Complete(ctx, x), st.commit(ctx, x)); err != nil {
+				return err
+			}
+			st.fails.Store(true)
+			time.AfterFunc(time.Second, func() { st.fails.Store(false) })
+			return nil
+		})
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got, want := counted(t, s), (duly.KindStats{Started: 1, Succeeded: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}

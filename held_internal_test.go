@@ -1,0 +1,169 @@
+package duly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly/schedule"
+)
+
+// heldRig is a scheduler that holds 10,000 bytes; handlers take what the first word of a task's name says.
+type heldRig struct {
+	t     *testing.T
+	s     *Scheduler
+	begun time.Time
+	mu    sync.Mutex
+	ran   map[string]time.Duration
+	ended chan error
+}
+
+func newHeldRig(t *testing.T, o Options) *heldRig {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.core.heldMost = 10_000
+	return &heldRig{t: t, s: s, begun: time.Now(), ran: map[string]time.Duration{}, ended: make(chan error, 1)}
+}
+
+func (r *heldRig) handle(kind string, opts ...KindOption) *Kind[[]byte] {
+	return Handle(r.s, kind, func(ctx context.Context, a *Attempt[[]byte]) error {
+		r.mu.Lock()
+		if _, again := r.ran[a.Name]; !again {
+			r.ran[a.Name] = time.Since(r.begun)
+		}
+		r.mu.Unlock()
+		var word string
+		_, _ = fmt.Sscan(a.Name, &word)
+		d, err := time.ParseDuration(word)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(d):
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}, opts...)
+}
+
+func (r *heldRig) put(k *Kind[[]byte], name string, size int, at time.Duration, opts ...PutOption) {
+	r.t.Helper()
+	if _, err := k.Put(r.t.Context(), name, make([]byte, size), schedule.After(at-time.Since(r.begun)), opts...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *heldRig) work() { go func() { r.ended <- r.s.Run(r.t.Context()) }() }
+
+func (r *heldRig) when(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.ran[name]
+	if !ok {
+		return "never"
+	}
+	return at.String()
+}
+
+func (r *heldRig) end() {
+	r.t.Helper()
+	if err := errors.Join(r.s.Close(r.t.Context()), <-r.ended); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// What waits for bytes keeps no place of its kind.
+func TestHeld_HandsItsTurnOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		narrow, wide := r.handle("narrow", Limit(1)), r.handle("wide")
+		r.work()
+		r.put(narrow, "10s fills its kind", 10, 0)
+		r.put(narrow, "1s large", 9_000, time.Second)
+		r.put(narrow, "1s small", 10, time.Second+1)
+		r.put(wide, "1h holds bytes", 4_000, 2*time.Second)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if got := r.when("1s small"); got != "10s" {
+			t.Errorf("what is small, and whose kind has a place free since 10s, began %s", got)
+		}
+		r.end()
+	})
+}
+
+// What is large and waits for its kind holds up nobody who fits.
+func TestHeld_BehindItsKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		narrow, wide := r.handle("narrow", Limit(1)), r.handle("wide")
+		r.work()
+		r.put(narrow, "1h fills its kind", 4_000, 0)
+		r.put(narrow, "1s large", 9_000, time.Second)
+		r.put(wide, "1s fits", 2_000, 2*time.Second)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if w, err := r.s.WhyNot(t.Context(), "1s fits"); r.when("1s fits") != "2s" {
+			t.Errorf("what fits, and whose kind has no limit, began %s, held up by what waits for its kind; WhyNot: %v %v, %v", r.when("1s fits"), w.Code, w.Text, err)
+		}
+		r.end()
+	})
+}
+
+// However many wait for bytes, what is small starts.
+func TestHeld_Many(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		k := r.handle("k")
+		r.work()
+		r.put(k, "1h holds bytes", 4_000, 0)
+		for i := range 256 {
+			r.put(k, "1s large "+strconv.Itoa(i), 9_000, time.Second)
+		}
+		r.put(k, "1s small", 10, 2*time.Second)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if got := r.when("1s small"); got != "2s" {
+			w, err := r.s.WhyNot(t.Context(), "1s small")
+			t.Errorf("a small one, due at 2s beside free workers, began %s; WhyNot: %v %v, %v", got, w.Code, w.Text, err)
+		}
+		r.end()
+	})
+}
+
+// However many wait for bytes, few of them are in memory.
+func TestHeld_NearIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		narrow, wide := r.handle("narrow", Limit(100)), r.handle("wide")
+		r.work()
+		for i := range 100 {
+			r.put(narrow, "10s fills its kind "+strconv.Itoa(i), 10, 0)
+		}
+		var many []Item[[]byte]
+		for i := range 40_000 {
+			many = append(many, Item[[]byte]{Name: "1s large " + strconv.Itoa(i), Payload: make([]byte, 2_000), Schedule: schedule.After(time.Second)})
+		}
+		if _, err := narrow.PutMany(t.Context(), slices.Values(many)); err != nil {
+			t.Fatal(err)
+		}
+		r.put(wide, "1h holds bytes", 9_000, 9*time.Second)
+		for _, at := range []time.Duration{8 * time.Second, time.Minute, 10 * time.Minute} {
+			time.Sleep(at - time.Since(r.begun))
+			synctest.Wait()
+			if st, err := r.s.Stats(t.Context()); err != nil || st.Near > windowMost+1000 {
+				t.Errorf("after %v %d tasks are in memory, %v", at, st.Near, err)
+			}
+		}
+		r.end()
+	})
+}
