@@ -266,10 +266,8 @@ func (c *core) keep(ctx context.Context, tuned <-chan struct{}) (done <-chan str
 			if k.Dead > 0 {
 				r.DeadFrom = now.Add(-k.Dead)
 			}
-			if r != (store.Retention{}) {
-				if _, err := c.store.Trim(ctx, r); err != nil && ctx.Err() == nil {
-					c.log.Warn("the history could not be trimmed", "error", err)
-				}
+			if _, err := c.store.Trim(ctx, r); err != nil && ctx.Err() == nil { // also where all is kept: a store may have something of its own to do
+				c.log.Warn("the history could not be trimmed", "error", err)
 			}
 			a := newAlarm(c.eng, k.every())
 			if a.closed { // given up, while a call to the store has not returned

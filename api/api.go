@@ -149,7 +149,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")
 	if err := h.serve(w, r); err != nil {
-		if back := takenBack(r.Context()); back != nil && errors.Is(err, context.Canceled) {
+		if back := takenBack(r.Context()); back != nil && errors.Is(err, context.Canceled) && !errors.Is(err, duly.ErrUnknown) {
 			err = back
 		}
 		h.refuse(w, r, err)

@@ -186,7 +186,9 @@ func (b *batch) take(text []byte) {
 		if !b.put() {
 			return // nobody listens any more: the next write says so, too
 		}
-		b.lessen()
+		if len(text) <= largeBody {
+			b.lessen()
+		}
 	}
 	if b.kinds == nil {
 		b.kinds = map[string]string{}

@@ -199,3 +199,28 @@ func TestBodies_Ends(t *testing.T) {
 		e.do("PUT", "/v1/tasks/n", "").want(http.StatusUnsupportedMediaType)
 	})
 }
+
+// A batch that has put what it had because a name comes with another kind holds its place on for the line that it has read.
+func TestBodies_BatchOfTwoKinds(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		pad := strings.Repeat("x", 100<<10)
+		var slow []*sender
+		read := 0
+		for i := range 3 * readAtOnce {
+			s := e.asks("POST", "/v1/tasks:batch", "application/x-ndjson", -1)
+			if !s.taken(fmt.Sprintf(`{"name": "n%d", "kind": "k", "in": "1h"}`+"\n", i)) {
+				t.Fatalf("batch %d is not read", i)
+			}
+			if s.taken(fmt.Sprintf(`{"name": "n%d", "kind": "other", "any_kind": true, "in": "1h", "payload": %q}`+"\n", i, pad)) {
+				read++
+			}
+			slow = append(slow, s)
+		}
+		if read > readAtOnce {
+			t.Errorf("%d batches have a line of 100 KiB in memory that is not put, want %d at most", read, readAtOnce)
+		}
+		for _, s := range slow {
+			s.ends(http.StatusOK)
+		}
+	})
+}

@@ -68,7 +68,8 @@ func newEnv(t *testing.T, o api.Options) *env {
 type failing struct {
 	*memory.Store
 
-	err error // of what these tests make fail
+	err    error // of what these tests make fail
+	silent bool  // it does not tell its counters
 }
 
 // fails lets the store fail from now on.
@@ -89,6 +90,10 @@ func (f *failing) Clock(ctx context.Context) (store.Clock, error) {
 }
 
 func (f *failing) Stats(ctx context.Context) (store.Stats, error) {
+	if f.silent {
+		<-ctx.Done()
+		return store.Stats{}, &store.Error{Op: "stats", Err: context.Cause(ctx)}
+	}
 	if f.err != nil {
 		return store.Stats{}, f.err
 	}

@@ -46,6 +46,7 @@ type class struct {
 
 // classes are all errors, both ways: the first one that an error is, is its class. docs/problems.md describes them.
 var classes = []class{
+	{"unknown", http.StatusGatewayTimeout, "It is not known whether this was written", duly.ErrUnknown, nil}, // whatever else it is
 	{"unauthenticated", http.StatusUnauthorized, "It is not known who asks", ErrUnauthenticated, nil},
 	{"forbidden", http.StatusForbidden, "Not allowed", ErrForbidden, nil},
 	{"host", http.StatusMisdirectedRequest, "Another host", ErrHost, nil},
@@ -57,7 +58,6 @@ var classes = []class{
 	{"too-large", http.StatusRequestEntityTooLarge, "Too large", ErrTooLarge, nil},
 	{"no-output", http.StatusNotFound, "Output is not kept", ErrNoOutput, nil},
 	{"no-backup", http.StatusNotFound, "There are no backups here", ErrNoBackup, nil},
-	{"unknown", http.StatusGatewayTimeout, "It is not known whether this was written", duly.ErrUnknown, nil},
 	{"no-space", http.StatusInsufficientStorage, "Too little space is left", duly.ErrNoSpace, nil},
 	{
 		"unavailable", http.StatusServiceUnavailable, "The scheduler can't answer now", ErrUnavailable,

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // Every class of errors, both ways.
@@ -175,5 +178,53 @@ func TestProblem_OfAStoreThatFails(t *testing.T) {
 			line := read[api.Entry](e.do("POST", "/v1/tasks:batch", `{"name": "a", "kind": "k", "in": "1s"}`, "Content-Type: application/x-ndjson").want(200))
 			is(t, "slug of a line", line.Error.Slug, c.slug)
 		})
+	}
+}
+
+// A takenStore has taken a put when the caller's context ends, as the committer of store/pebble has.
+type takenStore struct {
+	*memory.Store
+
+	taken chan struct{}
+}
+
+func (s *takenStore) Put(ctx context.Context, puts []store.Put) ([]store.PutResult, error) {
+	if _, err := s.Store.Put(context.WithoutCancel(ctx), puts); err != nil {
+		return nil, err
+	}
+	close(s.taken)
+	<-ctx.Done()
+	return nil, store.Unknown("put", ctx)
+}
+
+// Of a write that is under way when the token is taken back it is not known whether it took place, and that is what is told.
+func TestTakenBack_Unknown(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	st := &takenStore{Store: memory.New(memory.Options{}), taken: make(chan struct{})}
+	d, err := duly.New(duly.Options{Store: st, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(d.Close(context.WithoutCancel(t.Context())), st.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	h := api.New(d, api.Options{Logger: quiet})
+	ctx, end := context.WithCancelCause(t.Context())
+	go func() {
+		<-st.taken
+		end(fmt.Errorf("%w: the token is not one of this daemon's", api.ErrUnauthenticated))
+	}()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPut, "/v1/tasks/n", strings.NewReader(`{"kind": "k", "in": "1h"}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	there, err := st.Get(t.Context(), []store.Key{{Name: "n"}})
+	if err != nil || there[0] == nil {
+		t.Fatalf("the task is not there: %v", err)
+	}
+	if w.Code != http.StatusGatewayTimeout || !strings.Contains(w.Body.String(), `"slug":"unknown"`) {
+		t.Errorf("the task is there, and its put is answered with %d %s", w.Code, w.Body)
 	}
 }

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/dulyhq/duly"
 )
@@ -15,9 +18,14 @@ var stateRoutes = []route{
 	{method: http.MethodGet, path: "/metrics", need: Read, what: "Tell the counters in the text form of Prometheus.", form: "text/plain", serve: (*call).metrics},
 }
 
+// answering is how long the store may take for the counters. Whoever asks for them wants to know whether it hangs.
+const answering = 5 * time.Second
+
 // stats answers GET /v1/stats.
 func (c *call) stats() error {
-	s, err := c.d.Stats(c.r.Context())
+	ctx, cancel := context.WithTimeoutCause(c.r.Context(), answering, fmt.Errorf("%w: the store has not answered within %v", ErrUnavailable, answering))
+	defer cancel()
+	s, err := c.d.Stats(ctx)
 	if err != nil {
 		return err
 	}

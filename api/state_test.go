@@ -16,6 +16,18 @@ import (
 	"github.com/dulyhq/duly/store"
 )
 
+// Who asks for the counters of a store that hangs is told so.
+func TestStats_OfAStoreThatHangs(t *testing.T) {
+	bubble(t, api.Options{}, func(t *testing.T, e *env) {
+		e.st.silent = true
+		begun := time.Now()
+		a := e.do("GET", "/v1/stats", "").want(http.StatusServiceUnavailable)
+		if took := time.Since(begun); took != 5*time.Second || !strings.Contains(a.body, "the store has not answered within 5s") {
+			t.Errorf("after %v: %s", took, a.body)
+		}
+	})
+}
+
 // The API's half of requirement F13: how late attempts began is measured, and published for each kind.
 func TestLatenessHistogram(t *testing.T) {
 	bubble(t, api.Options{Version: "1.2.3"}, func(t *testing.T, e *env) {

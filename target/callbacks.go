@@ -231,7 +231,8 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 		case waits.Load() && (errors.Is(cause, duly.ErrTimeout) || errors.Is(cause, errTooLong)):
 			return r.later(nil, fmt.Errorf("all %d connections to the host were taken by other callbacks until the time for this one was over", x.perHost))
 		case waits.Load() && errors.Is(cause, duly.ErrClosing): // and so nothing was attempted
-			return r.later(nil, cause)
+			_ = r.later(nil, cause)
+			return duly.Snooze(0) // who goes on begins with it
 		}
 		return r.broken(ctx, err)
 	}

@@ -483,3 +483,36 @@ func TestCallbackFindsAllConnectionsTaken(t *testing.T) {
 	end(duly.ErrTimeout)
 	all.Wait()
 }
+
+// A callback that waits for a connection when the scheduler is closed begins again when the next one starts, as one does that was sent, and
+// as a command that was not started.
+func TestCallbacks_ClosingWhileItWaits(t *testing.T) {
+	reached := make(chan struct{}, 1)
+	at := listening(t, func(_ http.ResponseWriter, r *http.Request) {
+		reached <- struct{}{}
+		<-r.Context().Done()
+	})
+	handle := target.CallbacksPerHost(target.CallbackOptions{Allow: here}, 1)
+	call := func(ctx context.Context, name string, n int) error {
+		i := info(name, n)
+		i.Kind, i.Started = target.KindHTTP, time.Now()
+		return handle(ctx, &duly.Attempt[target.Callback]{AttemptInfo: i, Payload: target.Callback{URL: at}})
+	}
+	hanging, end := context.WithCancelCause(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = call(hanging, "a", 1)
+	}()
+	<-reached
+	for _, n := range []int{1, 8} { // the second one has found no connection before
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { cancel(duly.ErrClosing) }})
+		err := call(ctx, "waits", n)
+		if d, ok := duly.Snoozed(err); !ok || d > time.Second {
+			t.Errorf("attempt %d, which was not sent: %v, put off for %v; one that was sent is put off for 0s", n, err, d)
+		}
+	}
+	end(duly.ErrClosing)
+	<-done
+}

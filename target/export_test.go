@@ -35,6 +35,9 @@ func (o *Outputs) Live() int {
 	return len(o.live)
 }
 
+// Writing says whether a write is under way.
+func (o *Outputs) Writing() bool { return o.since.Load() != 0 }
+
 // Break lets every write to the files fail, as on a disk that is gone, until the function that it returns is called.
 func (o *Outputs) Break() (mend func() error, err error) {
 	o.mu.Lock()

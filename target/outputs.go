@@ -57,7 +57,9 @@ type Outputs struct {
 	dir     string
 	segSize int64
 	closed  chan struct{}
-	memory  atomic.Int64 // of the tails
+	memory  atomic.Int64          // of the tails
+	failing atomic.Pointer[error] // why nothing can be written; nil: it can
+	since   atomic.Int64          // when the write under way began, on Reading.Boot; 0 is none
 
 	mu      sync.Mutex
 	segs    []*segment // by id; the last may be open
@@ -67,7 +69,6 @@ type Outputs struct {
 	total   int64 // bytes of all segments
 	live    map[*recording]struct{}
 	pruneAt int64 // on Reading.Boot: a clock that is set for a while must not make everything old
-	failing error // why nothing can be written; nil: it can
 	isDone  bool
 }
 
@@ -205,27 +206,40 @@ func (o *Outputs) closeFileLocked() error {
 
 func (o *Outputs) now() time.Time { return time.Unix(0, o.opts.Clock.Read().Wall).UTC() }
 
-// Failing says why what attempts print can't be kept, as was found out when something was printed last; nil if it is kept.
+// hanging is for how long the disk may keep what is written. One that is merely slow is faster.
+const hanging = 10 * time.Second
+
+// Failing says why what attempts print can't be kept, as was found out when something was printed last, or that the disk has not come back
+// from it; nil if it is kept. It waits for nothing.
 func (o *Outputs) Failing() error {
 	if o == nil {
 		return nil
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.failing
+	if began := o.since.Load(); began != 0 {
+		if d := time.Duration(o.opts.Clock.Read().Boot - began); d >= hanging {
+			return fmt.Errorf("the disk hangs: it has not come back from a write for %v", d.Round(time.Second))
+		}
+	}
+	if err := o.failing.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // write appends a record, and returns where it is. It tells the logger when it begins to fail and when it works again.
 func (o *Outputs) write(r *record) (place, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.since.Store(max(o.opts.Clock.Read().Boot, 1))
 	at, err := o.writeLocked(r)
+	o.since.Store(0)
+	failing := o.failing.Load() != nil
 	switch {
-	case err != nil && o.failing == nil && !errors.Is(err, errOutputsClosed):
-		o.failing = err
+	case err != nil && !failing && !errors.Is(err, errOutputsClosed):
+		o.failing.Store(&err)
 		o.log.Warn("what attempts print cannot be kept", "directory", o.dir, "error", err)
-	case err == nil && o.failing != nil:
-		o.failing = nil
+	case err == nil && failing:
+		o.failing.Store(nil)
 		o.log.Info("what attempts print is kept again", "directory", o.dir)
 	}
 	return at, err

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -498,6 +499,57 @@ func TestOutputOptions(t *testing.T) {
 		}
 	}
 	if err := none.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A stuckClock keeps whoever asks it in the middle of a write, once.
+type stuckClock struct {
+	*clock.Manual
+
+	outputs  atomic.Pointer[target.Outputs]
+	in, goes chan struct{}
+}
+
+func (c *stuckClock) Read() clock.Reading {
+	if o := c.outputs.Load(); o != nil && o.Writing() && c.outputs.CompareAndSwap(o, nil) {
+		close(c.in)
+		<-c.goes
+	}
+	return c.Manual.Read()
+}
+
+// That a write hangs is told, and who asks does not wait for it.
+func TestOutputs_Hang(t *testing.T) {
+	c := &stuckClock{Manual: clock.NewManual(epoch), in: make(chan struct{}), goes: make(chan struct{})}
+	o, err := target.OpenOutputs(t.TempDir(), target.OutputOptions{Clock: c, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := o.Begin(info("tea", 1), 1000)
+	c.outputs.Store(o)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		write(t, r.Stdout(), "one\n")
+	}()
+	<-c.in
+	for _, x := range []struct {
+		after time.Duration
+		want  string
+	}{{9 * time.Second, "<nil>"}, {2 * time.Second, "the disk hangs: it has not come back from a write for 11s"}} {
+		c.Advance(x.after)
+		if got := fmt.Sprint(o.Failing()); got != x.want {
+			t.Errorf("%v later: %s, want %s", x.after, got, x.want)
+		}
+	}
+	close(c.goes)
+	<-done
+	if err := o.Failing(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	r.End(target.OutcomeDone, "")
+	if err := o.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -202,7 +202,7 @@ func (w *writer) trim(r store.Retention, t *trimming) (n int64, err error) {
 		return 0, err
 	}
 	whole, old := 0, int64(0)
-	for whole < len(hours) && hours[whole].hour < hourOf(r.HistoryFrom) {
+	for r.HistoryFrom != 0 && whole < len(hours) && hours[whole].hour < hourOf(r.HistoryFrom) {
 		whole++
 	}
 	if whole < len(hours) && r.HistoryFrom > 0 {
