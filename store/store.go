@@ -68,7 +68,8 @@ type Store interface {
 	// History returns what became of tasks, also of those that are gone.
 	History(ctx context.Context, q HistoryQuery) ([]Event, error)
 
-	// Trim forgets what a retention does not keep, and returns how much. It may keep a little more. It never touches tasks.
+	// Trim forgets what a retention does not keep, and returns how much. It may keep a little more. It never touches tasks. It is called every
+	// day at least, also with a retention that keeps all: a store tidies up then what is its own.
 	Trim(ctx context.Context, r Retention) (int64, error)
 
 	// Stats returns counters.
