@@ -77,12 +77,20 @@ type Daemon struct {
 // Run opens a daemon and runs it until ctx ends or it is told to end by a signal.
 func Run(ctx context.Context, c *Config, p Process) error {
 	makeThreads(spareThreads)
+	return runFitted(ctx, c, p, readKernel)
+}
+
+// runFitted fits the memory before anything is opened: what holds much asks how much there is when it is made.
+func runFitted(ctx context.Context, c *Config, p Process, read func(name string) string) error {
+	most, limit := fitMemory(p.Getenv, read)
 	d, err := Open(ctx, c, p)
 	if err != nil {
 		return err
 	}
 	defer d.takeLog()()
-	fitMemory(d.process.Getenv, d.log)
+	if most > 0 {
+		d.log.Info("memory is limited by the control group", "bytes", most, "collects_garbage_at", limit)
+	}
 	return d.Run(ctx)
 }
 

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -33,24 +32,27 @@ func makeThreads(n int) {
 }
 
 // fitMemory lets the runtime collect garbage before the group that the process is in has no memory left, unless GOMEMLIMIT says how much
-// there is.
-func fitMemory(getenv func(string) string, log *slog.Logger) {
-	if getenv("GOMEMLIMIT") != "" {
-		return
+// there is. It returns how many bytes the group has, 0 if it changes nothing, and how many of them the runtime keeps to.
+func fitMemory(getenv, read func(string) string) (most, limit int64) {
+	if getenv != nil && getenv("GOMEMLIMIT") != "" {
+		return 0, 0
 	}
-	most := groupMemory(func(name string) string {
-		b, err := os.ReadFile(name) //nolint:gosec // one of the kernel's
-		if err != nil {
-			return ""
-		}
-		return string(b)
-	})
+	most = groupMemory(read)
 	if most <= 0 || most >= 1<<50 { // none: v1 of control groups says so with a very large number
-		return
+		return 0, 0
 	}
-	limit := heapOf(most)
+	limit = heapOf(most)
 	debug.SetMemoryLimit(limit)
-	log.Info("memory is limited by the control group", "bytes", most, "collects_garbage_at", limit)
+	return most, limit
+}
+
+// readKernel returns what a file of the kernel's says, "" if it is not there.
+func readKernel(name string) string {
+	b, err := os.ReadFile(name) //nolint:gosec // one of the kernel's
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 // heapOf is how much of so many bytes is the runtime's. The rest is for what counts for the group without being the runtime's: what the

@@ -1,6 +1,44 @@
 package daemon
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+// What is opened takes its share of the memory that there is, so that the group's limit is known before.
+func TestRun_FitsMemoryFirst(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	c := config(t, "listen=none")
+	files := map[string]string{"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/memory.max": "268435456\n"}
+	opened := false
+	read := func(name string) string {
+		if _, err := os.Stat(c.Data); !errors.Is(err, fs.ErrNotExist) {
+			opened = true
+		}
+		return files[name]
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop() // it opens all, and ends
+	f := newFixture(t, shortDir(t))
+	if err := runFitted(ctx, c, f.process(nil), read); err != nil {
+		t.Fatal(err)
+	}
+	if opened {
+		t.Error("the group is asked when the directory is open already")
+	}
+	if got := debug.SetMemoryLimit(-1); got != heapOf(256<<20) {
+		t.Errorf("the runtime keeps to %d bytes of 256 MiB", got)
+	}
+	if log := f.log.String(); !strings.Contains(log, "memory is limited by the control group") {
+		t.Errorf("the log says nothing of it:\n%s", log)
+	}
+}
 
 func TestGroupMemory(t *testing.T) {
 	for name, tt := range map[string]struct {
