@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -57,10 +58,12 @@ type Daemon struct {
 	ports     []*port
 	servers   []*server
 	store     store.Store
-	shared    *sharing   // nil: the store is in the directory
-	disk      disk       // of the directory, as far as the store writes there
-	stuck     chan error // gets why the store in the directory can't go on in this process; it is told of once
-	lock      io.Closer  // of the directory
+	shared    *sharing // nil: the store is in the directory
+	disk      disk     // of the directory, as far as the store writes there
+	usage     func(dir string) (vfs.DiskUsage, error)
+	looks     chan struct{} // has room for one, who looks at the disk
+	stuck     chan error    // gets why the store in the directory can't go on in this process; it is told of once
+	lock      io.Closer     // of the directory
 	outputs   *target.Outputs
 	scheduler *duly.Scheduler
 
@@ -107,6 +110,7 @@ func open(ctx context.Context, c *Config, p Process, l limits) (d *Daemon, err e
 		p.Name = "duly"
 	}
 	d = &Daemon{config: c, process: p, limits: l, stuck: make(chan error, 1), veil: &veil{to: p.Stderr}, notify: newNotifier(p.Getenv, p.PID)}
+	d.usage, d.looks = vfs.Default.GetDiskUsage, make(chan struct{}, 1)
 	d.log = newLogger(d.veil, c.LogFormat, &d.level)
 	d.health = newHealth(d.log)
 	d.streams, d.endStreams = context.WithCancel(context.WithoutCancel(ctx))

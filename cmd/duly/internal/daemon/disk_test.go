@@ -105,6 +105,13 @@ func TestDisk_Told(t *testing.T) {
 		if _, text := f.ask("GET", "/metrics", "", "Authorization: Bearer "+f.token()); !strings.Contains(text, `duly_problem{slug="store"} `+metric+"\n") {
 			t.Errorf("the metric is not %s", metric)
 		}
+		told := false
+		for _, p := range f.d.problems(t.Context()) {
+			told = told || p.Slug == storeFails && strings.Contains(p.Detail, "the disk hangs")
+		}
+		if told != (status != 200) {
+			t.Errorf("the counters tell of it: %v", told)
+		}
 		if err := f.d.hangs(t.Context()); (err != nil) != hangs {
 			t.Errorf("the init system: %v", err)
 		}
@@ -121,4 +128,36 @@ func TestDisk_Told(t *testing.T) {
 	want(503, "1", true)
 	f.d.disk.end(0)
 	want(200, "0", false)
+}
+
+// A disk that does not say how much of it is free keeps nobody waiting who asks how the daemon is, and once it is known to hang it is not asked.
+func TestDisk_NotAsked(t *testing.T) {
+	f := serve(t)
+	back := make(chan struct{})
+	defer close(back)
+	asked := make(chan struct{}, 100)
+	f.d.usage = func(string) (vfs.DiskUsage, error) {
+		asked <- struct{}{}
+		<-back
+		return vfs.DiskUsage{AvailBytes: 1 << 40}, nil
+	}
+	for range 2 {
+		if status, text := f.ask("GET", "/readyz", ""); status != 200 {
+			t.Errorf("/readyz: %d %s", status, text)
+		}
+	}
+	if status, text := f.ask("GET", "/metrics", "", f.bearer()); status != 200 || !strings.Contains(text, `duly_problem{slug="store"} 0`) {
+		t.Errorf("/metrics: %d %.200s", status, text)
+	}
+	if n := len(asked); n != 1 {
+		t.Errorf("%d wait for the disk", n)
+	}
+	f.d.disk.end(f.d.disk.begin()) // it knows of writes from then on
+	f.d.disk.mu.Lock()
+	f.d.disk.writes[0] = time.Now().Add(-hanging)
+	f.d.disk.mu.Unlock()
+	if status, text := f.ask("GET", "/metrics", "", f.bearer()); status != 200 || !strings.Contains(text, `duly_problem{slug="store"} 1`) {
+		t.Errorf("/metrics of a disk that hangs: %d %.200s", status, text)
+	}
+	f.d.disk.end(0)
 }

@@ -193,6 +193,7 @@ func (p *Patient) daemon(ctx context.Context) []Check {
 
 // healthHints say what to do about the problems that a daemon tells of.
 var healthHints = map[string]string{
+	storeFails:    "look at the disk, and at what the kernel says of it: the daemon goes on by itself when the disk comes back",
 	noSpace:       "free some space: what is there goes on, and new tasks are taken again by themselves",
 	noOutput:      "free some space, or look at who may write to the data directory: tasks run all the same",
 	noDescriptors: "let the daemon have more descriptors (ulimit -n, LimitNOFILE=), or fewer attempts at a time (--workers)",

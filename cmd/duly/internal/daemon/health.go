@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dulyhq/duly/api"
@@ -40,6 +39,7 @@ const (
 	forgetProcesses  = 10 * time.Minute // without a command or callback that is started, or could not be
 	leastStep        = time.Second / 2  // of a clock, to be worth a word
 	forgetStep       = time.Hour
+	looking          = time.Second // how long the disk has to say how much of it is free
 )
 
 // A health is what keeps the daemon from a part of its work, as far as it was noticed. What can be looked at is looked at when somebody
@@ -204,8 +204,7 @@ func (h *health) look() {
 func (d *Daemon) problems(ctx context.Context) (all []api.HealthProblem) {
 	h := d.health
 	h.descriptors()
-	d.space()
-	d.output()
+	d.lookAtDisk(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.clk.Read().Boot
@@ -251,12 +250,40 @@ func (h *health) descriptors() {
 	}
 }
 
+// lookAtDisk looks at what only the disk can say. Of one that hangs nothing is asked, and for one that does not come back nobody waits for
+// long: whoever asks is told what was known before. Only one looks at a time, so that no more than that hangs with it.
+func (d *Daemon) lookAtDisk(ctx context.Context) {
+	if err := d.disk.check(); err != nil {
+		d.health.note(storeFails, err.Error())
+		return
+	}
+	d.health.clear(storeFails)
+	asked, stop := within(ctx, looking)
+	defer stop()
+	select {
+	case d.looks <- struct{}{}:
+	case <-asked.Done():
+		return
+	}
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		defer func() { <-d.looks }()
+		d.space()
+		d.output()
+	}()
+	select {
+	case <-looked:
+	case <-asked.Done():
+	}
+}
+
 // space looks whether new tasks are taken, where they need room in the directory.
 func (d *Daemon) space() {
 	if d.shared != nil {
 		return
 	}
-	u, err := vfs.Default.GetDiskUsage(d.config.Data)
+	u, err := d.usage(d.config.Data)
 	if err != nil {
 		return // a file system that does not say limits nothing
 	}
@@ -295,12 +322,11 @@ func (m *problemMetric) Describe(to chan<- *prometheus.Desc) { to <- m.desc }
 
 // Collect implements prometheus.Collector.
 func (m *problemMetric) Collect(to chan<- prometheus.Metric) {
-	ctx := m.d.streams
 	stands := map[string]float64{}
-	for _, p := range m.d.problems(ctx) {
+	for _, p := range m.d.problems(m.d.streams) {
 		stands[p.Slug] = 1
 	}
-	if m.d.answers(ctx) != nil {
+	if m.d.answers(m.d.streams) != nil { // which has its own limit
 		stands[storeFails] = 1
 	}
 	for _, slug := range problemSlugs {
