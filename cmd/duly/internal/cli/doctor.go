@@ -60,7 +60,10 @@ func (s *session) doctor(ctx context.Context, output string, ready bool) error {
 	if ready {
 		checks = []daemon.Check{o.Ready(ctx)}
 	} else {
-		checks = append(daemon.Examine(ctx, o), s.tasksChecked(ctx, c)...)
+		checks = daemon.Examine(ctx, o)
+		if daemon.Answers(checks) {
+			checks = append(checks, s.tasksChecked(ctx, &o)...)
+		}
 	}
 	for _, check := range checks {
 		failed = failed || check.Verdict == daemon.Fail
@@ -90,17 +93,19 @@ func (s *session) doctor(ctx context.Context, output string, ready bool) error {
 	return nil
 }
 
-// tasksChecked looks for what is wrong with tasks: one that should have started, and runs that have failed for good. Of a daemon that
-// does not answer there is nothing to say.
-func (s *session) tasksChecked(ctx context.Context, c *client.Client) []daemon.Check {
-	stats, err := c.Stats(ctx)
+// tasksChecked looks for what is wrong with tasks: one that should have started, and runs that have failed for good. Of those that a daemon
+// no longer tells there is nothing to say.
+func (s *session) tasksChecked(ctx context.Context, o *daemon.Patient) []daemon.Check {
+	asked, stop := o.Within(ctx)
+	defer stop()
+	stats, err := o.Client.Stats(asked)
 	if err != nil {
 		return nil
 	}
 	late := daemon.Check{Name: "late tasks", Verdict: daemon.Fine, Text: "none"}
 	const patience = time.Minute
 	q := client.Query{AllNamespaces: true, State: "pending", DueUntil: s.Now().Add(-patience)}
-	for t, err := range c.List(ctx, q) {
+	for t, err := range o.Client.List(ctx, q) {
 		if err != nil {
 			late.Verdict, late.Text, late.Hint = daemon.Warn, err.Error(), "the daemon's log says more"
 			break

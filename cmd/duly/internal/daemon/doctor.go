@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +45,26 @@ type Patient struct {
 	Client  *client.Client // of the daemon
 	Version string         // of the command line
 	Now     func() time.Time
+
+	Patience time.Duration // for each answer of the daemon's; 0 is 10 s
+}
+
+// patience is how long a daemon may take for an answer: one that stands still takes connections, and says nothing.
+const patience = 10 * time.Second
+
+// Within limits what the daemon is asked.
+func (p *Patient) Within(ctx context.Context) (asked context.Context, stop func()) {
+	return within(ctx, cmp.Or(p.Patience, patience))
+}
+
+// silence is what is wrong with a daemon that was asked and has not answered in time, and what to do about it. If that is not what err
+// says, ok is false.
+func (p *Patient) silence(ctx, asked context.Context, err error) (text, hint string, ok bool) {
+	if err == nil || asked.Err() == nil || ctx.Err() != nil {
+		return "", "", false
+	}
+	return fmt.Sprintf("no answer from %s within %v", p.Client.Address(), cmp.Or(p.Patience, patience)),
+		"something is there, and stands still: is the process stopped, the machine out of memory, its disk hanging? its log says more", true
 }
 
 // little are the bytes below which free space is worth a warning; below the store's own bound new tasks are refused.
@@ -62,7 +84,15 @@ func Examine(ctx context.Context, p Patient) []Check {
 		}
 	}
 	all = append(all, p.daemon(ctx)...)
-	return append(all, p.clock(ctx), zones())
+	return append(all, p.clock(ctx, Answers(all)), zones())
+}
+
+// daemonCheck is the name of the check of whether the daemon answers.
+const daemonCheck = "daemon"
+
+// Answers says whether the daemon did, by what was looked at.
+func Answers(checks []Check) bool {
+	return !slices.ContainsFunc(checks, func(c Check) bool { return c.Name == daemonCheck && c.Verdict == Fail })
 }
 
 func (p *Patient) directory() Check {
@@ -153,11 +183,16 @@ func roughly(n int64) string {
 
 // Ready looks at nothing but whether the daemon is ready, which costs it next to nothing, however much is pending.
 func (p *Patient) Ready(ctx context.Context) Check {
-	c := Check{Name: "daemon", Verdict: Fine, Text: "answers at " + p.Client.Address()}
-	if err := p.Client.Ready(ctx); err != nil {
+	c := Check{Name: daemonCheck, Verdict: Fine, Text: "answers at " + p.Client.Address()}
+	asked, stop := p.Within(ctx)
+	defer stop()
+	if err := p.Client.Ready(asked); err != nil {
 		c.Verdict, c.Text, c.Hint = Fail, err.Error(), "duly serve starts one; its log says more"
 		if errors.Is(err, api.ErrUnavailable) {
 			c.Hint = "it is there, and goes on by itself when what it waits for is back; its log says more"
+		}
+		if text, hint, ok := p.silence(ctx, asked, err); ok {
+			c.Text, c.Hint = text, hint
 		}
 	}
 	return c
@@ -171,10 +206,15 @@ func (p *Patient) daemon(ctx context.Context) []Check {
 	}
 	v := Check{Name: "version", Verdict: Fine, Text: p.Version}
 	st := Check{Name: "store", Verdict: Fine, Text: "nothing has failed"}
-	s, err := p.Client.Stats(ctx)
+	asked, stop := p.Within(ctx)
+	defer stop()
+	s, err := p.Client.Stats(asked)
 	switch {
 	case err != nil:
 		c.Verdict, c.Text = Fail, err.Error()
+		if text, hint, ok := p.silence(ctx, asked, err); ok {
+			c.Text, c.Hint = text, hint
+		}
 		return []Check{c}
 	case s.Version != p.Version:
 		v.Verdict, v.Text = Warn, fmt.Sprintf("the daemon is %s, this is %s", s.Version, p.Version)
@@ -288,7 +328,7 @@ func (p *Patient) socket() []Check {
 }
 
 // clock looks for what makes tasks late or early without anybody's fault.
-func (p *Patient) clock(ctx context.Context) Check {
+func (p *Patient) clock(ctx context.Context, answers bool) Check {
 	c := Check{Name: "clock", Verdict: Fine, Text: "kept by the network"}
 	now := p.Now()
 	switch keeping := clockKept(); {
@@ -300,8 +340,13 @@ func (p *Patient) clock(ctx context.Context) Check {
 	case keeping == unknown:
 		c.Text = "it says " + now.UTC().Format(time.RFC3339) + "; whether anybody keeps it right is not known"
 	}
+	if !answers {
+		return c
+	}
+	asked, stop := p.Within(ctx)
+	defer stop()
 	// What has happened can't be in the future, unless the clock was set back since.
-	events, err := p.Client.History(ctx, client.HistoryQuery{Newest: true, Limit: 1})
+	events, err := p.Client.History(asked, client.HistoryQuery{Newest: true, Limit: 1})
 	if err == nil && len(events) > 0 {
 		if ahead := events[0].At.Sub(now); ahead > time.Second {
 			c.Verdict, c.Text = Warn, "it was set back: the last thing that happened is "+ahead.Round(time.Second).String()+" ahead of it"

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -91,4 +92,26 @@ func TestExamine(t *testing.T) {
 	}
 	t.Cleanup(p.Client.Close)
 	look("data directory fail; daemon fail; socket warn")
+}
+
+// A daemon that stands still takes connections and says nothing: that is found, and not waited for.
+func TestExamine_StandsStill(t *testing.T) {
+	dir := shortDir(t)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(dir, "duly.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // nobody has been served
+	p := Patient{Version: "v1", Now: time.Now, Patience: 50 * time.Millisecond}
+	if p.Client, err = client.New(client.Options{Socket: l.Addr().String()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Client.Close)
+	checks := Examine(t.Context(), p)
+	if got := verdicts(checks); got != "daemon fail" || Answers(checks) {
+		t.Errorf("%s\n%+v", got, checks)
+	}
+	if c := checks[0]; c.Text != "no answer from "+l.Addr().String()+" within 50ms" || !strings.Contains(c.Hint, "stands still") {
+		t.Errorf("%+v", c)
+	}
 }
