@@ -215,11 +215,19 @@ func (w *pacedWriter) allow() time.Time {
 	return start
 }
 
-func (w *pacedWriter) Write(p []byte) (int, error) {
-	start := w.allow()
-	n, err := w.ResponseWriter.Write(p)
-	w.budget.spend(start, n)
-	return n, err
+// piece is how much is written at a time: a write has one deadline, and one of a whole page would be cut off however steadily it is taken.
+const piece = 16 << 10
+
+func (w *pacedWriter) Write(p []byte) (written int, err error) {
+	for {
+		start := w.allow()
+		n, err := w.ResponseWriter.Write(p[:min(piece, len(p))])
+		w.budget.spend(start, n)
+		written += n
+		if p = p[n:]; err != nil || len(p) == 0 {
+			return written, err
+		}
+	}
 }
 
 // FlushError is what [http.ResponseController.Flush] calls.

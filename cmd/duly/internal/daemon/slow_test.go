@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dulyhq/duly/api"
@@ -140,6 +141,43 @@ func TestSlowReadersAreCut(t *testing.T) {
 			}
 			if got := cut(t, next); !strings.Contains(got, "200 OK") {
 				t.Errorf("the next is told %q", got)
+			}
+		})
+	}
+}
+
+// A slowReader takes an answer at so many bytes a second.
+type slowReader struct {
+	http.ResponseWriter
+
+	rate     int
+	deadline time.Time
+}
+
+func (r *slowReader) SetWriteDeadline(t time.Time) error {
+	r.deadline = t
+	return nil
+}
+
+func (r *slowReader) Write(p []byte) (int, error) {
+	takes := time.Duration(len(p)) * time.Second / time.Duration(r.rate)
+	if left := time.Until(r.deadline); left < takes {
+		time.Sleep(max(left, 0))
+		return 0, os.ErrDeadlineExceeded
+	}
+	time.Sleep(takes)
+	return len(p), nil
+}
+
+// Who takes a long answer as fast as it has to be gets all of it, however long that takes, also where it is written at once.
+func TestSteadyReadersGetAll(t *testing.T) {
+	for rate, all := range map[int]bool{8 << 10: true, 5 << 10: true, 2 << 10: false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &slowReader{rate: rate}
+			w := &pacedWriter{ResponseWriter: r, rc: http.NewResponseController(r), budget: budget{limits: &usualLimits}}
+			page := make([]byte, 4<<20+1)
+			if n, err := w.Write(page); (err == nil) != all || (n == len(page)) != all {
+				t.Errorf("at %d bytes a second: %d of %d are written, %v", rate, n, len(page), err)
 			}
 		})
 	}
