@@ -48,6 +48,7 @@ func (c *capped) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	limitUnsent(conn)
 	for !c.admit() {
 		select {
 		case <-c.free:
