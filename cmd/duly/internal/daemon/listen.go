@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -233,7 +235,24 @@ func makeDir(dir string) (undo func(), err error) {
 	return undo, nil
 }
 
-// isStream says whether a request's answer has no end of its own.
-func isStream(path, follow string) bool {
-	return strings.HasSuffix(path, "/v1/events") || follow != "" && follow != "false"
+// isStream says whether a request's answer has no end of its own. The path is read as the API reads it, segment by segment: a task may have
+// any name, also one in which the name of a stream is.
+func isStream(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	for i, s := range segments {
+		var err error
+		if segments[i], err = url.PathUnescape(s); err != nil {
+			return false
+		}
+	}
+	switch len(segments) {
+	case 2: // /v1/events
+		return segments[0] == "v1" && segments[1] == "events"
+	case 4: // /v1/tasks/{name}/output
+		return segments[0] == "v1" && segments[1] == "tasks" && segments[3] == "output" && r.URL.Query().Get("follow") == "true"
+	}
+	return false
 }

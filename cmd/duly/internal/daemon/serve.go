@@ -84,7 +84,7 @@ func endRequests(streams context.Context, next http.Handler, g *guard) http.Hand
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
-		if isStream(r.URL.Path, r.URL.Query().Get("follow")) {
+		if isStream(r) {
 			defer context.AfterFunc(streams, func() { cancel(nil) })()
 		}
 		if g != nil {
@@ -123,7 +123,7 @@ type paced struct {
 func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := connOf(r.Context())
 	if c != nil {
-		defer c.begin(isStream(r.URL.Path, r.URL.Query().Get("follow")))()
+		defer c.begin(isStream(r))()
 	}
 	if len(r.TransferEncoding) > 0 {
 		// It may have had a length as well, by which a proxy before us takes what follows for its body: that must not be a request here.

@@ -418,3 +418,30 @@ func TestPanicsAreLogged(t *testing.T) {
 	}()
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/livez", nil))
 }
+
+// Only what the API answers with a stream is one, whatever the name of a task looks like.
+func TestStreams_ByPath(t *testing.T) {
+	for _, tt := range []struct {
+		method, target string
+		want           bool
+	}{
+		{"GET", "/v1/events", true},
+		{"GET", "/v1/events?after=now", true},
+		{"GET", "/v1/%65vents", true},
+		{"GET", "/v1/tasks/a/output?follow=true", true},
+		{"GET", "/v1/tasks/a%2Fb/output?follow=true", true},
+		{"GET", "/v1/tasks/a/output", false},
+		{"GET", "/v1/tasks/a/output?follow=false", false},
+		{"GET", "/v1/tasks/a%2Fv1%2Fevents", false},
+		{"PUT", "/v1/tasks/a%2Fv1%2Fevents", false},
+		{"PUT", "/v1/tasks/a?follow=true", false},
+		{"GET", "/v1/stats?follow=true", false},
+		{"GET", "/v1/tasks/events", false},
+		{"GET", "/metrics", false},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), tt.method, tt.target, nil)
+		if got := isStream(r); got != tt.want {
+			t.Errorf("%s %s is a stream: %v", tt.method, tt.target, got)
+		}
+	}
+}
