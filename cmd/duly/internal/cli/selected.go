@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/store"
 )
 
 // A choosing is how the commands that steer are told which tasks are meant: by their names, or by what all the flags say.
@@ -44,6 +46,17 @@ func (f *choosing) check(cmd *cobra.Command, names []string) error {
 		return &usageError{
 			what: cmd.CommandPath() + " takes the names of tasks, or --prefix, --kind, --tag or --all",
 			hint: "duly ls lists them",
+		}
+	}
+	return possible(names)
+}
+
+// possible refuses a name that no task can have, before anything is done to the others.
+func possible(names []string) error {
+	for _, name := range names {
+		err := (&store.Cancel{Key: store.Key{Name: name}}).Check() // of what has a key it has nothing else to check
+		if e, ok := errors.AsType[*store.Error](err); ok {
+			return &usageError{what: "the name " + e.Value + ": want " + e.Want, hint: "nothing was done; duly ls lists the names that there are"}
 		}
 	}
 	return nil

@@ -67,6 +67,9 @@ func TestCancel(t *testing.T) {
 	}
 	w.put("a", later("true"))
 	w.put("b", later("true"))
+	if stdout, _, status = w.run("cancel", "a", "."); status != exitUsage || stdout != "" {
+		t.Errorf("cancel a and what is no name: status %d, standard output %q", status, stdout)
+	}
 	stdout, stderr, status = w.run("cancel", "--all")
 	if status != exitUsage || stdout != "" || !strings.HasPrefix(stderr, "duly: this cancels 2 tasks: a, b\nhint: ") || !strings.Contains(stderr, "--yes") {
 		t.Errorf("without --yes: status %d, standard output %q, standard error %q", status, stdout, stderr)
@@ -118,6 +121,9 @@ func TestSteer_Usage(t *testing.T) {
 			{[]string{"a", "--tag", "x"}, "but got both"},
 			{[]string{"--all", "--tag", "x"}, "leave one of them out"},
 			{[]string{"--al"}, "did you mean --all?"},
+			{[]string{"a", "."}, `the name ".": want a name, not a dot`},
+			{[]string{"a", ""}, `the name "": want 1 to 255 bytes`},
+			{[]string{"a", strings.Repeat("x", 256)}, "want 1 to 255 bytes"},
 		} {
 			_, stderr, status := run(t, at(t, "2026-11-28T12:00:00Z"), append([]string{verb}, tt.args...)...)
 			if status != exitUsage || !strings.Contains(stderr, tt.want) {
