@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -237,6 +240,65 @@ func TestTransfer_WhatRuns(t *testing.T) {
 	d = serve(t, dir)
 	if _, err := d.CancelRunning(context.WithoutCancel(t.Context()), "runs"); err != nil {
 		t.Error(err)
+	}
+	d.term(t)
+}
+
+// However an export is made to end, it leaves no copy of the tasks behind.
+func TestTransfer_LeavesNoCopy(t *testing.T) {
+	dir := dataDir(t)
+	d := serve(t, dir)
+	in := api.Duration(time.Hour)
+	for i := range 4 { // more than a pipe takes whose other end nobody reads
+		payload := `"` + strings.Repeat("x", 100<<10) + `"`
+		if _, err := d.Put(t.Context(), fmt.Sprint("big-", i), api.Spec{Kind: "note", Payload: []byte(payload), In: &in}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		end    func(p *os.Process, out io.ReadCloser) error
+		status int
+	}{
+		{"SIGTERM", func(p *os.Process, _ io.ReadCloser) error { return p.Signal(syscall.SIGTERM) }, 130},
+		{"SIGHUP", func(p *os.Process, _ io.ReadCloser) error { return p.Signal(syscall.SIGHUP) }, 130},
+		{"nobody reads on", func(_ *os.Process, out io.ReadCloser) error { return out.Close() }, 1},
+	} {
+		temp := t.TempDir()
+		cmd := program(t.Context(), t, dir, "export")
+		cmd.Env = append(cmd.Env, "TMPDIR="+temp)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if entries, err := os.ReadDir(temp); err != nil || len(entries) == 0 {
+			t.Fatalf("%s: there is no copy to be left behind, %v", tt.name, err)
+		}
+		if err := tt.end(cmd.Process, out); err != nil {
+			t.Fatal(err)
+		}
+		for entries := []os.DirEntry{nil}; len(entries) > 0; {
+			time.Sleep(5 * time.Millisecond) // another process removes it, before anybody reads on
+			if entries, err = os.ReadDir(temp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _ = io.Copy(io.Discard, out) // it may be closed
+		_ = cmd.Wait()                  // the status is looked at
+		if got := cmd.ProcessState.ExitCode(); got != tt.status || said.Len() > 0 {
+			t.Errorf("%s: %v, want status %d; it says %q", tt.name, cmd.ProcessState, tt.status, said.String())
+		}
+		if entries, err := os.ReadDir(temp); err != nil || len(entries) > 0 {
+			t.Errorf("%s: %d entries are left in the end, %v", tt.name, len(entries), err)
+		}
 	}
 	d.term(t)
 }

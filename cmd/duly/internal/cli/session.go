@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,22 @@ func (s *session) or(flag, variable string) string {
 // follows and what waits ends well then, and says so by its status.
 func untilInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt)
+}
+
+// untilEnded is untilInterrupt for what has to clean up after itself, however it is made to end. Whoever stops reading what is printed
+// must not end it either: the write fails then. A second signal ends it at once, also where it waits for whoever reads.
+func untilEnded(ctx context.Context) (context.Context, context.CancelFunc) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it, which is meant
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, signals...)
+	context.AfterFunc(ctx, stop)
+	signal.Ignore(syscall.SIGPIPE)
+	return ctx, func() {
+		stop()
+		signal.Reset(syscall.SIGPIPE)
+	}
 }
 
 // terminal returns the descriptor of what is a terminal.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -58,9 +59,16 @@ func newExport(s *session) *cobra.Command {
 			if ns := s.or(s.namespace, "DULY_NAMESPACE"); ns != "" {
 				c.Namespace = &ns
 			}
-			ctx, stop := untilInterrupt(cmd.Context())
+			ctx, stop := untilEnded(cmd.Context())
 			defer stop()
-			return s.export(ctx, &where, c)
+			err := s.export(ctx, &where, c)
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return &failure{status: exitInterrupted}
+			case errors.Is(err, syscall.EPIPE):
+				return &failure{status: exitFailed} // whoever reads has gone, and knows
+			}
+			return err
 		},
 	}
 	flags := cmd.Flags()
@@ -115,7 +123,9 @@ func (s *session) source(ctx context.Context, f *storeFlags) (store.Store, error
 	if err != nil {
 		return nil, err
 	}
-	s.closing = append(s.closing, func() { _ = os.RemoveAll(dir) }) // it is temporary
+	remove := func() { _ = os.RemoveAll(dir) } // it is temporary
+	s.closing = append(s.closing, remove)
+	context.AfterFunc(ctx, remove) // at once: what is told to end may be ended otherwise while it waits for whoever reads
 	if _, err := s.takeBackup(ctx, dir); err != nil {
 		return nil, err
 	}
