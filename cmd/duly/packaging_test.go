@@ -89,16 +89,25 @@ func TestPackaging_UnitIsRead(t *testing.T) {
 	}
 }
 
-// TestPackaging_Settings reads the packages' settings as they are, and with all that is commented out.
+// TestPackaging_Settings reads the packages' settings as they are, and with all that is commented out. A token that stood there would be
+// everybody's who takes the comment marks away: what stands in its place is refused.
 func TestPackaging_Settings(t *testing.T) {
 	text := ofClone(t, "packaging/duly.yaml")
 	all := regexp.MustCompile(`(?m)^#([a-z_]+:|  )`).ReplaceAllString(text, "$1")
-	for name, text := range map[string]string{"as it is": text, "all": all} {
+	const placeholder = "sha256: the-64-digits-of-your-token"
+	token := strings.Replace(all, placeholder, "sha256: "+strings.Repeat("01", 32), 1)
+	for name, text := range map[string]string{"as it is": text, "all": token, "all, with no token": all} {
 		path := filepath.Join(t.TempDir(), "duly.yaml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		c, err := daemon.Load(daemon.Given{Config: path, Data: t.TempDir(), Getenv: func(string) string { return "" }})
+		if name == "all, with no token" {
+			if err == nil || !strings.Contains(err.Error(), "64 hexadecimal digits") {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
 		// The files that it names are those of a machine that has duly installed: that they are missed shows that all else was read.
 		if missing := errors.Is(err, fs.ErrNotExist) && strings.Contains(err.Error(), "/etc/duly/"); err != nil && !missing || missing != (name == "all") {
 			t.Errorf("%s: %v\n%s", name, err, text)

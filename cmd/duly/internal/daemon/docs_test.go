@@ -29,6 +29,11 @@ func TestDocs(t *testing.T) {
 	if len(f.values) < 4 || len(f.tokens) != 1 {
 		t.Errorf("read %+v", f)
 	}
+	for _, token := range f.tokens {
+		if _, _, err := token.read(); err == nil {
+			t.Errorf("docs/daemon.md shows the token %q, which whoever copies it would have in common with all readers", token.Name)
+		}
+	}
 	known := map[string]bool{"data": true, "config": true, "check": true, "help": true, "socket": true}
 	for i := range Settings {
 		known[Settings[i].Flag()] = true
