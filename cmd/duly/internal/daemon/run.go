@@ -20,7 +20,7 @@ const (
 )
 
 // Run answers requests and runs tasks until ctx ends or a signal says so; then it lets what runs finish, for the drain timeout, and
-// closes everything. It returns nil if nothing was cut off.
+// closes everything. It returns nil if no attempt was cut off.
 func (d *Daemon) Run(ctx context.Context) error {
 	r := &running{Daemon: d, ran: make(chan error, 1), served: make(chan error, len(d.servers)), serving: len(d.servers)}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -48,7 +48,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	unwatch()
 	<-kept
 	err = errors.Join(err, d.Close()) //nolint:contextcheck // it has to close, whatever ctx is
-	if err == nil {
+	switch {
+	case err != nil: // it is said
+	case r.cut:
+		d.log.Info("ended, no attempt was cut off")
+	default:
 		d.log.Info("ended, nothing was cut off")
 	}
 	return err
@@ -66,6 +70,7 @@ type running struct {
 	serving int  // servers of which that was not received
 	over    bool // ran was received
 	hurried bool // a second signal has come
+	cut     bool // a request or a command was not waited for to its end
 }
 
 // announce tells everybody that the daemon is there.
@@ -165,6 +170,7 @@ func (r *running) outlive() {
 	select {
 	case <-gone:
 	case <-last.Done():
+		r.cut = true
 		r.log.Warn("commands run on that can't be killed")
 	}
 }
@@ -191,6 +197,7 @@ func (r *running) shutdown(ctx context.Context) error {
 	var errs []error
 	for _, s := range r.servers {
 		if err := s.Shutdown(ctx); err != nil {
+			r.cut = true
 			r.log.Warn("requests are cut off", "on", s.port.String(), "error", err)
 			errs = append(errs, s.Close())
 		}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"os"
@@ -293,5 +294,30 @@ func TestReload(t *testing.T) {
 		if strings.Contains(f.log.String(), secret) {
 			t.Errorf("%q is in the log", secret)
 		}
+	}
+}
+
+// A daemon that has cut a request off does not say that nothing was.
+func TestEnd_CutOff(t *testing.T) {
+	f := serve(t)
+	var d net.Dialer
+	c, err := d.DialContext(t.Context(), "unix", f.d.Socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // it is cut off
+	head := "PUT /v1/tasks/n HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n"
+	if _, err := io.WriteString(c, head); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "100") { // its body is waited for from then on
+		t.Fatalf("%q, %v", line, err)
+	}
+	f.signals <- endSignals[0]
+	if err := f.wait(); err != nil {
+		t.Error(err)
+	}
+	if log := f.log.String(); !strings.Contains(log, "requests are cut off") || strings.Contains(log, "nothing was cut off") {
+		t.Errorf("the log says\n%s", log)
 	}
 }
