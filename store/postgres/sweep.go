@@ -15,10 +15,11 @@ const (
 	mostSwept  = 10_000 // a sweep looks at no more
 )
 
-// sweepDue finds what is overdue, ours and not running: how much, what is newest among it, and where it begins.
+// sweepDue finds what is overdue, ours and not running: how much, what is newest among it, and where it begins. The clock is asked once: an index
+// is not looked through by what may be another value for each row.
 const (
 	sweepDue = `select count(*), coalesce(max(generation), 0), coalesce(min(due), 0) from (
-select generation, due from duly.task where due <= ` + serverNow + ` - $1::bigint and running = 0 and not paused and shard >= 0`
+select generation, due from duly.task where due <= (select ` + serverNow + ` - $1::bigint) and running = 0 and not paused and shard >= 0`
 	sweepOrder = ` order by due limit $2::bigint) x`
 )
 
