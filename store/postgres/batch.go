@@ -19,6 +19,7 @@ type batch struct {
 	locks   bool  // rows are locked when they are read; else it is seen when they are written whether they are still the same
 	passing bool  // and those that somebody else's transaction holds are passed by
 	parts   bool  // it can be divided
+	anew    bool  // a task that was not there when the rows were locked is there
 	rows    []row
 
 	cells   map[store.Key]*cell
@@ -60,7 +61,7 @@ func newBatch(ctx context.Context, s *Store, q session, counter int32) *batch {
 }
 
 // readRows looks the rows up one after the other, in their order, lockRows locks them, and passRows those that nobody holds. Which are there
-// is read behind that.
+// is read behind that: a row that was waited for, and whose transaction has put another in its place, is found by neither of the last two.
 const (
 	findRows = `select t.ctid::text, t.xmin::text, k.n, t.generation, t.body, t.payload
 from unnest($1::text[], $2::text[]) with ordinality k(ns, name, n)
@@ -113,7 +114,7 @@ func (b *batch) read(before ...stmt) error {
 		rows = lockRows
 	}
 	stmts := append(slices.Clip(before), stmt{sql: b.s.sql(rows), args: []any{ns, names}, row: b.found})
-	if b.passing {
+	if b.locks && b.counter >= 0 {
 		stmts = append(stmts, stmt{sql: b.s.sql(thereRows), args: []any{ns, names}, row: b.there})
 	}
 	stmts = append(stmts,
@@ -123,6 +124,9 @@ func (b *batch) read(before ...stmt) error {
 	)
 	if err := b.q.do(b.ctx, stmts...); err != nil {
 		return err
+	}
+	if b.anew {
+		return errReread
 	}
 	if b.age == 0 && !b.raised {
 		return errRaise
@@ -186,14 +190,35 @@ func (b *batch) found(scan func(dst ...any) error) error {
 	return nil
 }
 
-// there notes a task that is there. One that was not found is somebody else's to change.
+// there notes a task that is there. One that was not found is somebody else's to change, or was put anew while its row was waited for.
 func (b *batch) there(scan func(dst ...any) error) error {
 	var n int64
 	if err := scan(&n); err != nil {
 		return err
 	}
-	b.order[n-1].barred = b.order[n-1].old == nil
+	if b.order[n-1].old == nil {
+		b.order[n-1].barred, b.anew = b.passing, !b.passing
+	}
 	return nil
+}
+
+// missed says whether a task that was not found is there: it was put anew by the transaction that its row was waited for. Of one that is
+// to be inserted that is seen then.
+func (b *batch) missed() (is bool, err error) {
+	var ns, names []string
+	for _, c := range b.order {
+		if c.old == nil && c.now == nil {
+			ns, names = append(ns, plainText(c.key.Namespace)), append(names, plainText(c.key.Name))
+		}
+	}
+	if len(ns) == 0 {
+		return false, nil
+	}
+	err = b.q.do(b.ctx, stmt{sql: b.s.sql(thereRows), args: []any{ns, names}, row: func(scan func(dst ...any) error) error {
+		is = true
+		return scan(new(int64))
+	}})
+	return is, err
 }
 
 // errParts says that a task is made and then changed by another call. Its generation is drawn when it is inserted, and who has put it must

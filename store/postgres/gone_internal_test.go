@@ -84,3 +84,23 @@ func TestHeld_IsBoundedByWhatItTakes(t *testing.T) {
 		}
 	}
 }
+
+// Who waits for somebody else's transaction has no turn any more once nobody waits for its answer, or the store is closed: others wait for theirs.
+func TestWaitAlone_TakesNoTurn(t *testing.T) {
+	for name, end := range map[string]func(s *Store, c *call){
+		"gone":   func(_ *Store, c *call) { c.gone = true },
+		"closed": func(s *Store, _ *call) { s.closed = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &Store{life: t.Context()} // it has no server that could be asked
+			s.queue.init(batchLeast, mostAlone)
+			c := &call{rows: []row{{key: store.Key{Name: "n"}}}, done: make(chan struct{})}
+			end(s, c)
+			s.waitAlone(c)
+			s.running.Wait()
+			if <-c.done; !errors.Is(c.err, store.ErrClosed) {
+				t.Errorf("the answer is %v, want ErrClosed", c.err)
+			}
+		})
+	}
+}

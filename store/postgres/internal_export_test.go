@@ -12,5 +12,8 @@ func (s *Store) Kill() {
 
 func (s *Store) EntriesClass() int32 { return s.entriesClass() }
 
+// Waiting is how many calls wait for somebody else's transaction, and keep no writer.
+func (s *Store) Waiting() int { return int(s.queue.waiting.Load()) }
+
 // ShareOut is shareOut.
 func ShareOut(conns int) (readers, alone int) { return shareOut(conns) }

@@ -52,12 +52,15 @@ type queue struct {
 	over   bool
 	wake   chan struct{} // holds one: there is something to do
 	ended  chan struct{} // closed by close
-	alone  chan struct{} // holds one for each call that waits alone
+	alone  chan struct{} // holds one for each call that has to wait, while it tries
+	stays  chan struct{} // holds one: of these one may stay in the queue of its row
+
+	waiting atomic.Int32 // calls that have to wait
 }
 
 func (q *queue) init(least, alone int) {
 	q.least = least
-	q.wake, q.ended, q.alone = make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, alone)
+	q.wake, q.ended, q.alone, q.stays = make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, alone), make(chan struct{}, 1)
 }
 
 // A batch is bounded, so that its transaction is short. A call that is larger is one by itself.
@@ -197,6 +200,13 @@ func (q *queue) close() {
 		q.over = true
 		close(q.ended)
 	}
+}
+
+// hasGone says that the caller has stopped waiting.
+func (c *call) hasGone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
 }
 
 func (c *call) answer(err error) {

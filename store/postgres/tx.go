@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -108,6 +109,9 @@ func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bo
 		if err := b.apply(&rows[i]); err != nil {
 			return err
 		}
+	}
+	if anew, err := b.missed(); err != nil || anew {
+		return cmp.Or(err, errStale)
 	}
 	if b.idle() {
 		return nil

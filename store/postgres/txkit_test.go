@@ -248,6 +248,18 @@ where a.datname = current_database() and a.wait_event_type = 'Lock'`).Scan(&is)
 	}
 }
 
+// waitsAlone returns when n calls of a store wait for others' transactions, and no writer waits with them any more.
+func (d *desk) waitsAlone(s *postgres.Store, n int) {
+	d.Helper()
+	ctx, cancel := context.WithTimeout(d.Context(), patience)
+	defer cancel()
+	for s.Waiting() < n {
+		if _, err := d.admin.Exec(ctx, "select pg_sleep(0.01)"); err != nil {
+			d.Fatalf("waited in vain for %d calls to wait: %v", n, err)
+		}
+	}
+}
+
 // codeOf is the server's name of what went wrong, "" if it was not the server.
 func codeOf(err error) string {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {

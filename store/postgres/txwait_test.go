@@ -336,18 +336,118 @@ func TestTx_WaitingIsNoQueue(t *testing.T) {
 		x.put(d.s, due(held[i], "x", time.Hour))
 	}
 	waiting := calls(held...)
-	d.waits(4, waiting)
+	d.waitsAlone(d.s, len(held))
 	freed := calls("freed")
-	d.waits(4, freed)
+	d.waitsAlone(d.s, len(held)+1)
 	y.end(true)
 	if err := <-freed; err != nil {
 		t.Errorf("Put of a name that is free again: %v", err)
 	}
-	d.waits(1, waiting)
+	d.waitsAlone(d.s, len(held))
 	x.end(true)
 	for range held {
 		if err := <-waiting; err != nil {
 			t.Errorf("Put of a name that was held: %v", err)
+		}
+	}
+}
+
+// A call of several rows that waits for one of them holds none of the others meanwhile: the transaction that it waits for may go on for long.
+//
+// contract: A2
+func TestTx_WaitingHoldsNoOtherRow(t *testing.T) {
+	for _, there := range []bool{true, false} {
+		t.Run(fmt.Sprintf("there %v", there), func(t *testing.T) {
+			d := newDesk(t)
+			run, toClaim := runsOf(t, d.s, true, "a")[0], runsOf(t, d.s, false, "b")
+			if there {
+				put(t, d.s, due("z", "", time.Hour))
+			}
+			x := both[0].begin(t, d.url, "") // it knows of z alone
+			x.put(d.s, due("z", "x", time.Hour))
+			done := make(chan error, 1)
+			go func() {
+				_, err := d.other.Put(context.WithoutCancel(t.Context()), []store.Put{due("a", "ours", time.Hour), due("b", "ours", -time.Minute), due("z", "ours", time.Hour)})
+				done <- err
+			}()
+			d.waitsAlone(d.other, 1)
+			const renewals = 20
+			busy := 0
+			for range renewals {
+				res, err := d.s.Renew(t.Context(), []store.Renewal{{RunID: run.RunID, Fence: run.Fence, Lease: time.Hour}})
+				switch {
+				case err != nil:
+					t.Fatal(err)
+				case errors.Is(res[0].Err, store.ErrBusy): // that it is locked for a moment may be met
+					busy++
+				case res[0].Err != nil:
+					t.Fatal(res[0].Err)
+				}
+			}
+			if busy > renewals/2 {
+				t.Errorf("%d of %d times the lease of a task that the transaction knows nothing of could not be prolonged", busy, renewals)
+			}
+			for n := 1; ; n++ {
+				errs, err := heldRows[0].do(t.Context(), d.s, toClaim)
+				if err == nil && errs[0] == nil {
+					break
+				}
+				if err != nil || n == 5 {
+					t.Fatalf("Claim of a task that the transaction knows nothing of: %v, error %v", errs, err)
+				}
+			}
+			x.end(false)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A transaction ends a task and puts it anew: who waits for it means what it has put. That is another row than the one that was waited for.
+//
+// contract: A2, A5
+func TestTx_WaitsForWhatIsPutAnew(t *testing.T) {
+	for _, how := range []string{"cancelled", "completed"} {
+		for _, by := range []string{"Cancel", "CancelTx"} {
+			t.Run(how+", "+by, func(t *testing.T) {
+				d := newDesk(t)
+				run := runsOf(t, d.s, how == "completed", "n")[0]
+				x, y := both[0].begin(t, d.url, ""), both[0].begin(t, d.url, "")
+				if how == "completed" { // as a handler does that completes, and puts its own name
+					res, err := d.s.SettleTx(t.Context(), x.tx, []store.Settlement{{RunID: run.RunID, Fence: run.Fence, Verb: store.VerbSettle, State: store.Done}})
+					if err != nil || res[0].Err != nil {
+						t.Fatal(res, err)
+					}
+				} else if _, err := d.s.CancelTx(t.Context(), x.tx, []store.Cancel{{Key: store.Key{Name: "n"}}}); err != nil {
+					t.Fatal(err)
+				}
+				x.put(d.s, due("n", "anew", time.Hour))
+				var res []store.CancelResult
+				done := make(chan error, 1)
+				go func() {
+					var err error
+					n := []store.Cancel{{Key: store.Key{Name: "n"}}}
+					if by == "Cancel" {
+						res, err = d.other.Cancel(context.WithoutCancel(t.Context()), n)
+					} else {
+						res, err = d.other.CancelTx(context.WithoutCancel(t.Context()), y.tx, n)
+					}
+					done <- err
+				}()
+				if by == "Cancel" {
+					d.waitsAlone(d.other, 1)
+				}
+				d.waits(1, done)
+				x.end(true)
+				if err := <-done; err != nil || res[0].Err != nil {
+					t.Fatal(res, err)
+				}
+				y.end(true)
+				if got := get(t, d.s, "n"); res[0].Outcome != store.CancelCancelled || got != nil {
+					t.Errorf("%s: %v, and there is %+v; want that it is cancelled", by, res[0].Outcome, got)
+				}
+			})
 		}
 	}
 }
@@ -411,7 +511,7 @@ func TestTx_WinsOverBatches(t *testing.T) {
 			_, err := d.other.Put(context.WithoutCancel(t.Context()), []store.Put{due("a", "call", time.Hour), due("z", "call", time.Hour)})
 			done <- err
 		}()
-		d.waits(1, done)
+		d.waitsAlone(d.other, 1)
 		x.put(d.s, due("a", "x", time.Hour))
 		x.end(true)
 		if err := <-done; err != nil {

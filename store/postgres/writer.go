@@ -13,6 +13,7 @@ import (
 
 	"github.com/dulyhq/duly/internal/park"
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/wait"
 )
 
 // counters is how many rows of counters there are: writers that draw the same one wait for each other's commits.
@@ -130,20 +131,28 @@ func (x *barred) note(cells []*cell, boot int64) {
 	}
 }
 
-// mostAlone is how many calls wait at a time for rows that somebody else's transaction holds, and aloneTime for how long until it is the
-// turn of others. It is shorter than the server waits until it looks for deadlocks, so that the other transaction is never ended by one.
+// mostAlone is how many calls try at a time to come to rows that somebody else's transaction holds. Those that wait try so often that all
+// together do so some 500 times a second, each between twenty and two times.
 const (
 	mostAlone = 4
-	aloneTime = 500 * time.Millisecond
+	restEach  = 2 * time.Millisecond
+	restLeast = 50 * time.Millisecond
+	restMost  = 500 * time.Millisecond
 )
 
-// waitAlone writes a call that has to wait, without keeping others. Close does not wait for whoever holds its row.
+// stayTime is how long a call stays in the queue of a row until another may. It is shorter than the server waits until it looks for
+// deadlocks, so that the other transaction is never ended by one.
+const stayTime = 500 * time.Millisecond
+
+// waitAlone writes a call that has to wait, without keeping others: it tries, and rests, while it holds nothing, until its rows are free. One
+// of one row holds no other while it waits; where there is room for that, one such call at a time stays in the queue of its row, so that a
+// row which transactions hand on from one to the next is not out of its reach. Close does not wait for whoever holds a row, nor does a call
+// whose caller has gone take a turn.
 func (s *Store) waitAlone(c *call) {
-	how := passBy // it has met something else than a row
-	if slices.ContainsFunc(c.rows, func(r row) bool { return r.busy == nil }) {
-		how = locked
-	}
+	stays := len(c.rows) == 1 && c.rows[0].busy == nil && cap(s.queue.alone) > 1
 	s.running.Go(func() {
+		waiting := s.queue.waiting.Add(1)
+		defer func() { s.queue.waiting.Add(-1) }()
 		for {
 			select {
 			case s.queue.alone <- struct{}{}:
@@ -151,21 +160,34 @@ func (s *Store) waitAlone(c *call) {
 				c.answer(store.ErrClosed)
 				return
 			}
-			err := s.tryAgain(s.life, aloneTime, 0, []*call{c}, how)
-			<-s.queue.alone
-			c.mu.Lock()
-			gone := c.gone
-			c.mu.Unlock()
-			if code(err) == codeLockNotAvailable {
-				if !gone && !s.isClosed() {
-					continue
-				}
-				err = store.ErrClosed // unless nobody hears it
+			if c.hasGone() || s.isClosed() {
+				<-s.queue.alone
+				c.answer(store.ErrClosed) // unless nobody hears it
+				return
 			}
-			c.answer(err)
-			return
+			err := s.tryAlone(c, stays)
+			<-s.queue.alone
+			if err == nil && !c.left || err != nil && code(err) != codeLockNotAvailable {
+				c.answer(err)
+				return
+			}
+			_ = wait.Sleep(s.life, min(max(time.Duration(waiting)*restEach, restLeast), restMost))
+			waiting = s.queue.waiting.Load()
 		}
 	})
+}
+
+// tryAlone tries to write a call that waits. One that may stay in the queue of its row does so if no other does.
+func (s *Store) tryAlone(c *call, stays bool) error {
+	if stays {
+		select {
+		case s.queue.stays <- struct{}{}:
+			defer func() { <-s.queue.stays }()
+			return s.tryAgain(s.life, stayTime, 0, []*call{c}, locked)
+		default:
+		}
+	}
+	return s.tryAgain(s.life, lockTimeout/10, 0, []*call{c}, passBy)
 }
 
 // triesMost is how often a transaction is made anew because others were faster.
