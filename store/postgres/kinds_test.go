@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/postgres"
 )
 
 // named returns names of tasks in shards that a process has, or has not, of its own.
@@ -224,5 +225,30 @@ func TestOwn_AKindThatCantBe(t *testing.T) {
 	}
 	if a.has() != 0 || c.ask(nodes) != "" {
 		t.Errorf("it has %d, and there are nodes: %q", a.has(), c.ask(nodes))
+	}
+}
+
+// What is next of some kinds is looked for among a bounded number of tasks: of other kinds there may be millions. Whoever goes on from there
+// finds it.
+func TestDue_LooksForNextAmongSoMany(t *testing.T) {
+	d := newDesk(t)
+	first := put(t, d.s, due("n", "", time.Hour)).Task.Position()
+	exec(t, d.admin, fmt.Sprintf(`insert into %[1]s.task select ns, 'm' || i, shard, due + i, generation, 'others', tags, paused, running, attempt, body, payload
+from %[1]s.task, generate_series(1, 25000) i`, d.schema))
+	exec(t, d.admin, fmt.Sprintf("update %s.task set kind = 'mine', due = due + 25001 where name = 'n'", d.schema))
+	mine := first + 25001
+	all := postgres.Every()
+	for until, want := range map[store.Instant]store.Instant{
+		first: first + 10_000, first + 10_000: first + 20_000, first + 15_001: mine, first + 20_000: mine, mine - 1: mine, mine: store.Never,
+	} {
+		q := store.DueQuery{After: store.Cursor{At: until}, Until: until, Shards: &all, Kinds: map[string]store.Shards{"others": {}}}
+		p, err := d.s.Due(t.Context(), q)
+		if err != nil || p.Next != want || p.More {
+			t.Errorf("due at %d: next is %d, more %v, error %v; want %d", until-first, p.Next-first, p.More, err, want-first)
+		}
+		q.Kinds = nil
+		if p, err = d.s.Due(t.Context(), q); err != nil || until < mine && p.Next != min(until+1, mine) {
+			t.Errorf("due at %d: of all kinds next is %d, error %v; want the one behind", until-first, p.Next-first, err)
+		}
 	}
 }

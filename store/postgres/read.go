@@ -79,7 +79,19 @@ coalesce(sum(octet_length(payload)) over (order by due, ns, name rows between un
 	duePageEnd = `) p) p where before < $6::bigint order by due, ns, name`
 )
 
-// Due implements store.Store. A page costs what is on it and, where only some of the shards are asked for, what the others have between.
+// nextDue is where the first task behind an instant stands, nextAmong that of some shards or kinds. It is looked for among so many tasks as a page
+// of List looks at, and is no earlier than the last of those if none of them is meant.
+const (
+	nextDue = `select due from duly.task where due > $1::bigint and shard >= 0 order by due, ns, name limit 1`
+
+	nextAmong = `select coalesce((select due from (select due, shard, kind from duly.task where due > $1::bigint and shard >= 0 order by due, ns, name limit $2::bigint) p
+where true`
+	nextAmongEnd = ` order by due limit 1),
+(select due from duly.task where due > $1::bigint and shard >= 0 order by due, ns, name offset $2::bigint - 1 limit 1), $3::bigint)`
+)
+
+// Due implements store.Store. A page costs what is on it and, where only some of the shards are asked for, what the others have between, and
+// up to 10,000 tasks behind it.
 func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err error) {
 	limit := pageOf(q.Limit, 1000)
 	after, ns, name := q.After.At, plainText(q.After.Namespace), plainText(q.After.Name)
@@ -89,7 +101,11 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err
 	p.Next = store.Never
 	there := 0
 	where, in := within(q.Shards, q.Kinds, 7)
-	next, _ := within(q.Shards, q.Kinds, 2)
+	next := stmt{sql: s.sql(nextDue), args: []any{int64(q.Until)}, row: func(scan func(dst ...any) error) error { return scan(&p.Next) }}
+	if where != "" {
+		some, _ := within(q.Shards, q.Kinds, 4)
+		next.sql, next.args = s.sql(nextAmong+some+nextAmongEnd), append([]any{int64(q.Until), int64(lookMost), int64(store.Never)}, in...)
+	}
 	err = s.view(ctx, "due", func(x session) error {
 		return x.do(ctx,
 			stmt{
@@ -103,11 +119,7 @@ func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err
 					return err
 				},
 			},
-			stmt{
-				sql:  s.sql(`select due from duly.task where due > $1::bigint and shard >= 0` + next + ` order by due, ns, name limit 1`),
-				args: append([]any{int64(q.Until)}, in...),
-				row:  func(scan func(dst ...any) error) error { return scan(&p.Next) },
-			},
+			next,
 		)
 	})
 	if err != nil {

@@ -50,3 +50,23 @@ func TestSweep_ReadsWhatIsOverdue(t *testing.T) {
 		}
 	}
 }
+
+// So does the question for what is next of some kinds, or in some shards, and it sorts nothing.
+func TestNext_FollowsTheIndex(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Shared(t).Database(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	some := setOf([]int16{1, 2})
+	for name, share := range map[string]store.Share{
+		"some":  {Shards: some},
+		"kinds": {Shards: some, Kinds: map[string]store.Shards{"k": every()}},
+	} {
+		where, args := within(&share.Shards, share.Kinds, 4)
+		plan := planOf(t, s, nextAmong+where+nextAmongEnd, append([]any{int64(1), int64(lookMost), int64(store.Never)}, args...)...)
+		if strings.Count(plan, "Index Cond: (due > ") != 2 || strings.Contains(plan, "Sort") {
+			t.Errorf("%s: the index is not followed:\n%s", name, plan)
+		}
+	}
+}
