@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/dulyhq/duly/store"
@@ -49,6 +50,7 @@ type cell struct {
 	old, now *store.Task // nil: none
 	touched  bool
 	recalled bool // what the history knows of it was read
+	more     bool // but for older entries
 	barred   bool // somebody else's transaction holds it, and it was not read
 	told     bool // somebody has to look at it although its place is the same
 }
@@ -267,14 +269,35 @@ func (b *batch) idle() bool {
 }
 
 // Ran implements store.Past.
-func (b *batch) Ran(k store.Key, id store.Identity, _ store.Instant) (bool, error) {
+func (b *batch) Ran(k store.Key, id store.Identity, since store.Instant) (bool, error) {
 	if slices.ContainsFunc(b.events, func(e store.Event) bool { return e.Key == k && e.To == store.Done && e.Identity == id }) {
 		return true, nil
 	}
 	if err := b.recall(k); err != nil {
 		return false, err
 	}
-	return slices.Contains(b.past[k], id), nil
+	if slices.Contains(b.past[k], id) || !b.cells[k].more {
+		return slices.Contains(b.past[k], id), nil
+	}
+	return b.ranBefore(k, id, since)
+}
+
+// ranBefore goes through what the history knows of a name that has ended often, from the newest entry on, until none of a page is since an
+// instant any more.
+func (b *batch) ranBefore(k store.Key, id store.Identity, since store.Instant) (ran bool, err error) {
+	for before, n := int64(math.MaxInt64), int64(lookMost); n == lookMost && !ran && b.err == nil; {
+		var newest store.Instant
+		b.err = b.ask(stmt{
+			sql: b.s.sql(`select count(*), coalesce(min(seq), 0), coalesce(max(at), 0), coalesce(bool_or(identity = $6), false) from (
+select seq, at, identity from duly.history where key = $1 and ns = $2 and name = $3 and seq < $4 order by seq desc limit $5::bigint) h`),
+			args: []any{hashOf(k), plainText(k.Namespace), plainText(k.Name), before, int64(lookMost), id[:]},
+			row:  func(scan func(dst ...any) error) error { return scan(&n, &before, &newest, &ran) },
+		})
+		if newest < since {
+			break
+		}
+	}
+	return ran, b.err
 }
 
 // Finished implements store.Past.
@@ -288,6 +311,9 @@ func (b *batch) Finished(k store.Key) (bool, error) {
 	_, known := b.past[k]
 	return known, nil
 }
+
+// recallMost is how many entries of a name are read at once, the newest: few have more of them.
+const recallMost = 100
 
 // recall reads what the history knows of a name, and, with the first question, of all names of the batch that were free: one that has become free
 // in the batch is read when it is asked for. Of what ends in the batch its own entries tell.
@@ -308,22 +334,25 @@ func (b *batch) recall(k store.Key) error {
 			free, ns, names = append(free, c), append(ns, plainText(c.key.Namespace)), append(names, plainText(c.key.Name))
 		}
 	}
+	read := make([]int, len(free))
 	b.err = b.ask(stmt{
-		sql: b.s.sql(`select distinct k.n, h.identity from unnest($1::int8[], $2::text[], $3::text[]) with ordinality k(key, ns, name, n)
-cross join lateral (select identity from duly.history h where h.key = k.key and h.ns = k.ns and h.name = k.name) h`),
-		args: []any{keys, ns, names},
+		sql: b.s.sql(`select k.n, h.identity from unnest($1::int8[], $2::text[], $3::text[]) with ordinality k(key, ns, name, n)
+cross join lateral (select identity from duly.history h where h.key = k.key and h.ns = k.ns and h.name = k.name order by h.seq desc limit $4::bigint) h`),
+		args: []any{keys, ns, names, int64(recallMost)},
 		row: func(scan func(dst ...any) error) error {
 			var n int64
 			var id []byte
 			if err := scan(&n, &id); err != nil {
 				return err
 			}
-			k := free[n-1].key
-			ids := b.past[k]
+			c := free[n-1]
+			read[n-1]++
+			c.more = read[n-1] == recallMost
+			ids := b.past[c.key]
 			if len(id) == len(store.Identity{}) {
 				ids = append(ids, store.Identity(id))
 			}
-			b.past[k] = ids
+			b.past[c.key] = ids
 			return nil
 		},
 	})

@@ -2,8 +2,10 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -151,5 +153,56 @@ func TestNumbers_RiseAfterALoss(t *testing.T) {
 	}
 	if n := count(); n != 1 {
 		t.Errorf("%d rows say that numbers are raised; want 1", n)
+	}
+}
+
+// What is asked of a name's history costs what answers it: of a name that ends again and again there may be hundreds of thousands of entries, and
+// the rows of a batch are locked meanwhile.
+func TestHistory_IsAskedNoMoreThanAnswers(t *testing.T) {
+	d := newDesk(t)
+	ran := due("n", "", -time.Hour)
+	run := claim(t, d.s, put(t, d.s, ran).Task)
+	res, err := d.s.Settle(t.Context(), []store.Settlement{{RunID: run.RunID, Fence: run.Fence, Verb: store.VerbSettle, State: store.Done}})
+	if err != nil || res[0].Err != nil {
+		t.Fatal(res, err)
+	}
+	const many, most = 45_000, 12_000
+	exec(t, d.admin, fmt.Sprintf(`insert into %[1]s.history (at, key, ns, name, identity, body)
+select at - 600000000, key, ns, name, decode(md5(i::text), 'hex'), body from %[1]s.history, generate_series(1, %[2]d) i`, d.schema, many))
+	exec(t, d.admin, "vacuum analyze "+d.schema+".history")
+	eachWay(t, both, func(t *testing.T, w way) {
+		for name, ask := range map[string]func(x *txn){
+			"a cancel": func(x *txn) {
+				res, err := d.s.CancelTx(t.Context(), x.tx, []store.Cancel{{Key: store.Key{Name: "n"}}})
+				if err != nil || res[0].Outcome != store.CancelFinished {
+					t.Errorf("CancelTx: %+v, error %v, want that it has ended", res, err)
+				}
+			},
+			"a put": func(x *txn) {
+				if got := x.put(d.s, due("n", "other", -time.Second)).Outcome; got != store.Created {
+					t.Errorf("PutTx: %v, want that it is made", got)
+				}
+			},
+		} {
+			x := w.begin(t, d.url, "")
+			read := "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relid = '" + d.schema + ".history'::regclass"
+			if err := x.exec(t.Context(), "select set_config('test.before', ("+read+")::text, true)"); err != nil { // the session may have been another's
+				t.Fatal(err)
+			}
+			ask(x)
+			err := x.exec(t.Context(), fmt.Sprintf(`do $$ declare n bigint := (%s) - current_setting('test.before')::bigint; begin
+if n > %d then raise '%% entries were read', n; end if; end $$`, read, most))
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			x.end(false)
+		}
+	})
+	if got := put(t, d.s, ran).Outcome; got != store.AlreadyRan {
+		t.Errorf("Put of what has run before all that: %v, want that it has already run", got)
+	}
+	ran.Payload = []byte("other")
+	if got := put(t, d.s, ran).Outcome; got != store.Created {
+		t.Errorf("Put of what has not run: %v, want that it is made", got)
 	}
 }
