@@ -87,7 +87,7 @@ func settlementKey(x *store.Settlement) store.Key { return x.Key }
 
 // Stats implements store.Store.
 func (s *Store) Stats(ctx context.Context) (n store.Stats, err error) {
-	err = s.view(ctx, "stats", func(q session) error {
+	err = s.survey(ctx, "stats", func(q session) error {
 		return q.do(ctx, stmt{
 			sql: s.sql(`select sum(tasks)::bigint, sum(paused)::bigint, sum(running)::bigint, sum(dead)::bigint, sum(history)::bigint
 from (select tasks, paused, running, dead, history from duly.counter union all select * from duly.counter_delta) c`),

@@ -44,7 +44,7 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) (events []sto
 	if plainText(q.Namespace) != q.Namespace || plainText(q.Name) != q.Name {
 		return nil, nil
 	}
-	err = s.view(ctx, "history", func(x session) error {
+	err = s.survey(ctx, "history", func(x session) error {
 		var c clause
 		if q.After > 0 || q.Key == (store.Key{}) {
 			end, err := s.entriesEnd(ctx, x)

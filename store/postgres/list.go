@@ -37,7 +37,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 			return store.Page{}, nil // nothing is named like that
 		}
 	}
-	if err := s.view(ctx, "list", func(x session) error { return l.read(ctx, x) }); err != nil {
+	if err := s.survey(ctx, "list", func(x session) error { return l.read(ctx, x) }); err != nil {
 		return store.Page{}, err
 	}
 	return l.page, nil

@@ -79,6 +79,47 @@ func TestRead_BesideWhatIsLocked(t *testing.T) {
 	cancel()
 }
 
+// Who reads much, or waits for it, leaves a connection to those who ask for what is due, also where it keeps its own while it waits: behind a pooler.
+func TestRead_BesideWhatIsLong(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	o := quiet(t)
+	o.Schema, o.Pooler = d.schema, true
+	s := opened(t, d.url, o)
+	put(t, d.s, due("n", "", -time.Hour))
+	ctx := context.WithoutCancel(t.Context())
+	reads := []func() error{
+		func() error { _, err := s.List(ctx, store.Query{State: store.Dead}); return err },
+		func() error { _, err := s.History(ctx, store.HistoryQuery{}); return err },
+		func() error { _, err := s.Stats(ctx); return err },
+	}
+	adm := admin(t, d.url) // what d looks at stands still in a transaction
+	exec(t, adm, "begin")
+	for _, table := range []string{"dead", "history", "counter"} {
+		exec(t, adm, "lock table "+d.schema+"."+table+" in access exclusive mode")
+	}
+	const each = 4 // as many as read at a time
+	answers := make(chan error, each*len(reads))
+	for _, read := range reads {
+		for range each {
+			go func() { answers <- read() }()
+		}
+	}
+	d.waits(3, answers)
+	if p, err := s.Due(t.Context(), store.DueQuery{Until: store.Never}); err != nil || len(p.Tasks) != 1 {
+		t.Errorf("Due: %d tasks, error %v", len(p.Tasks), err)
+	}
+	if get(t, s, "n") == nil {
+		t.Error("Get: there is nothing")
+	}
+	exec(t, adm, "commit")
+	for range cap(answers) {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // One who notifies commits at a time in a database, of whatever application. Who waits for that waits for no row, and is not made to try again in parts.
 func TestWrite_WaitsToNotify(t *testing.T) {
 	t.Parallel()

@@ -78,8 +78,9 @@ func one(res pgx.BatchResults, s *stmt) error {
 // A patient session reads, and asks again where a table is locked for longer than connections of the pool are told to wait, which is said for the sake of
 // those who write: it is being changed, or shortened by a vacuum. Meanwhile others may read what is not locked.
 type patient struct {
-	s   *Store
-	ctx context.Context //nolint:containedctx // of its statements
+	s    *Store
+	ctx  context.Context //nolint:containedctx // of its statements
+	lend func(ctx context.Context, f func(q session) error) error
 }
 
 const lockPatience = sendTimeout / 2
@@ -98,7 +99,7 @@ func (p patient) do(_ context.Context, stmts ...stmt) (err error) {
 		}
 	}
 	ask := func(q session) error { return q.do(p.ctx, asked...) }
-	if err = p.s.lend(p.ctx, ask); heard || code(err) != codeLockNotAvailable { //nolint:contextcheck // it is the session's
+	if err = p.lend(p.ctx, ask); heard || code(err) != codeLockNotAvailable { //nolint:contextcheck // it is the session's
 		return err
 	}
 	turn, stop := park.Within(p.ctx, lockPatience, errLocked)
@@ -109,7 +110,7 @@ func (p patient) do(_ context.Context, stmts ...stmt) (err error) {
 		case <-turn.Done():
 			return fmt.Errorf("%w: %w", errLocked, err)
 		}
-		err = p.s.lend(p.ctx, ask) //nolint:contextcheck // it is the session's
+		err = p.lend(p.ctx, ask) //nolint:contextcheck // it is the session's
 		<-p.s.again
 		switch {
 		case heard || code(err) != codeLockNotAvailable:

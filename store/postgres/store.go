@@ -38,6 +38,7 @@ type Store struct {
 	held    held
 	barred  barred
 	readers chan struct{} // holds one for each call that reads: they leave the writers their connections
+	lookers chan struct{} // holds one for each of those that may read much: they leave one to what is due, and to what is asked of names
 	again   chan struct{} // holds one: of those that have met a lock on a table one reads at a time, so that they leave the others theirs
 	nodes   nodes
 	ears    ears
@@ -75,7 +76,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s := &Store{o: o, cfg: cfg.ConnConfig, pool: pool, sender: rand.Int64(), unused: make(chan struct{})}
 	readers, alone := shareOut(int(cfg.MaxConns))
-	s.readers, s.again = make(chan struct{}, readers), make(chan struct{}, 1)
+	s.readers, s.lookers, s.again = make(chan struct{}, readers), make(chan struct{}, max(readers-1, 1)), make(chan struct{}, 1)
 	if err := s.prepare(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -256,7 +257,12 @@ func failure(op string, err error) error {
 
 // view lets f read, and has it wait for locks on tables. Each question has a connection of its own.
 func (s *Store) view(ctx context.Context, op string, f func(q session) error) error {
-	return s.limited(ctx, op, func(ctx context.Context) error { return f(patient{s, ctx}) })
+	return s.limited(ctx, op, func(ctx context.Context) error { return f(patient{s, ctx, s.lend}) })
+}
+
+// survey is a view of what may be much.
+func (s *Store) survey(ctx context.Context, op string, f func(q session) error) error {
+	return s.limited(ctx, op, func(ctx context.Context) error { return f(patient{s, ctx, s.lendLong}) })
 }
 
 // use lets f have a connection.
@@ -280,6 +286,17 @@ func (s *Store) limited(ctx context.Context, op string, f func(ctx context.Conte
 		err = cause
 	}
 	return failure(op, err)
+}
+
+// lendLong lets f have a connection for what may be much.
+func (s *Store) lendLong(ctx context.Context, f func(q session) error) error {
+	select {
+	case s.lookers <- struct{}{}:
+		defer func() { <-s.lookers }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return s.lend(ctx, f)
 }
 
 // lend lets f have a connection of those that read.
