@@ -98,7 +98,13 @@ const trimMost = 10_000
 
 // Trim implements store.Store. While another process trims it forgets nothing.
 func (s *Store) Trim(ctx context.Context, r store.Retention) (n int64, err error) {
-	x := trimming{r: &r}
+	x := trimming{r: &r, added: "(0,0)"}
+	for x.added != "" {
+		mine, err := s.trims(ctx, func(q session) error { return x.addUp(ctx, s, q) })
+		if err != nil || !mine {
+			return 0, err
+		}
+	}
 	for {
 		gone, more, err := s.trim(ctx, &x)
 		n += gone
@@ -111,8 +117,9 @@ func (s *Store) Trim(ctx context.Context, r store.Retention) (n int64, err error
 // A trimming goes through the history from the oldest entry on, a page in each transaction.
 type trimming struct {
 	r     *store.Retention
-	after int64 // what is behind this entry was not looked at
-	past  bool  // nothing behind it is to be forgotten because of its age
+	after int64  // what is behind this entry was not looked at
+	past  bool   // nothing behind it is to be forgotten because of its age
+	added string // where what has been added up of others' counts ends, "" if that is all
 }
 
 // trimPage forgets what is too old on a page, and tells how much that was, how much there is on the page, where it ends, and whether something on it
@@ -138,17 +145,24 @@ func (x *trimming) page(ctx context.Context, s *Store, q session) (gone int64, e
 	return gone, err
 }
 
-func (s *Store) trim(ctx context.Context, x *trimming) (n int64, more bool, err error) {
-	var mine bool
-	var history, dead int64
-	r := x.r
-	err = s.change(ctx, "trim", func(q session) (err error) {
-		err = q.do(ctx, stmt{sql: "select pg_try_advisory_xact_lock($1, $2)", args: []any{s.class(), lockTrim}, row: func(scan func(dst ...any) error) error {
+// trims lets f trim in a transaction, unless another process does.
+func (s *Store) trims(ctx context.Context, f func(q session) error) (mine bool, err error) {
+	err = s.change(ctx, "trim", func(q session) error {
+		err := q.do(ctx, stmt{sql: "select pg_try_advisory_xact_lock($1, $2)", args: []any{s.class(), lockTrim}, row: func(scan func(dst ...any) error) error {
 			return scan(&mine)
 		}})
 		if err != nil || !mine {
 			return err
 		}
+		return f(q)
+	})
+	return mine, err
+}
+
+func (s *Store) trim(ctx context.Context, x *trimming) (n int64, more bool, err error) {
+	var history, dead int64
+	r := x.r
+	mine, err := s.trims(ctx, func(q session) (err error) {
 		if r.HistoryFrom != 0 && !x.past {
 			if history, err = x.page(ctx, s, q); err != nil {
 				return err
@@ -172,7 +186,10 @@ func (s *Store) trim(ctx context.Context, x *trimming) (n int64, more bool, err 
 			history += most
 			more = more || most >= trimMost
 		}
-		return s.addUp(ctx, q, -history, -dead)
+		return q.do(ctx, stmt{
+			sql:  s.sql(`update duly.counter set dead = dead - $1, history = history - $2 where lane = $3`),
+			args: []any{dead, history, int32(counters - 1)},
+		})
 	})
 	return history + dead, mine && (more || dead >= trimMost), err
 }
@@ -192,13 +209,18 @@ func (s *Store) trimTo(ctx context.Context, q session, most, gone int64) (n int6
 	return n, err
 }
 
-// addUp changes the counters, and adds up what transactions of others have left.
-func (s *Store) addUp(ctx context.Context, q session, history, dead int64) error {
-	return q.do(ctx, stmt{
-		sql: s.sql(`with d as (delete from duly.counter_delta returning *),
+// addUp adds a page of what transactions of others have left to the counters.
+const addUp = `with p as materialized (select ctid as at from duly.counter_delta where ctid > $1::text::tid limit $2::bigint),
+d as (delete from duly.counter_delta where ctid = any(array(select at from p)) returning *),
 n as (select coalesce(sum(tasks), 0) tasks, coalesce(sum(paused), 0) paused, coalesce(sum(running), 0) running, coalesce(sum(dead), 0) dead, coalesce(sum(history), 0) history from d)
-update duly.counter c set tasks = c.tasks + n.tasks, paused = c.paused + n.paused, running = c.running + n.running,
-dead = c.dead + n.dead + $1, history = c.history + n.history + $2 from n where lane = $3`),
-		args: []any{dead, history, int32(counters - 1)},
+update duly.counter c set tasks = c.tasks + n.tasks, paused = c.paused + n.paused, running = c.running + n.running, dead = c.dead + n.dead,
+history = c.history + n.history from n where lane = $3 returning coalesce((select at::text from p offset $2::bigint - 1), '')`
+
+// addUp adds up the next page of what transactions of others have left.
+func (x *trimming) addUp(ctx context.Context, s *Store, q session) error {
+	return q.do(ctx, stmt{
+		sql:  s.sql(addUp),
+		args: []any{x.added, int64(trimMost), int32(counters - 1)},
+		row:  func(scan func(dst ...any) error) error { return scan(&x.added) },
 	})
 }

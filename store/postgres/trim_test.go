@@ -38,3 +38,30 @@ select %[2]d, key, ns, name, body from (select * from %[1]s.history order by seq
 		t.Errorf("%d entries are counted, want %d", got, want)
 	}
 }
+
+// What transactions of others have counted is added up, a bounded part at a time: there may be millions of them where nobody has trimmed for long.
+//
+// contract: K2
+func TestTrim_AddsUpInParts(t *testing.T) {
+	d := newDesk(t)
+	put(t, d.s, due("n", "", time.Hour))
+	const most, many = 10_000, 25_001
+	exec(t, d.admin, fmt.Sprintf("insert into %s.counter_delta select 1, 0, 0, 0, 0 from generate_series(1, %d)", d.schema, many))
+	exec(t, d.admin, fmt.Sprintf(`create function %[1]s.bounded() returns trigger language plpgsql as $$ declare n bigint; begin
+select count(*) into n from gone;
+if n > %[2]d then raise '%% at once', n; end if;
+return null; end $$;
+create trigger bounded after delete on %[1]s.counter_delta referencing old table as gone for each statement execute function %[1]s.bounded()`, d.schema, most))
+	for range 2 {
+		if n, err := d.s.Trim(t.Context(), store.Retention{HistoryFrom: 1}); err != nil || n != 0 {
+			t.Errorf("Trim: %d, error %v; want nothing forgotten", n, err)
+		}
+		if got := d.look().Stats.Tasks; got != many+1 {
+			t.Errorf("%d tasks are counted, want %d", got, many+1)
+		}
+		var left int
+		if err := d.admin.QueryRow(t.Context(), "select count(*) from "+d.schema+".counter_delta").Scan(&left); err != nil || left != 0 {
+			t.Errorf("%d counts are left, error %v; want none", left, err)
+		}
+	}
+}
