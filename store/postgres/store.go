@@ -209,7 +209,7 @@ func (s *Store) isClosed() bool {
 }
 
 // Close implements store.Store. Calls under way are answered first; one that waits for a transaction of somebody else's by store.ErrClosed:
-// nothing of it was written.
+// nothing of it was written. One in somebody's transaction is not waited for.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.mu.Lock()

@@ -19,7 +19,8 @@ import (
 // 40001). The rows of the tasks stay locked until it ends: a task that another transaction has put or changed is waited for. Others learn
 // of the tasks when it commits.
 //
-// What fails leaves the transaction as it was, but for a ctx that ends while the server works: drivers close the connection then.
+// What fails leaves the transaction as it was, but for a ctx that ends while the server works: drivers close the connection then. Close does
+// not wait for it, as it is the transaction's connection that is used: what has begun goes on.
 func (s *Store) PutTx(ctx context.Context, tx any, puts []store.Put) ([]store.PutResult, error) {
 	all, res := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
 	return res, s.within(ctx, "put", tx, all)
@@ -46,7 +47,7 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	if err := s.enter(ctx, op); err != nil {
 		return err
 	}
-	defer s.leave()
+	s.leave() // Close does not wait: for a row the transaction may wait for as long as another one takes, and it needs nothing of ours but its memory
 	if len(rows) == 0 {
 		return nil
 	}

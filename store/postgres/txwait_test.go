@@ -549,3 +549,41 @@ func TestTx_CloseDoesNotWait(t *testing.T) {
 		t.Errorf("there is %+v, want what the transaction has put", got)
 	}
 }
+
+// Nor does it wait for a call in a transaction that waits for another: that uses a connection of its own, and goes on.
+//
+// contract: A1
+func TestTx_CloseDoesNotWaitForIt(t *testing.T) {
+	eachWay(t, both, func(t *testing.T, w way) {
+		d := newDesk(t)
+		x, y := w.begin(t, d.url, ""), w.begin(t, d.url, "")
+		x.put(d.s, due("n", "x", time.Hour))
+		done := make(chan error, 1)
+		go func() {
+			_, err := d.other.PutTx(context.WithoutCancel(t.Context()), y.tx, []store.Put{due("n", "y", time.Hour)})
+			done <- err
+		}()
+		d.waits(1, done)
+		closed := make(chan error, 1)
+		go func() { closed <- d.other.Close() }()
+		select {
+		case err := <-closed:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(patience / 4):
+			t.Error("Close waits for somebody else's transaction")
+		}
+		x.end(true)
+		if err := <-done; err != nil {
+			t.Errorf("PutTx: %v", err)
+		}
+		y.end(true)
+		if got := get(t, d.s, "n"); got == nil || string(got.Payload) != "y" {
+			t.Errorf("there is %+v, want what was put last", got)
+		}
+		if _, err := d.other.PutTx(t.Context(), w.begin(t, d.url, "").tx, []store.Put{due("n", "z", time.Hour)}); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("PutTx afterwards: %v, want that the store is closed", err)
+		}
+	})
+}
