@@ -255,7 +255,7 @@ func Timeout(d time.Duration) PutOption {
 }
 
 // AtMostOnce records the start for good before the handler is called, and never tries again: what fails, is lost with its process,
-// or stops because the scheduler is being closed, is dead. A handler that has done nothing yet may return [Snooze]. It costs one more sync.
+// or stops because the scheduler is being closed, is dead, which with OnError(Stop) ends its schedule. A handler that has done nothing yet may return [Snooze]. It costs one more sync.
 func AtMostOnce() PutOption { return func(p *put) { p.AtMostOnce = true } }
 
 // OnError says what becomes of a recurring task when a run of it has failed for good; without it, Continue.
