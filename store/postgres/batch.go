@@ -36,6 +36,8 @@ type batch struct {
 	deaths            map[store.RunID]*store.Task // nil: redriven
 	inserts, inserted int64
 	past              map[store.Key][]store.Identity
+	ran               map[oneOff]bool // by what others have committed, whether the transaction sees it or not
+	asked             []oneOff        // of those that have not run, as far as the transaction has seen
 	changed           counts
 	hint              store.Hint
 	far               store.Hint // what others have to be told
@@ -49,10 +51,17 @@ type cell struct {
 	xmin     string      // the transaction that wrote it
 	old, now *store.Task // nil: none
 	touched  bool
-	recalled bool // what the history knows of it was read
-	more     bool // but for older entries
-	barred   bool // somebody else's transaction holds it, and it was not read
-	told     bool // somebody has to look at it although its place is the same
+	recalled bool  // what the history knows of it was read
+	more     bool  // but for older entries
+	newest   int64 // of its entries
+	barred   bool  // somebody else's transaction holds it, and it was not read
+	told     bool  // somebody has to look at it although its place is the same
+}
+
+// A oneOff is what a put of a task with one occurrence is known by.
+type oneOff struct {
+	store.Key
+	store.Identity
 }
 
 // counts are changes of the counters.
@@ -269,17 +278,37 @@ func (b *batch) idle() bool {
 }
 
 // Ran implements store.Past.
-func (b *batch) Ran(k store.Key, id store.Identity, since store.Instant) (bool, error) {
+func (b *batch) Ran(k store.Key, id store.Identity, since store.Instant) (ran bool, err error) {
 	if slices.ContainsFunc(b.events, func(e store.Event) bool { return e.Key == k && e.To == store.Done && e.Identity == id }) {
 		return true, nil
 	}
 	if err := b.recall(k); err != nil {
 		return false, err
 	}
-	if slices.Contains(b.past[k], id) || !b.cells[k].more {
-		return slices.Contains(b.past[k], id), nil
+	ran = b.ran[oneOff{k, id}] || slices.Contains(b.past[k], id)
+	if !ran && b.cells[k].more {
+		ran, err = b.ranBefore(k, id, since)
 	}
-	return b.ranBefore(k, id, since)
+	if !ran && err == nil {
+		b.asked = append(b.asked, oneOff{k, id})
+	}
+	return ran, err
+}
+
+// ranSince are those one-offs that have run since the history was asked for them. By then their names are inserted: none runs any more until the
+// transaction ends.
+const ranSince = `unnest($1::int8[], $2::text[], $3::text[], $4::bytea[], $5::int8[]) with ordinality k(key, ns, name, identity, seq, n)
+cross join lateral (select from duly.history h where h.key = k.key and h.seq > k.seq and h.ns = k.ns and h.name = k.name and h.identity = k.identity limit 1) h`
+
+// sinceAsked are the arguments of ranSince.
+func (b *batch) sinceAsked() []any {
+	n := len(b.asked)
+	keys, ns, names, ids, seqs := make([]int64, n), make([]string, n), make([]string, n), make([][]byte, n), make([]int64, n)
+	for i := range b.asked {
+		x := &b.asked[i]
+		keys[i], ns[i], names[i], ids[i], seqs[i] = hashOf(x.Key), plainText(x.Namespace), plainText(x.Name), x.Identity[:], b.cells[x.Key].newest
+	}
+	return []any{keys, ns, names, ids, seqs}
 }
 
 // ranBefore goes through what the history knows of a name that has ended often, from the newest entry on, until none of a page is since an
@@ -336,16 +365,17 @@ func (b *batch) recall(k store.Key) error {
 	}
 	read := make([]int, len(free))
 	b.err = b.ask(stmt{
-		sql: b.s.sql(`select k.n, h.identity from unnest($1::int8[], $2::text[], $3::text[]) with ordinality k(key, ns, name, n)
-cross join lateral (select identity from duly.history h where h.key = k.key and h.ns = k.ns and h.name = k.name order by h.seq desc limit $4::bigint) h`),
+		sql: b.s.sql(`select k.n, h.seq, h.identity from unnest($1::int8[], $2::text[], $3::text[]) with ordinality k(key, ns, name, n)
+cross join lateral (select seq, identity from duly.history h where h.key = k.key and h.ns = k.ns and h.name = k.name order by h.seq desc limit $4::bigint) h`),
 		args: []any{keys, ns, names, int64(recallMost)},
 		row: func(scan func(dst ...any) error) error {
-			var n int64
+			var n, seq int64
 			var id []byte
-			if err := scan(&n, &id); err != nil {
+			if err := scan(&n, &seq, &id); err != nil {
 				return err
 			}
 			c := free[n-1]
+			c.newest = max(c.newest, seq)
 			read[n-1]++
 			c.more = read[n-1] == recallMost
 			ids := b.past[c.key]

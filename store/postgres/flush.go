@@ -22,6 +22,9 @@ func (b *batch) flush(commit bool) error {
 		stmts = append(stmts, b.changing(alone[changes[i].sql], &changes[i], changes[i].args))
 	}
 	stmts = append(stmts, made...) // behind the changes: who locks what is there does so before
+	if len(b.asked) > 0 && len(made) > 0 && b.counter >= 0 {
+		stmts = append(stmts, stmt{sql: b.s.sql(noneSince), args: b.sinceAsked()})
+	}
 	stmts = append(stmts, b.dead()...)
 	if b.counter >= 0 {
 		stmts = append(stmts, b.folded(&last))
@@ -83,6 +86,9 @@ k(at, by, was, due, generation, paused, running, attempt, body, kind, tags, payl
 	// other way to fail than a value that can't be had, of which people read in the server's log.
 	changed = `case when x.n = $1::bigint then x.n else ('duly: tasks have changed since they were read, they are read again: ' || x.n)::bigint end, x.places`
 	counted = `(select count(*) as n, coalesce(string_agg(ctid::text || xmin::text, ' '), '') as places from w) x`
+
+	// noneSince fails if one-offs have run since they were asked for: to insert a task may have taken a while.
+	noneSince = `select case when count(*) = 0 then 0 else ('duly: tasks have run since they were looked for, they are looked for again: ' || count(*))::bigint end from ` + ranSince
 
 	// lockSame locks them in the order of their names, if more than one statement is to write them: so they are by all who lock any.
 	lockSame = `select from unnest($1::text[]::tid[], $2::text[]::xid[], $3::int8[]) k(at, by, was)

@@ -20,7 +20,8 @@ import (
 // of the tasks when it commits.
 //
 // What fails leaves the transaction as it was, but for a ctx that ends while the server works: drivers close the connection then. Close does
-// not wait for it, as it is the transaction's connection that is used: what has begun goes on.
+// not wait for it, as it is the transaction's connection that is used: what has begun goes on. Whether what was to run once, and is due, has
+// run already is asked over a connection of the store's, whatever the transaction sees.
 func (s *Store) PutTx(ctx context.Context, tx any, puts []store.Put) ([]store.PutResult, error) {
 	all, res := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
 	return res, s.within(ctx, "put", tx, all)
@@ -56,9 +57,9 @@ func (s *Store) within(ctx context.Context, op string, tx any, rows []row) error
 	if err := q.do(ctx, append([]stmt{{sql: "savepoint duly"}}, plansAnew...)...); err != nil {
 		return failure(op, err)
 	}
-	raised := false
+	raised, ran := false, map[oneOff]bool{}
 	for range triesMost {
-		if err = s.withinOnce(ctx, q, rows, raised); !errors.Is(err, errStale) && !errors.Is(err, errRaise) {
+		if err = s.withinOnce(ctx, q, rows, raised, ran); !errors.Is(err, errStale) && !errors.Is(err, errRaise) {
 			break
 		}
 		again := q.do(ctx, append([]stmt{{sql: "rollback to savepoint duly"}}, plansAnew...)...)
@@ -100,9 +101,9 @@ const plansAsBefore = "select set_config('plan_cache_mode', current_setting('dul
 // errStale says that a task was put by somebody else meanwhile.
 var errStale = errors.New("others put the same task again and again")
 
-func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bool) error {
+func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bool, ran map[oneOff]bool) error {
 	b := newBatch(ctx, s, q, -1)
-	b.rows, b.raised, b.locks = rows, raised, true
+	b.rows, b.raised, b.locks, b.ran = rows, raised, true, ran
 	if err := b.read(); err != nil {
 		return err
 	}
@@ -123,7 +124,32 @@ func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bo
 	if b.inserted != b.inserts {
 		return errStale
 	}
+	if len(b.asked) == 0 || b.inserts == 0 {
+		return nil
+	}
+	known := len(ran)
+	if err := s.ranMeanwhile(ctx, b); err != nil {
+		return err
+	}
+	if len(ran) > known {
+		return errStale
+	}
 	return nil
+}
+
+// ranMeanwhile notes one-offs that have run since they were asked for, or since the transaction's snapshot: it is a connection of ours that sees
+// that, whatever the transaction sees.
+func (s *Store) ranMeanwhile(ctx context.Context, b *batch) error {
+	return s.view(ctx, "put", func(q session) error {
+		return q.do(ctx, stmt{sql: s.sql("select k.n from " + ranSince), args: b.sinceAsked(), row: func(scan func(dst ...any) error) error {
+			var n int64
+			if err := scan(&n); err != nil {
+				return err
+			}
+			b.ran[b.asked[n-1]] = true
+			return nil
+		}})
+	})
 }
 
 func sessionOf(op string, tx any) (session, error) {

@@ -419,3 +419,77 @@ func TestTx_HoldsOneLockForTheHistory(t *testing.T) {
 		}
 	})
 }
+
+// ranElsewhere has another process put a one-off, run it, and write that it is done.
+func ranElsewhere(t *testing.T, d *desk, p store.Put) {
+	t.Helper()
+	r := claim(t, d.other, put(t, d.other, p).Task)
+	res, err := d.other.Settle(t.Context(), []store.Settlement{{RunID: r.RunID, Fence: r.Fence, Verb: store.VerbSettle, State: store.Done}})
+	if err != nil || res[0].Err != nil {
+		t.Fatal(res, err)
+	}
+}
+
+// What was to run once, and has, is not put again by a transaction that does not see it because it began before.
+//
+// contract: A2
+func TestTx_WhatRanSinceTheSnapshot(t *testing.T) {
+	eachWay(t, both, func(t *testing.T, w way) {
+		for level := range levels {
+			d := newDesk(t)
+			x := w.begin(t, d.url, level)
+			x.lives("it has begun") // by which it has its snapshot
+			c := due("c", "", -time.Minute)
+			ranElsewhere(t, d, c)
+			res, err := d.s.PutTx(t.Context(), x.tx, []store.Put{due("b", "", -time.Minute), c, due("d", "", time.Hour)})
+			if err != nil || res[0].Outcome != store.Created || res[1].Outcome != store.AlreadyRan || res[2].Outcome != store.Created {
+				t.Errorf("%s: PutTx: %+v, error %v; want that the second has already run", level, res, err)
+			}
+			x.end(true)
+			if got := get(t, d.other, "c"); got != nil || get(t, d.s, "b") == nil || get(t, d.s, "d") == nil {
+				t.Errorf("%s: there is %+v, and not what was put beside it", level, got)
+			}
+		}
+	})
+}
+
+// Nor by a call that has asked whether it has, and waits then for another name of the same call.
+//
+// contract: A2
+func TestTx_WhatRanWhileItWaited(t *testing.T) {
+	for _, how := range []string{"Put", "PutTx"} {
+		t.Run(how, func(t *testing.T) {
+			d := newDesk(t)
+			var there int64
+			if how == "Put" {
+				there = put(t, d.s, due("b", "", time.Hour)).Task.Generation
+			}
+			x, y := both[0].begin(t, d.url, ""), both[0].begin(t, d.url, "")
+			x.put(d.s, due("b", "x", time.Hour)) // it knows nothing of c
+			c := due("c", "", -time.Minute)
+			puts := []store.Put{due("b", "ours", time.Hour), c}
+			puts[0].IfGeneration = there // else a Put waits before it asks
+			var res []store.PutResult
+			done := make(chan error, 1)
+			go func() {
+				var err error
+				if how == "Put" {
+					res, err = d.s.Put(context.WithoutCancel(t.Context()), puts)
+				} else {
+					res, err = d.s.PutTx(context.WithoutCancel(t.Context()), y.tx, puts)
+				}
+				done <- err
+			}()
+			d.waits(1, done)
+			ranElsewhere(t, d, c)
+			x.end(false)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			y.end(true)
+			if got := get(t, d.other, "c"); res[1].Outcome != store.AlreadyRan || got != nil {
+				t.Errorf("%s of what has run meanwhile: %v, and there is %+v; want that it has already run", how, res[1].Outcome, got)
+			}
+		})
+	}
+}
