@@ -289,6 +289,7 @@ func begin(v *prometheus.CounterVec, outcomes []string, labels ...string) {
 // A pulse says whether the daemon is well, in the sense in which a scheduler can be dead.
 type pulse struct {
 	d       *Daemon
+	felt    bool
 	started uint64 // attempts, when it was felt last
 }
 
@@ -320,9 +321,10 @@ func (p *pulse) healthy(ctx context.Context) error {
 		started += k.Started
 		running += k.Running
 	}
-	before := p.started
-	p.started = started
-	if s.Overdue.Oldest >= stalled && running == 0 && started == before {
+	felt, before := p.felt, p.started
+	p.felt, p.started = true, started
+	// After a restart nothing may have started yet of what fell due while no daemon ran: that is nothing to compare with.
+	if felt && s.Overdue.Oldest >= stalled && running == 0 && started == before {
 		return fmt.Errorf("nothing starts, and the oldest of %d tasks has been due for %v", s.Overdue.Tasks, s.Overdue.Oldest.Round(time.Second))
 	}
 	return nil

@@ -245,6 +245,13 @@ func TestPulse_Stalled(t *testing.T) {
 		if err := p.healthy(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing starts, and the oldest of 1 tasks has been due for 1m") {
 			t.Errorf("after a minute and a half: %v", err)
 		}
+		again := pulse{d: p.d} // as after a restart
+		if err := again.healthy(t.Context()); err != nil {
+			t.Errorf("when it is felt first: %v", err)
+		}
+		if err := again.healthy(t.Context()); err == nil {
+			t.Error("when it is felt again all is well")
+		}
 		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
 			t.Error(err)
 		}
