@@ -14,6 +14,7 @@ func (s *Store) Put(ctx context.Context, puts []store.Put) ([]store.PutResult, e
 	for i := range puts {
 		fresh = fresh && isFresh(&puts[i])
 	}
+	fresh = fresh && !s.barred.holds(rows, s.nodes.clk.Read().Boot) // to insert what is held is to wait for it, with all that is inserted beside it
 	if err := s.write(ctx, "put", rows, fresh); err != nil {
 		return nil, err
 	}

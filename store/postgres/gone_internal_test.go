@@ -5,7 +5,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/store"
 )
 
@@ -102,5 +104,36 @@ func TestWaitAlone_TakesNoTurn(t *testing.T) {
 				t.Errorf("the answer is %v, want ErrClosed", c.err)
 			}
 		})
+	}
+}
+
+// What a call has waited for in vain keeps no batch again: a call that needs it waits by itself at once, until it is known to be free.
+func TestBarred_KeepsNoBatchTwice(t *testing.T) {
+	clk := clock.NewManual(time.Unix(0, 0))
+	s := &Store{life: t.Context(), closed: true} // it has no server that could be asked
+	s.nodes.clk = clk
+	s.barred.alone = map[store.Key]int64{}
+	s.queue.init(batchLeast, mostAlone)
+	n := row{key: store.Key{Name: "n"}}
+	s.barred.waited(&call{rows: []row{n}}, true, clk.Read().Boot)
+	c := &call{rows: []row{{key: store.Key{Name: "other"}}, n}, done: make(chan struct{})}
+	if !s.barred.holds(c.rows, clk.Read().Boot) {
+		t.Error("it is taken to be free to insert")
+	}
+	s.queue.add(c)
+	s.queue.close()
+	(&writer{s: s}).work()
+	s.running.Wait()
+	if <-c.done; !errors.Is(c.err, store.ErrClosed) {
+		t.Errorf("the call that waits is answered by %v, want ErrClosed", c.err)
+	}
+	claims := n
+	claims.busy = func() {}
+	if rest := s.apart([]*call{{rows: []row{claims}}}); len(rest) != 1 {
+		t.Error("a call that does not wait for a row is made to wait")
+	}
+	s.barred.waited(&call{rows: []row{n}}, false, clk.Read().Boot)
+	if s.barred.holds(c.rows, clk.Read().Boot) || len(s.apart([]*call{c})) != 1 {
+		t.Error("it is held for ever")
 	}
 }

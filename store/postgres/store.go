@@ -84,7 +84,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.queue.init(batchLeast, alone)
 	s.fresh.init(batchLeast, 0)
-	s.held.rows, s.barred.seen = map[store.Key]heldRow{}, map[store.Key]int64{}
+	s.held.rows, s.barred.seen, s.barred.alone = map[store.Key]heldRow{}, map[store.Key]int64{}, map[store.Key]int64{}
 	s.nodes.init(o.Wall)
 	first := rand.IntN(counters)
 	for i := range o.Writers {

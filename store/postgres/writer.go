@@ -33,6 +33,10 @@ func (w *writer) work() {
 		if len(calls) == 0 {
 			return
 		}
+		if calls = w.s.apart(calls); len(calls) == 0 {
+			w.s.queue.finish()
+			continue
+		}
 		wait, how := lockTimeout, asFound
 		if w.s.barred.any(calls, w.s.nodes.clk.Read().Boot) {
 			wait, how = lockTimeout/10, passBy
@@ -61,6 +65,7 @@ func (w *writer) write(calls []*call, wait time.Duration, how manner) {
 		w.write(calls[len(calls)/2:], wait, how)
 		return
 	default:
+		w.s.barred.waited(calls[0], true, w.s.nodes.clk.Read().Boot)
 		w.s.waitAlone(calls[0])
 		return
 	}
@@ -94,8 +99,9 @@ func (barredError) Is(err error) bool { return err == store.ErrBusy }
 
 // barred are tasks that somebody else's transaction was seen to hold: who meets one of them again does not wait to see it.
 type barred struct {
-	mu   sync.Mutex
-	seen map[store.Key]int64 // when, in boot time
+	mu    sync.Mutex
+	seen  map[store.Key]int64 // when, in boot time
+	alone map[store.Key]int64 // when a call that needs no other has waited for it in vain, be it there or about to be
 }
 
 const barredFor = 5_000_000_000 // ns
@@ -115,6 +121,60 @@ func (x *barred) any(calls []*call, boot int64) bool {
 		}
 	}
 	return false
+}
+
+// holds says whether one of some rows was seen to be held, also one that is about to be there.
+func (x *barred) holds(rows []row, boot int64) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.seen)+len(x.alone) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(rows, func(r row) bool {
+		at, was := x.seen[r.key]
+		return was && boot-at < barredFor || x.waitedLocked(r.key, boot)
+	})
+}
+
+func (x *barred) waitedLocked(k store.Key, boot int64) bool {
+	at, was := x.alone[k]
+	return was && boot-at < barredFor
+}
+
+// waits says whether a call needs a row that another has waited for in vain, and has to wait itself.
+func (x *barred) waits(c *call, boot int64) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.alone) == 0 || slices.ContainsFunc(c.rows, func(r row) bool { return r.busy != nil }) {
+		return false
+	}
+	return slices.ContainsFunc(c.rows, func(r row) bool { return x.waitedLocked(r.key, boot) })
+}
+
+// waited notes whether a call of one row has waited for it in vain.
+func (x *barred) waited(c *call, vain bool, boot int64) {
+	if len(c.rows) != 1 {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	maps.DeleteFunc(x.alone, func(k store.Key, at int64) bool { return k == c.rows[0].key || boot-at >= barredFor })
+	if vain {
+		x.alone[c.rows[0].key] = boot
+	}
+}
+
+// apart has calls wait by themselves that need a row which another has waited for in vain, and returns the others. It costs a call nothing
+// whose row is free again: it tries at once.
+func (s *Store) apart(calls []*call) []*call {
+	boot := s.nodes.clk.Read().Boot
+	return slices.DeleteFunc(calls, func(c *call) bool {
+		waits := s.barred.waits(c, boot)
+		if waits {
+			s.waitAlone(c)
+		}
+		return waits
+	})
 }
 
 // note notes what a batch has seen.
@@ -167,6 +227,7 @@ func (s *Store) waitAlone(c *call) {
 			}
 			err := s.tryAlone(c, stays)
 			<-s.queue.alone
+			s.barred.waited(c, code(err) == codeLockNotAvailable, s.nodes.clk.Read().Boot)
 			if err == nil && !c.left || err != nil && code(err) != codeLockNotAvailable {
 				c.answer(err)
 				return
