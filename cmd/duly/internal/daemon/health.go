@@ -39,6 +39,7 @@ const (
 	forgetProcesses  = 10 * time.Minute // without a command or callback that is started, or could not be
 	leastStep        = time.Second / 2  // of a clock, to be worth a word
 	forgetStep       = time.Hour
+	lookAgain        = time.Second // for descriptors
 	looking          = time.Second // how long the disk has to say how much of it is free
 )
 
@@ -55,6 +56,10 @@ type health struct {
 	off   int64       // by how much it was set, in all, since the finding began
 	deafs []string    // the settings of receivers that take no notices
 
+	opens   func(name string) (*os.File, error)
+	opening sync.Mutex // held by the one who looks for descriptors
+	opened  int64      // when that was done last, by Reading.Boot; 0 is never
+
 	wants map[string]string // what could not be done for want of processes or memory, and what the system said
 }
 
@@ -65,7 +70,7 @@ type finding struct {
 }
 
 func newHealth(log *slog.Logger) *health {
-	h := &health{log: log, clk: clock.System(), found: map[string]finding{}, wants: map[string]string{}}
+	h := &health{log: log, clk: clock.System(), found: map[string]finding{}, opens: os.Open, wants: map[string]string{}}
 	r := h.clk.Read()
 	h.drift = r.Wall - r.Boot
 	if runtime.GOOS != "linux" {
@@ -224,12 +229,20 @@ func (d *Daemon) problems(ctx context.Context) (all []api.HealthProblem) {
 	return all
 }
 
-// descriptors looks whether enough are left.
+// descriptors looks whether enough are left. It takes some itself, and whoever asks may be anybody, at any number of connections: one looks
+// at a time, and what was found holds for a while.
 func (h *health) descriptors() {
+	h.opening.Lock()
+	defer h.opening.Unlock()
+	now := h.clk.Read().Boot
+	if h.opened != 0 && now-h.opened < int64(lookAgain) {
+		return
+	}
+	h.opened = now
 	var err error
 	var files [spareDescriptors]*os.File
 	for i := range files {
-		if files[i], err = os.Open(os.DevNull); err != nil {
+		if files[i], err = h.opens(os.DevNull); err != nil {
 			break
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/cmd/duly/internal/logtest"
 )
 
@@ -119,4 +121,37 @@ func TestHealth_Stuck(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	f.err = nil // that was right
+}
+
+// However many ask how the daemon is, and whoever they are, its descriptors are looked for once a second.
+func TestHealth_DescriptorsOnceASecond(t *testing.T) {
+	clk := clock.NewManual(time.Now())
+	h := newHealth(slog.New(slog.DiscardHandler))
+	t.Cleanup(h.close)
+	h.clk = clk
+	if err := clk.Run(t.Context(), time.Minute); err != nil { // since the machine was started
+		t.Fatal(err)
+	}
+	taken, none := 0, false
+	h.opens = func(name string) (*os.File, error) {
+		if taken++; none {
+			return nil, syscall.EMFILE
+		}
+		return os.Open(name)
+	}
+	h.descriptors()
+	none = true
+	for range 100 {
+		h.descriptors()
+	}
+	if _, known := h.found[noDescriptors]; known || taken != spareDescriptors {
+		t.Errorf("within a second %d descriptors are taken, want %d: %v", taken, spareDescriptors, h.found)
+	}
+	if err := clk.Run(t.Context(), lookAgain); err != nil {
+		t.Fatal(err)
+	}
+	h.descriptors()
+	if _, known := h.found[noDescriptors]; !known || taken != spareDescriptors+1 {
+		t.Errorf("after a second %d descriptors were taken: %v", taken, h.found)
+	}
 }
