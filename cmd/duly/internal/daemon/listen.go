@@ -222,6 +222,9 @@ func makeDir(dir string) (undo func(), err error) {
 		err = fmt.Errorf("the data directory: %w", err)
 	case !info.IsDir():
 		err = fmt.Errorf("the data directory %s: want a directory, it is a file: give another --data DIR", dir)
+	case foreign(info, os.Geteuid()) != "":
+		err = fmt.Errorf("the data directory %s: want one of the user who uses it, uid %d, or of root, it is that of %s: "+
+			"do this as its owner, chown -R it, or give another --data DIR", dir, os.Geteuid(), foreign(info, os.Geteuid()))
 	default:
 		if mode := tooOpen(info, 0o022); mode != "" {
 			err = fmt.Errorf("the data directory %s: want one that only its owner can write to, it has mode %s: chmod go-w %s, or another --data DIR",

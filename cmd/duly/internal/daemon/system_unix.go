@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -33,6 +34,16 @@ func tooOpen(info fs.FileInfo, bits fs.FileMode) string {
 		return ""
 	}
 	return info.Mode().Perm().String()
+}
+
+// foreign says whose a file or directory is that belongs neither to a user nor to root, and "" of one that does: its owner can do with it
+// whatever its mode says.
+func foreign(info fs.FileInfo, user int) string {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || s.Uid == 0 || int(s.Uid) == user {
+		return ""
+	}
+	return "uid " + strconv.FormatUint(uint64(s.Uid), 10)
 }
 
 // extraSignals are those of a daemon that os does not name.

@@ -79,6 +79,10 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if owner := foreign(info, os.Geteuid()); owner != "" {
+		return nil, fmt.Errorf("%s: want a file of the user who uses it, uid %d, or of root, it is that of %s: chown %d %s",
+			path, os.Geteuid(), owner, os.Geteuid(), path)
+	}
 	if open := tooOpen(info, notOwners(path)); open != "" {
 		return nil, fmt.Errorf("%s: want a file that only its owner can read, it has mode %s: chmod 600 %s", path, open, path)
 	}

@@ -1,0 +1,71 @@
+//go:build unix
+
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A directory or a secret whose owner is another user is theirs to change, whatever its mode is.
+func TestOwner(t *testing.T) {
+	dir := t.TempDir()
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid := func(uid uint32) os.FileInfo {
+		s := *info.Sys().(*syscall.Stat_t)
+		s.Uid = uid
+		return owned{info, &s}
+	}
+	for _, tt := range []struct {
+		owner uint32
+		user  int
+		want  string
+	}{{1000, 1000, ""}, {0, 1000, ""}, {0, 0, ""}, {1001, 1000, "uid 1001"}, {1000, 0, "uid 1000"}} {
+		if got := foreign(uid(tt.owner), tt.user); got != tt.want {
+			t.Errorf("of %d, for %d: %q, want %q", tt.owner, tt.user, got, tt.want)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return // only root can give a directory away
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	secret := write(t, dir, "token", strings.Repeat("x", leastToken))
+	for path, look := range map[string]func() error{
+		dir:    func() error { _, err := makeDir(dir); return err },
+		secret: func() error { _, err := readToken(secret); return err },
+	} {
+		if err := look(); err != nil {
+			t.Errorf("%s is ours: %v", filepath.Base(path), err)
+		}
+		if err := os.Chown(path, 12345, -1); err != nil {
+			t.Fatal(err)
+		}
+		err := look()
+		if err == nil {
+			t.Errorf("%s is another user's, and taken", filepath.Base(path))
+			continue
+		}
+		for _, want := range []string{path, "uid 12345", "chown"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("the error does not say %q: %v", want, err)
+			}
+		}
+	}
+}
+
+// An owned is a file of somebody else.
+type owned struct {
+	os.FileInfo
+
+	sys any
+}
+
+func (o owned) Sys() any { return o.sys }
