@@ -69,3 +69,25 @@ type owned struct {
 }
 
 func (o owned) Sys() any { return o.sys }
+
+// An address by which the daemon is known is told to be where others can read it, and only then.
+func TestTelling_ReadableAddress(t *testing.T) {
+	const yaml = "notify_url: http://127.0.0.1:1/hush-hush\n"
+	f := serveIn(t, shortDir(t), usualLimits, yaml)
+	const told = "others can read the configuration file"
+	if log := f.log.String(); strings.Contains(log, told) {
+		t.Errorf("the file is the owner's alone, and the log says\n%s", log)
+	}
+	path := f.d.config.given.Config
+	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is what is tried
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(yaml+"notify_limit: 3\n"), 0o600); err != nil { // which it keeps the mode of
+		t.Fatal(err)
+	}
+	f.signals <- reloadSignal
+	f.log.Has(t, told)
+	if log := f.log.String(); !strings.Contains(log, "setting=notify_url") || strings.Contains(log, "setting=ping_url") || strings.Contains(log, "hush-hush") {
+		t.Errorf("the log says\n%s", log)
+	}
+}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -205,6 +206,7 @@ func (d *Daemon) newest(ctx context.Context, c *Config) *int64 {
 func (d *Daemon) startTelling(ctx context.Context, c *Config, from *int64) *telling {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	t := &telling{config: tellingOf(c), from: from, stop: stop}
+	d.warnOfAddresses(c)
 	agent := "duly/" + d.process.Version
 	var proxy func(*http.Request) (*url.URL, error)
 	if d.config.CallbackProxy {
@@ -283,6 +285,26 @@ func (d *Daemon) tellings() []prometheus.Collector {
 func begin(v *prometheus.CounterVec, outcomes []string, labels ...string) {
 	for _, o := range outcomes {
 		v.WithLabelValues(append(slices.Clone(labels), o)...)
+	}
+}
+
+// warnOfAddresses tells of addresses that stand where others can read them: whoever knows one can speak in the daemon's place. One may be no
+// secret, so that it is not refused.
+func (d *Daemon) warnOfAddresses(c *Config) {
+	path := cmp.Or(c.given.Config, c.given.Getenv("DULY_CONFIG"))
+	info, err := os.Stat(path)
+	if path == "" || err != nil {
+		return // it is in no file, or that has gone since it was read
+	}
+	mode := tooOpen(info, notOwners(path))
+	if mode == "" {
+		return
+	}
+	for _, key := range [...]string{"notify_url", "ping_url"} {
+		if strings.HasPrefix(c.from[key], path+":") {
+			d.log.Warn("others can read the configuration file, and with it an address that may be a secret: chmod 600, or give it by a variable",
+				"setting", key, "file", path, "mode", mode)
+		}
 	}
 }
 
