@@ -55,7 +55,8 @@ type Options struct {
 	// such an error as the cause is ended with it.
 	Authorize func(r *http.Request, need Scope) error
 	// Hosts are the names that a request's Host may have, with or without a port, so that a name that somebody else resolves to this
-	// address is of no use to a browser. Nil does not look. A browser's requests from other sites are refused in any case.
+	// address is of no use to a browser. The address itself that a connection of [http.Server] came to is always one. Nil does not look. A
+	// browser's requests from other sites are refused in any case.
 	Hosts []string
 	// Commands lets tasks be put that run a command.
 	Commands bool
@@ -197,7 +198,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 
 // site refuses what a browser was talked into by another site.
 func (h *Handler) site(r *http.Request) error {
-	if h.o.Hosts != nil && !h.hosts(r.Host) {
+	if h.o.Hosts != nil && !h.hosts(r) {
 		return &mistake{class: ErrHost, field: "Host", value: quote(r.Host), want: strings.Join(h.o.Hosts, " or ")}
 	}
 	if err := h.cross.Check(r); err != nil {
@@ -206,7 +207,9 @@ func (h *Handler) site(r *http.Request) error {
 	return nil
 }
 
-func (h *Handler) hosts(host string) bool {
+// hosts says whether the Host of a request is one of ours: a name, or the very address that the connection came to, which no name stands for.
+func (h *Handler) hosts(r *http.Request) bool {
+	host := r.Host
 	bare := host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		bare = name
@@ -217,7 +220,8 @@ func (h *Handler) hosts(host string) bool {
 			return true
 		}
 	}
-	return false
+	to, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && strings.EqualFold(to.IP.String(), bare)
 }
 
 // allow asks whether the request may have a scope.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -196,6 +198,22 @@ func TestHosts(t *testing.T) {
 		for _, host := range []string{"evil.example", "evil.example:4280", "localhost.evil.example", "127.0.0.1.evil.example", "", "duly.example", "x@localhost", "localhost:4280:1"} {
 			e.do("GET", "/v1/tasks", "", "Host: "+host).want(http.StatusMisdirectedRequest).problem("host", "Host")
 			e.do("GET", "/livez", "", "Host: "+host).want(http.StatusMisdirectedRequest)
+		}
+	})
+}
+
+// The address that a connection came to is the server's, whatever names it has, and no other is.
+func TestHosts_OfTheConnection(t *testing.T) {
+	bubble(t, api.Options{Hosts: []string{"localhost"}}, func(t *testing.T, e *env) {
+		for host, want := range map[string]int{
+			"192.0.2.7": 200, "192.0.2.7:4280": 200, "[::ffff:192.0.2.7]:4280": 421, "192.0.2.8": 421, "192.0.2.7.evil.example": 421, "": 421,
+		} {
+			r := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4280}), http.MethodGet, "/v1/tasks", nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			if e.h.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("Host %q: %d %s, want %d", host, w.Code, w.Body, want)
+			}
 		}
 	})
 }

@@ -157,7 +157,8 @@ func closePorts(ports []*port) {
 	}
 }
 
-// names are what a request over TCP may call this daemon: so a name that somebody else resolves to it is of no use to a browser.
+// names are what a request over TCP may call this daemon: so a name that somebody else resolves to it is of no use to a browser. The
+// address that a connection came to is one without being among them.
 func (c *Config) names(p *port) []string {
 	names := append([]string{"localhost", "127.0.0.1", "::1"}, c.Hosts...)
 	host, _, err := net.SplitHostPort(p.Addr().String())
@@ -170,20 +171,8 @@ func (c *Config) names(p *port) []string {
 			names = append(names, given)
 		}
 	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
-		return names
-	}
-	if name, err := os.Hostname(); err == nil {
+	if name, err := os.Hostname(); err == nil && net.ParseIP(host).IsUnspecified() {
 		names = append(names, name)
-	}
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return names // those that were given are left
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
-			names = append(names, n.IP.String())
-		}
 	}
 	return names
 }

@@ -79,7 +79,7 @@ func TestTelling_ReadableAddress(t *testing.T) {
 		t.Errorf("the file is the owner's alone, and the log says\n%s", log)
 	}
 	path := f.d.config.given.Config
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is what is tried
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(yaml+"notify_limit: 3\n"), 0o600); err != nil { // which it keeps the mode of
