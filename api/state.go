@@ -1,13 +1,13 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
 
 	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/internal/park"
 )
 
 var stateRoutes = []route{
@@ -23,8 +23,8 @@ const answering = 5 * time.Second
 
 // stats answers GET /v1/stats.
 func (c *call) stats() error {
-	ctx, cancel := context.WithTimeoutCause(c.r.Context(), answering, fmt.Errorf("%w: the store has not answered within %v", ErrUnavailable, answering))
-	defer cancel()
+	ctx, stop := park.Within(c.r.Context(), answering, fmt.Errorf("%w: the store has not answered within %v", ErrUnavailable, answering))
+	defer stop()
 	s, err := c.d.Stats(ctx)
 	if err != nil {
 		return err
