@@ -51,6 +51,7 @@ type Middleware func(next HandlerFunc) HandlerFunc
 
 // Heartbeat prolongs the lease now, and returns nil if the attempt still has it. The scheduler does that by itself; a handler asks
 // when it wants to know before a step that must not be done twice. ErrLeaseLost means that another attempt may run already.
+// Between Complete and the end of its transaction nothing is prolonged.
 func (a *AttemptInfo) Heartbeat(ctx context.Context) error { return a.c.heartbeat(ctx, a.a) }
 
 // Complete settles the run as done within the caller's transaction, so that the run is done if and only if the transaction commits.

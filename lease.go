@@ -198,6 +198,8 @@ func (c *core) heartbeat(ctx context.Context, a *attempt) error {
 	r.renewer.renewedLocked(a, &res[0], sent)
 	c.mu.Unlock()
 	switch {
+	case errors.Is(res[0].Err, store.ErrBusy) && a.inTx.Load(): // its own transaction holds the task, and goes on when this returns
+		return nil
 	case errors.Is(res[0].Err, store.ErrBusy): // while a transaction holds the task
 		if err := c.nap(ctx, busyRest); err != nil {
 			return err

@@ -63,15 +63,23 @@ type inTransactions struct {
 	*memory.Store
 
 	broken *atomic.Bool // it prolongs no leases
+	held   *atomic.Bool // a transaction holds all tasks
 }
 
 func newInTransactions() inTransactions {
-	return inTransactions{memory.New(memory.Options{}), new(atomic.Bool)}
+	return inTransactions{memory.New(memory.Options{}), new(atomic.Bool), new(atomic.Bool)}
 }
 
 func (s inTransactions) Renew(ctx context.Context, xs []store.Renewal) ([]store.RenewResult, error) {
 	if s.broken.Load() {
 		return nil, store.ErrBroken
+	}
+	if s.held.Load() {
+		res := make([]store.RenewResult, len(xs))
+		for i := range res {
+			res[i].Err = store.ErrBusy
+		}
+		return res, nil
 	}
 	return s.Store.Renew(ctx, xs)
 }
@@ -224,6 +232,28 @@ func TestComplete_Fenced(t *testing.T) {
 		}
 		if got, want := counted(t, s), (duly.KindStats{Started: 2, Succeeded: 1, Fenced: 1}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
+		}
+		end()
+	})
+}
+
+// A heartbeat does not wait for the handler's own transaction, which waits for it.
+func TestComplete_Heartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		var took time.Duration
+		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			st.held.Store(true)
+			begun := time.Now()
+			err := a.Heartbeat(ctx)
+			took = time.Since(begun)
+			st.held.Store(false)
+			return errors.Join(err, st.commit(ctx, x))
+		})
+		time.Sleep(90 * time.Minute)
+		synctest.Wait()
+		if got, want := counted(t, s), (duly.KindStats{Started: 1, Succeeded: 1}); got != want || took != 0 {
+			t.Errorf("%+v, want %+v; the heartbeat took %v", got, want, took)
 		}
 		end()
 	})
