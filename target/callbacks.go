@@ -231,7 +231,7 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 		case waits.Load() && (errors.Is(cause, duly.ErrTimeout) || errors.Is(cause, errTooLong)):
 			return r.later(nil, fmt.Errorf("all %d connections to the host were taken by other callbacks until the time for this one was over", x.perHost))
 		case waits.Load() && errors.Is(cause, duly.ErrClosing): // and so nothing was attempted
-			_ = r.later(nil, cause)
+			r.unsent(cause)
 			return duly.Snooze(0) // who goes on begins with it
 		}
 		return r.broken(ctx, err)
@@ -345,8 +345,13 @@ func (r *callbackRun) later(scarce func(error), err error) error {
 	if scarce != nil {
 		scarce(err)
 	}
-	r.outcome, r.reason = OutcomeLater, oneLine(r.scrub(err.Error()))
+	r.unsent(err)
 	return putOff(r.a)
+}
+
+// unsent notes why nothing was sent.
+func (r *callbackRun) unsent(err error) {
+	r.outcome, r.reason = OutcomeLater, oneLine(r.scrub(err.Error()))
 }
 
 // answered says what an answer means.

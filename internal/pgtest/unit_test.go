@@ -147,8 +147,9 @@ func TestWithDatabase(t *testing.T) {
 	}
 }
 
-// A program that does not end is killed with all that it has started, of which one is its grandchild.
-func TestProgram_DoesNotEnd(t *testing.T) {
+// workDir makes a directory for programs, which goes with the test.
+func workDir(t *testing.T) string {
+	t.Helper()
 	if !possible {
 		t.Skip("SKIPPED, NOT TESTED: this system has no servers")
 	}
@@ -156,7 +157,13 @@ func TestProgram_DoesNotEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is in the temporary directory
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // it is in the temporary directory
+	return dir
+}
+
+// A program that does not end is killed with all that it has started, of which one is its grandchild.
+func TestProgram_DoesNotEnd(t *testing.T) {
+	dir := workDir(t)
 	for _, script := range []string{"sleep 3600", "sleep 3600 & sh -c 'sleep 3600; :' & sleep 3600", "trap '' TERM INT QUIT; sleep 3600; sleep 3600"} {
 		p, err := launch(dir, os.Stderr, "/bin/sh", "-c", script)
 		if err != nil {
@@ -182,14 +189,7 @@ func TestProgram_DoesNotEnd(t *testing.T) {
 
 // That a program has ended is seen also by who has no time left to wait for it.
 func TestProgram_HasEnded(t *testing.T) {
-	if !possible {
-		t.Skip("SKIPPED, NOT TESTED: this system has no servers")
-	}
-	dir, err := makeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is in the temporary directory
+	dir := workDir(t)
 	p, err := launch(dir, os.Stderr, "/bin/sh", "-c", "exec sleep 3600")
 	if err != nil {
 		t.Fatal(err)
@@ -211,14 +211,7 @@ func TestProgram_HasEnded(t *testing.T) {
 
 // What is killed while it starts others leaves none of them.
 func TestProgram_KilledWhileItForks(t *testing.T) {
-	if !possible {
-		t.Skip("SKIPPED, NOT TESTED: this system has no servers")
-	}
-	dir, err := makeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is in the temporary directory
+	dir := workDir(t)
 	const script = "sh -c 'i=0; while [ $i -lt 100 ]; do sleep 3600 & i=$((i+1)); done; wait' & wait"
 	for i := range 8 {
 		p, err := launch(dir, os.Stderr, "/bin/sh", "-c", script)

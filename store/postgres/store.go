@@ -290,29 +290,30 @@ func (s *Store) limited(ctx context.Context, op string, f func(ctx context.Conte
 
 // lendLong lets f have a connection for what may be much.
 func (s *Store) lendLong(ctx context.Context, f func(q session) error) error {
-	select {
-	case s.lookers <- struct{}{}:
-		defer func() { <-s.lookers }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return s.lend(ctx, f)
+	return among(ctx, s.lookers, func() error { return s.lend(ctx, f) })
 }
 
 // lend lets f have a connection of those that read.
 func (s *Store) lend(ctx context.Context, f func(q session) error) error {
+	return among(ctx, s.readers, func() error {
+		conn, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Release()
+		return f(bound{piped{conn}, ctx})
+	})
+}
+
+// among does something when there is a place for it, of as many as places has room for.
+func among(ctx context.Context, places chan struct{}, do func() error) error {
 	select {
-	case s.readers <- struct{}{}:
-		defer func() { <-s.readers }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
+		return do()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	return f(bound{piped{conn}, ctx})
 }
 
 var errSilent = errors.New("the server does not answer")
