@@ -25,7 +25,7 @@ test: ## run all tests of all modules, as the README says
 
 .PHONY: race
 race: ## run all tests shuffled, with the race detector
-	go test -race -shuffle=on -skip '^(TestModules_OfTheWorkspace|TestREADME_(Commands|Go)|TestRunBlock)$$' work
+	GORACE=atexit_sleep_ms=0 go test -race -shuffle=on -skip '^(TestModules_OfTheWorkspace|TestREADME_(Commands|Go)|TestRunBlock)$$' work
 
 .PHONY: cover
 cover: ## measure test coverage, as a page in .tmp/cover.html

@@ -295,7 +295,7 @@ func (r row) expectation() []string {
 func TestCorporaCron(t *testing.T) {
 	rows := corpusRows(t, "cron-5field", "cron-6field", "cron-7field", "cron-dst", "cron-macro")
 	skipped, agreed, deviated := tally{}, tally{}, tally{}
-	for _, r := range rows {
+	for _, r := range rows[:sampled(len(rows))] {
 		why := classOf(r, unspoken)
 		s := schedule.Cron(r.Expr)
 		if why == "" && r.days() == schedule.DaysAnd {

@@ -22,6 +22,7 @@ func quietHome(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
 	env.Setenv("NOON", fmt.Sprintf("Etc/GMT%+d", time.Now().UTC().Hour()-12))
 	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("GORACE", os.Getenv("GORACE")) // how long a command waits at its end when it looks for races
 	env.Values[daemonKey{}] = &scriptDaemon{}
 	return nil
 }

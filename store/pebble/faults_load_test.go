@@ -53,7 +53,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 	case long():
 		rounds, most = 300, 300
 	case raceEnabled:
-		rounds = 2
+		rounds = 1
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -30,6 +30,11 @@ type tty struct {
 	read chan struct{} // closed when all was read
 }
 
+// environ is what a command of the world needs to know, GORACE among it: how long it waits at its end when it looks for races.
+func (w *world) environ() []string {
+	return []string{"DULY_TEST_COMMAND=1", "DULY_DATA=" + w.dir, "TZ=UTC", "GORACE=" + os.Getenv("GORACE")}
+}
+
 // tty starts a command of the world on a terminal. More variables go before the terminal's own.
 func (w *world) tty(environ []string, args ...string) *tty {
 	w.Helper()
@@ -38,7 +43,7 @@ func (w *world) tty(environ []string, args ...string) *tty {
 		w.Fatal(err)
 	}
 	cmd := exec.CommandContext(w.Context(), exe, args...)
-	cmd.Env = append([]string{"DULY_TEST_COMMAND=1", "DULY_DATA=" + w.dir, "TERM=xterm-256color", "TZ=UTC"}, environ...)
+	cmd.Env = append(append(w.environ(), "TERM=xterm-256color"), environ...)
 	f, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 100})
 	if err != nil {
 		w.Fatal(err)
@@ -265,7 +270,7 @@ func (w *world) piped(args ...string) (out *logtest.Log, end func() int) {
 	}
 	out = new(logtest.Log)
 	cmd := exec.CommandContext(w.Context(), exe, args...)
-	cmd.Env = []string{"DULY_TEST_COMMAND=1", "DULY_DATA=" + w.dir, "TZ=UTC"}
+	cmd.Env = w.environ()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)

@@ -74,7 +74,10 @@ func startChild(t *testing.T, dir, line string, files []*os.File, env ...string)
 	}
 	p := &child{T: t, dir: dir, gone: make(chan error, 1)}
 	p.cmd = exec.Command("/bin/sh", "-c", line, self)
-	p.cmd.Env = append([]string{asDaemon + "=1", "PATH=" + os.Getenv("PATH"), "DULY_DATA=" + filepath.Join(dir, "data"), "DULY_LISTEN=127.0.0.1:0"}, env...)
+	p.cmd.Env = append([]string{
+		asDaemon + "=1", "PATH=" + os.Getenv("PATH"), "DULY_DATA=" + filepath.Join(dir, "data"), "DULY_LISTEN=127.0.0.1:0",
+		"GORACE=" + os.Getenv("GORACE"), // how long it waits at its end when it looks for races
+	}, env...)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.ExtraFiles = io.Discard, &p.log, files
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
