@@ -18,6 +18,7 @@ import (
 type deafStore struct {
 	store.Store
 	asked atomic.Int32
+	left  atomic.Int32 // how often it was told that nobody listens any more
 }
 
 func (s *deafStore) Hints() (hints <-chan store.Hint, stop func()) {
@@ -25,7 +26,7 @@ func (s *deafStore) Hints() (hints <-chan store.Hint, stop func()) {
 	if s.asked.Add(1) < 1000 { // whoever spins is to stop some time, and be seen
 		close(ch)
 	}
-	return ch, func() {}
+	return ch, func() { s.left.Add(1) }
 }
 
 // TestRun_HintsThatHaveEnded: a store whose channel of hints is closed, whenever it is asked for one, is asked now and then, and what
@@ -58,6 +59,9 @@ func TestRun_HintsThatHaveEnded(t *testing.T) {
 		synctest.Wait()
 		if ran != 1 {
 			t.Errorf("what another had put ran %d times, want once", ran)
+		}
+		if asked, left := st.asked.Load(), st.left.Load(); left != asked {
+			t.Errorf("the store was asked for hints %d times, and told %d times that it need give no more", asked, left)
 		}
 		if err := errors.Join(s.Close(t.Context()), <-ended, other.Close(t.Context()), mem.Close()); err != nil {
 			t.Error(err)

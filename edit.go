@@ -211,7 +211,8 @@ func (s *Scheduler) RunNow(ctx context.Context, name string) error {
 }
 
 // Backfill makes an extra run for each occurrence of a recurring task from one instant up to, but not with, another, and returns how
-// many. No more than 1,000 of a name can wait at once.
+// many. What counts from when it was accepted ([schedule.Schedule.CountsFromAcceptance]) has none before, but for Every, whose grid goes on there. No more
+// than 1,000 of a name can wait at once.
 func (s *Scheduler) Backfill(ctx context.Context, name string, from, to time.Time) (int, error) {
 	t, err := s.look(ctx, "backfill", name, false)
 	if err != nil {
@@ -227,16 +228,19 @@ func (s *Scheduler) Backfill(ctx context.Context, name string, from, to time.Tim
 	if k := sc.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart {
 		return 0, invalid("backfill", t.Key, "schedule", t.Schedule, "one whose occurrences do not depend on its runs")
 	}
-	r := sc.Bind(t.String(), t.AcceptedAt.Time())
-	if !from.After(t.AcceptedAt.Time()) {
+	accepted := t.AcceptedAt.Time()
+	r := sc.Bind(t.String(), accepted)
+	if !from.After(accepted) {
 		if sc.Kind() == schedule.KindEvery { // the grid is the one that it has, also before the acceptance
 			grid := r.First()
 			if grid.IsZero() {
-				grid = t.AcceptedAt.Time()
+				grid = accepted
 			}
 			sc = sc.AlignTo(grid)
 		}
-		r = sc.Bind(t.String(), from.Add(-1))
+		if !sc.CountsFromAcceptance() { // else it begins when it was accepted
+			r = sc.Bind(t.String(), from.Add(-1))
+		}
 	}
 	var edits []store.Edit
 	for at := r.Next(from.Add(-1)); !at.IsZero() && at.Before(to); at = r.Next(at) {

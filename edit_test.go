@@ -333,6 +333,8 @@ func TestBackfill_Instants(t *testing.T) {
 			"every": schedule.Every(time.Hour), "aligned": schedule.Every(time.Hour).AlignTo(hour(0.5)), "cron": schedule.Cron("0 */2 * * *"),
 			"jittered": schedule.Every(time.Hour).Jitter(30 * time.Minute), "ends": schedule.Every(time.Hour).Until(hour(2)), "none": schedule.Cron("0 0 1 7 *"),
 			"from": schedule.Every(time.Hour).From(hour(0.25)), "had ended": schedule.Every(time.Hour).Until(hour(0.5)),
+			"every other": schedule.RRule("FREQ=HOURLY;INTERVAL=2"), "every third": schedule.RRule("DTSTART:19991231T220000Z\nRRULE:FREQ=HOURLY;INTERVAL=3"),
+			"both": schedule.Union(schedule.Every(time.Hour), schedule.Cron("30 * * * *")),
 		})
 		time.Sleep(30 * time.Minute)
 		for _, tt := range []struct {
@@ -353,6 +355,11 @@ func TestBackfill_Instants(t *testing.T) {
 			{"none", -24, 24, nil},
 			{"from", -1, 2, []string{"15m0s", "1h15m0s"}},
 			{"had ended", -1, 2, []string{"-1h0m0s", "0s"}},
+			{"every other", -3.5, 3, []string{"2h0m0s"}},
+			{"every other", 1, 5, []string{"2h0m0s", "4h0m0s"}},
+			{"every third", -3, 3, []string{"-2h0m0s", "1h0m0s"}},
+			{"every third", 2, 5, []string{"4h0m0s"}},
+			{"both", -2, 1.25, []string{"30m0s", "1h0m0s"}},
 		} {
 			x, err := s.Get(t.Context(), tt.name)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"strings"
 	"testing"
@@ -35,6 +36,42 @@ func TestHeartbeat_Prolongs(t *testing.T) {
 		r.put("does not", schedule.After(0))
 		r.at(40 * time.Second)
 		r.wantCalls(t, "Renew", "5s Renew beats", "11s Renew does not", "15s Renew beats", "21s Renew does not", "25s Renew beats", "31s Renew does not", "35s Renew beats")
+		r.end()
+	})
+}
+
+// An attempt is told that its lease is over when it can't be relied on any more: nine tenths of its time after it was last prolonged,
+// however often and by whom that was, and not before.
+func TestLease_EndsAfterRenewals(t *testing.T) {
+	told := map[string]string{}
+	var r *rig
+	tap(t, duly.Options{}, func(ctx context.Context, a *duly.Attempt[string]) error {
+		if a.Number > 1 {
+			return nil
+		}
+		if a.Name == "beats" { // when it has been prolonged once, so that from then on it need not be for a while
+			for _, d := range []time.Duration{11 * time.Second, 9 * time.Second, 9 * time.Second, 9 * time.Second} {
+				_ = takes(d)(ctx, a)
+				if err := a.Heartbeat(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		err := takes(time.Hour)(ctx, a)
+		told[a.Name] = fmt.Sprintf("%v: %v", r.since(), context.Cause(ctx))
+		return err
+	}, func(t *testing.T, x *rig) {
+		r = x
+		r.work()
+		r.put("beats", schedule.After(0))
+		r.put("does not", schedule.After(0))
+		r.at(59 * time.Second)
+		r.fail(store.ErrBroken, "Renew") // what was prolonged last at 58s and at 50s
+		r.at(3 * time.Minute)
+		if want := map[string]string{"beats": "1m25s: the lease is lost", "does not": "1m17s: the lease is lost"}; !maps.Equal(told, want) {
+			t.Errorf("told at %v, want %v", told, want)
+		}
+		r.fail(nil, "Renew")
 		r.end()
 	})
 }

@@ -18,6 +18,7 @@ import (
 //	now 57s                    by the store's clock, and on the monotonic one unless mono is given
 //	next 10s due 12s           the next occurrence, due at its nominal instant unless it says so
 //	run 10s running lease 40s  a run, waiting unless it says so: of generation 1, due and begun at its nominal instant, by this process
+//	shut                       a run that was lost runs, of whatever task
 //
 // of which a run may be by another one (by other), lost 2 times, under way here (here), or here with its lease lost (lapsed).
 var planStart = store.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -136,6 +137,8 @@ func plannerOf(t *testing.T, row planRow) *planner {
 			task.Ended = true
 		case "unhandled":
 			x.giveUp = true
+		case "shut":
+			x.shut = true
 		case "grace":
 			x.grace = at().Sub(planStart)
 		case "run":
@@ -507,6 +510,23 @@ func TestPlan_Lost(t *testing.T) {
 		{"to the claim of another", "", ``, "now 20s, run 10s lease 40s by other unsure", "idle lease 40s"},
 		{"an attempt of ours had it, and lost it", "", ``, "now 50s, run 10s lease 40s lapsed unsure", `rescue 10s pending fence 7 when in 0s "lost"`},
 		{"of a fixed delay", "pace 10s", ``, "now 20s, run 10s lease 40s unsure", `release 10s fence 7 when in 0s next in 10s "the answer to the claim was lost"`},
+	})
+}
+
+// TestPlan_Suspects: where a run that was lost runs, others that were wait, the earliest in front, and whatever else there is of their
+// schedule goes before them if its runs may overlap.
+func TestPlan_Suspects(t *testing.T) {
+	testPlans(t, []planRow{
+		{"the earliest", "every 10s", `"overlap": "allow"`, "next 40s, now 35s, shut, run 10s lost 1, run 20s lost 1", "claim 10s again overlap or at 40s"},
+		{"in whichever order", "every 10s", `"overlap": "allow"`, "next 40s, now 35s, shut, run 20s lost 1, run 10s lost 1", "claim 10s again overlap or at 40s"},
+		{"what is due goes first", "every 10s", `"overlap": "allow"`, "next 30s, now 35s, shut, run 20s lost 1, run 10s lost 1", "claim 30s next 40s overlap"},
+		{"and what has failed", "every 10s", `"overlap": "allow"`, "next 40s, now 35s, shut, run 10s lost 1, run 20s", "claim 20s again overlap"},
+		{"in whichever order, too", "every 10s", `"overlap": "allow"`, "next 40s, now 35s, shut, run 20s, run 10s lost 1", "claim 20s again overlap"},
+		{"nothing is to come", "every 10s", `"overlap": "allow"`, "now 35s, shut, run 10s lost 1", "claim 10s again overlap"},
+		{"it has ended", "every 10s", `"overlap": "allow"`, "now 35s, ended, shut, run 10s lost 1", "claim 10s again overlap"},
+		{"nobody handles it", "every 10s", `"overlap": "allow"`, "next 30s, now 336h0m11s, unhandled, shut, run 10s lost 1", `bury 10s "nobody has handled the kind k for 14 days" or at 30s`},
+		{"without overlap all wait", "every 10s", ``, "next 30s, now 35s, shut, run 10s lost 1", "claim 10s again"},
+		{"where none runs it goes before what is due", "every 10s", `"overlap": "allow"`, "next 30s, now 35s, run 10s lost 1", "claim 10s again overlap"},
 	})
 }
 

@@ -145,6 +145,9 @@ func (c *core) whyLateLocked(t *store.Task, waits *store.Run, due store.Instant)
 	case r.fullLocked(heavy(t)), heavy(t) > 0 && r.bytes.waiting.len() > 0:
 		return Why{Code: WhyWorkers, Text: since + ", and the payloads of what runs take as much memory as they may"}
 	case r.inUse >= c.opts.Workers:
+		if c.opts.Workers == 1 {
+			return Why{Code: WhyWorkers, Text: since + ", and the one worker is taken"}
+		}
 		return Why{Code: WhyWorkers, Text: fmt.Sprintf("%s, and all %d workers are taken", since, c.opts.Workers)}
 	}
 	return Why{Code: WhyStarting, Text: since + ", and is about to start"}

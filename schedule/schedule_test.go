@@ -213,6 +213,24 @@ func TestAccessors(t *testing.T) {
 }
 
 // contract: A5.
+func TestCountsFromAcceptance(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	every, nights, rule := Every(time.Hour), Cron("0 0 * * *"), RRule("FREQ=DAILY;INTERVAL=2")
+	for _, tt := range []struct {
+		s    Schedule
+		want bool
+	}{
+		{every, true}, {every.Until(at), true}, {every.From(at), false}, {every.AlignTo(at), false},
+		{nights, false}, {At(at), false}, {Calendar("daily"), false},
+		{rule, true}, {rule.From(at), false}, {RRule("DTSTART:20260101T000000Z\nRRULE:FREQ=DAILY"), false},
+		{Union(nights, every), true}, {Union(nights, Union(rule, nights)), true}, {Union(nights, every.AlignTo(at)), false},
+	} {
+		if got := tt.s.CountsFromAcceptance(); got != tt.want || tt.s.Err() != nil {
+			t.Errorf("%v counts from acceptance: %v, %v; want %v", tt.s, got, tt.s.Err(), tt.want)
+		}
+	}
+}
+
 func TestEqual(t *testing.T) {
 	berlin := time.FixedZone("CET", 3600)
 	all := []Schedule{ // no two of them equal

@@ -406,7 +406,7 @@ func TestRun_Late(t *testing.T) {
 		b.want()
 		b.pass(time.Minute)
 		n := b.want("late short")[0]
-		if !strings.Contains(n.Why, "all 1 workers are taken") || n.StartedAt != nil || n.Lateness == nil || time.Duration(*n.Lateness) < time.Minute {
+		if !strings.Contains(n.Why, "the one worker is taken") || n.StartedAt != nil || n.Lateness == nil || time.Duration(*n.Lateness) < time.Minute {
 			b.Errorf("told %s", n.JSON())
 		}
 		b.pass(time.Hour)
