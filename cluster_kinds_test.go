@@ -139,8 +139,8 @@ func TestCluster_WhyNotOfAnotherKind(t *testing.T) {
 		codes := map[duly.WhyCode]int{}
 		for _, name := range names {
 			codes[b.why(name)]++
-			if w := a.why(name); w != duly.WhyElsewhere && w != duly.WhyRunning {
-				t.Errorf("by the owner: %s, want elsewhere", w)
+			if w, text := a.reason(name); w != duly.WhyRunning && (w != duly.WhyElsewhere || !strings.HasSuffix(text, ", and its kind, x, is handled by another process: that has it")) {
+				t.Errorf("by the owner: %s %q, want elsewhere, by its kind", w, text)
 			}
 		}
 		if codes[duly.WhyRunning] != 1 || codes[duly.WhyKindLimit] != 2 {

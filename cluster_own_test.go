@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,11 +72,10 @@ func TestCluster_WhyNotElsewhere(t *testing.T) {
 		nobodys := c.names(nil, "nobody", 1)[0]
 		a.put(nobodys, schedule.After(0))
 		time.Sleep(time.Minute)
-		if w := a.why(nobodys); w != duly.WhyElsewhere {
-			t.Errorf("what is nobody's: %s, want elsewhere", w)
-		}
-		if w := a.why(theirs[0]); w != duly.WhyElsewhere {
-			t.Errorf("what is the other's: %s, want elsewhere", w)
+		for what, name := range map[string]string{"nobody's": nobodys, "the other's": theirs[0]} {
+			if w, text := a.reason(name); w != duly.WhyElsewhere || !strings.HasSuffix(text, ", is not this process's: who runs it is decided elsewhere") {
+				t.Errorf("what is %s: %s %q, want elsewhere, by its shard", what, w, text)
+			}
 		}
 		if w := a.why(mine[0]); w != duly.WhyNoHandler {
 			t.Errorf("what is ours and not handled: %s, want no_handler", w)

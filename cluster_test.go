@@ -69,11 +69,18 @@ func (n *node) stats() duly.Stats {
 
 func (n *node) why(name string) duly.WhyCode {
 	n.c.Helper()
+	code, _ := n.reason(name)
+	return code
+}
+
+// reason is why a task does not run, also in words.
+func (n *node) reason(name string) (code duly.WhyCode, text string) {
+	n.c.Helper()
 	w, err := n.d.WhyNot(n.c.Context(), name)
 	if err != nil {
 		n.c.Fatal(err)
 	}
-	return w.Code
+	return w.Code, w.Text
 }
 
 // wantLate fails the test if an attempt was later than that.

@@ -98,15 +98,13 @@ func (n *renewer) work(ctx context.Context) {
 	}
 }
 
-// watchLocked has an attempt told when its lease can't be relied on any more.
+// watchLocked has an attempt told when its lease can't be relied on any more, which is later whenever it was prolonged.
 func (n *renewer) watchLocked(a *attempt, now time.Duration) {
-	left := a.sent + n.safe() - now
 	if a.watched {
-		a.expiry.Reset(left)
 		return
 	}
 	a.watched = true
-	a.expiry = n.r.c.eng.AfterFunc(left, func() {
+	a.expiry = n.r.c.eng.AfterFunc(a.sent+n.safe()-now, func() {
 		n.r.c.mu.Lock()
 		defer n.r.c.mu.Unlock()
 		if n.r.c.eng.Elapsed() >= a.sent+n.safe() {

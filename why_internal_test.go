@@ -1,11 +1,14 @@
 package duly
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // wantWhy compares what WhyNot tells of a task.
@@ -79,6 +82,37 @@ func TestWhyNot_Rate(t *testing.T) {
 		synctest.Wait()
 		r.wantWhy("1s second", WhyKindLimit, "it is due since 2000-01-01T00:00:10Z, and the kind paced has used up its rate", 64*time.Second)
 		r.end()
+	})
+}
+
+// What was lost waits for another that was, and says so; what has merely failed, and what was lost where no such runs, does not.
+func TestWhyNot_Suspect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memory.New(memory.Options{})
+		r := newHeldRig(t, Options{Store: st, Workers: 2})
+		k := r.handle("k")
+		names := []string{"1h first", "1h second", "1h has failed"}
+		for _, name := range names {
+			r.put(k, name, 0, 0)
+		}
+		failed := crashed(t, st, "1h has failed", store.Occurrence{}, time.Second)
+		if res, err := st.Settle(t.Context(), []store.Settlement{{RunID: failed.RunID, Fence: failed.Fence, Verb: store.VerbRetry, When: store.In(10*time.Second, 0), Reason: "failed"}}); err != nil || res[0].Err != nil {
+			t.Fatal(err, res)
+		}
+		crashed(t, st, "1h first", store.Occurrence{}, time.Second)
+		time.Sleep(time.Second)
+		crashed(t, st, "1h second", store.Occurrence{}, time.Second)
+		r.work()
+		time.Sleep(5 * time.Second)
+		r.put(k, "1h fills", 0, 6*time.Second)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		const due = "it is due since 2000-01-01T00:00:"
+		r.wantWhy("1h second", WhySuspect, due+"02Z; its process died with it, and those to which that happened run one at a time", 0)
+		r.wantWhy("1h has failed", WhyWorkers, due+"10Z, and all 2 workers are taken", 0)
+		if err := errors.Join(r.s.Close(t.Context()), <-r.ended, st.Close()); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
