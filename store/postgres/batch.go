@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/dulyhq/duly/store"
 )
@@ -17,6 +18,8 @@ type batch struct {
 	counter int32 // the row of counters that is this writer's; less than 0: a new row, in a transaction that is somebody else's
 	raised  bool  // numbers are raised, although the transaction may not see it
 	age     int64 // of the server, as serverAge has it
+	boot    int64 // when it began to read
+	last    int64 // of the numbers of entries, before the clock was read
 	locks   bool  // rows are locked when they are read; else it is seen when they are written whether they are still the same
 	passing bool  // and those that somebody else's transaction holds are passed by
 	parts   bool  // it can be divided
@@ -37,7 +40,7 @@ type batch struct {
 	inserts, inserted int64
 	past              map[store.Key][]store.Identity
 	ran               map[oneOff]bool // by what others have committed, whether the transaction sees it or not
-	asked             []oneOff        // of those that have not run, as far as the transaction has seen
+	doubts            []doubt         // one-offs that have not run, as far as the transaction has seen
 	changed           counts
 	hint              store.Hint
 	far               store.Hint // what others have to be told
@@ -64,6 +67,13 @@ type oneOff struct {
 	store.Identity
 }
 
+// A doubt is a one-off that may have run since the transaction has looked.
+type doubt struct {
+	oneOff
+	after int64         // the last entry that was looked at
+	at    store.Instant // when it is due, which was still to come; Over: it was due already, and was asked for
+}
+
 // counts are changes of the counters.
 type counts struct{ tasks, paused, running, dead, history int64 }
 
@@ -85,8 +95,9 @@ cross join lateral (select ctid, xmin, generation, body, payload from duly.task 
 cross join lateral (select from duly.task t where t.ns = k.ns and t.name = k.name offset 0) t`
 )
 
-// look is what a transition may look at, read after the rows: a number that is drawn now is greater than any that they have.
-const look = `select ` + serverNow + `, ` + serverAge + `, case when $2::bool then (select max(high) from duly.counter) else 0 end,
+// look is what a transition may look at, read after the rows: a number that is drawn now is greater than any that they have. What is due later than
+// the clock says then has no entry yet that says it is done.
+const look = `select (select case when is_called then last_value else 0 end from duly.history_seq), ` + serverNow + `, ` + serverAge + `, case when $2::bool then (select max(high) from duly.counter) else 0 end,
 (select coalesce(string_agg(n::text, ','), '') from (select nextval('duly.number') n from generate_series(1, $1)) x)`
 
 // serverAge is when numbers were raised after the server may have lost its last commits, 0 if they have to be: what was written before then may
@@ -115,7 +126,8 @@ func (b *batch) read(before ...stmt) error {
 		ns[i], names[i] = plainText(c.key.Namespace), plainText(c.key.Name)
 	}
 	var numbers string
-	boot := b.s.nodes.clk.Read().Boot
+	b.boot = b.s.nodes.clk.Read().Boot
+	boot := b.boot
 	stale := b.s.high.stale(boot)
 	rows := readRows
 	switch {
@@ -130,7 +142,7 @@ func (b *batch) read(before ...stmt) error {
 	}
 	stmts = append(stmts,
 		stmt{sql: b.s.sql(look), args: []any{len(b.rows) + spare, stale}, row: func(scan func(dst ...any) error) error {
-			return scan(&b.m.Now, &b.age, &b.m.High, &numbers)
+			return scan(&b.last, &b.m.Now, &b.age, &b.m.High, &numbers)
 		}},
 	)
 	if err := b.q.do(b.ctx, stmts...); err != nil {
@@ -290,23 +302,43 @@ func (b *batch) Ran(k store.Key, id store.Identity, since store.Instant) (ran bo
 		ran, err = b.ranBefore(k, id, since)
 	}
 	if !ran && err == nil {
-		b.asked = append(b.asked, oneOff{k, id})
+		b.doubts = append(b.doubts, doubt{oneOff{k, id}, b.cells[k].newest, store.Over})
 	}
 	return ran, err
 }
 
-// ranSince are those one-offs that have run since the history was asked for them. By then their names are inserted: none runs any more until the
+// ranSince are those one-offs that have run since the transaction has looked. By then their names are inserted: none runs any more until the
 // transaction ends.
 const ranSince = `unnest($1::int8[], $2::text[], $3::text[], $4::bytea[], $5::int8[]) with ordinality k(key, ns, name, identity, seq, n)
 cross join lateral (select from duly.history h where h.key = k.key and h.seq > k.seq and h.ns = k.ns and h.name = k.name and h.identity = k.identity limit 1) h`
 
-// sinceAsked are the arguments of ranSince.
-func (b *batch) sinceAsked() []any {
-	n := len(b.asked)
+// doubt notes a task that is to be inserted, if it is a one-off that is due later: that may be past when it is inserted, and it may have run then.
+func (b *batch) doubt(t *store.Task) {
+	if at := t.Next.For; !t.Recurring && !t.Next.None() && at > max(b.m.Now, b.m.High) {
+		b.doubts = append(b.doubts, doubt{oneOff{t.Key, store.IdentityOf(&t.Spec, at)}, b.last, at})
+	}
+}
+
+// dueBy leaves no doubts but of what is due by an instant.
+func (b *batch) dueBy(at store.Instant) {
+	b.doubts = slices.DeleteFunc(b.doubts, func(d doubt) bool { return d.at > at })
+}
+
+// byNow is the clock, or a little more.
+func (b *batch) byNow() store.Instant {
+	if b.s.o.Clock != nil {
+		return b.s.ownClock().Now
+	}
+	return b.m.Now.Add(time.Duration(b.s.nodes.clk.Read().Boot-b.boot) + time.Second)
+}
+
+// sinceLooked are the arguments of ranSince.
+func (b *batch) sinceLooked() []any {
+	n := len(b.doubts)
 	keys, ns, names, ids, seqs := make([]int64, n), make([]string, n), make([]string, n), make([][]byte, n), make([]int64, n)
-	for i := range b.asked {
-		x := &b.asked[i]
-		keys[i], ns[i], names[i], ids[i], seqs[i] = hashOf(x.Key), plainText(x.Namespace), plainText(x.Name), x.Identity[:], b.cells[x.Key].newest
+	for i := range b.doubts {
+		x := &b.doubts[i]
+		keys[i], ns[i], names[i], ids[i], seqs[i] = hashOf(x.Key), plainText(x.Namespace), plainText(x.Name), x.Identity[:], x.after
 	}
 	return []any{keys, ns, names, ids, seqs}
 }

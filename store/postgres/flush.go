@@ -22,8 +22,10 @@ func (b *batch) flush(commit bool) error {
 		stmts = append(stmts, b.changing(alone[changes[i].sql], &changes[i], changes[i].args))
 	}
 	stmts = append(stmts, made...) // behind the changes: who locks what is there does so before
-	if len(b.asked) > 0 && len(made) > 0 && b.counter >= 0 {
-		stmts = append(stmts, stmt{sql: b.s.sql(noneSince), args: b.sinceAsked()})
+	if len(made) > 0 && b.counter >= 0 {
+		if b.dueBy(b.m.Now.Add(sendTimeout)); len(b.doubts) > 0 { // it takes no longer
+			stmts = append(stmts, stmt{sql: b.s.sql(noneSince), args: b.sinceLooked()})
+		}
 	}
 	stmts = append(stmts, b.dead()...)
 	if b.counter >= 0 {
@@ -173,6 +175,7 @@ func (b *batch) tasks() (before []stmt, changes []rewrite, made []stmt) {
 		case c.old == nil:
 			ins.add(c)
 			created = append(created, t)
+			b.doubt(t)
 		case same(t.Payload, c.old.Payload) && t.Kind == c.old.Kind && slices.Equal(t.Tags, c.old.Tags):
 			upd.add(c)
 			b.updated = append(b.updated, c)

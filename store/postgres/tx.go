@@ -124,7 +124,7 @@ func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bo
 	if b.inserted != b.inserts {
 		return errStale
 	}
-	if len(b.asked) == 0 || b.inserts == 0 {
+	if b.dueBy(b.byNow()); len(b.doubts) == 0 || b.inserts == 0 {
 		return nil
 	}
 	known := len(ran)
@@ -137,16 +137,16 @@ func (s *Store) withinOnce(ctx context.Context, q session, rows []row, raised bo
 	return nil
 }
 
-// ranMeanwhile notes one-offs that have run since they were asked for, or since the transaction's snapshot: it is a connection of ours that sees
-// that, whatever the transaction sees.
+// ranMeanwhile notes one-offs that have run since they were asked for or came due, or since the transaction's snapshot: it is a connection of ours
+// that sees that, whatever the transaction sees.
 func (s *Store) ranMeanwhile(ctx context.Context, b *batch) error {
 	return s.view(ctx, "put", func(q session) error {
-		return q.do(ctx, stmt{sql: s.sql("select k.n from " + ranSince), args: b.sinceAsked(), row: func(scan func(dst ...any) error) error {
+		return q.do(ctx, stmt{sql: s.sql("select k.n from " + ranSince), args: b.sinceLooked(), row: func(scan func(dst ...any) error) error {
 			var n int64
 			if err := scan(&n); err != nil {
 				return err
 			}
-			b.ran[b.asked[n-1]] = true
+			b.ran[b.doubts[n-1].oneOff] = true
 			return nil
 		}})
 	})

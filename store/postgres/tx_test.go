@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/postgres"
 )
@@ -453,43 +454,48 @@ func TestTx_WhatRanSinceTheSnapshot(t *testing.T) {
 	})
 }
 
-// Nor by a call that has asked whether it has, and waits then for another name of the same call.
+// Nor by a call that has asked whether it has, or had no need to because it was not due yet, and waits then for another name of the same call.
 //
 // contract: A2
 func TestTx_WhatRanWhileItWaited(t *testing.T) {
 	for _, how := range []string{"Put", "PutTx"} {
-		t.Run(how, func(t *testing.T) {
-			d := newDesk(t)
-			var there int64
-			if how == "Put" {
-				there = put(t, d.s, due("b", "", time.Hour)).Task.Generation
-			}
-			x, y := both[0].begin(t, d.url, ""), both[0].begin(t, d.url, "")
-			x.put(d.s, due("b", "x", time.Hour)) // it knows nothing of c
-			c := due("c", "", -time.Minute)
-			puts := []store.Put{due("b", "ours", time.Hour), c}
-			puts[0].IfGeneration = there // else a Put waits before it asks
-			var res []store.PutResult
-			done := make(chan error, 1)
-			go func() {
-				var err error
+		for when, in := range map[string]time.Duration{"due": -time.Minute, "due meanwhile": time.Second} {
+			t.Run(how+" "+when, func(t *testing.T) {
+				clk := clock.NewManual(time.Now())
+				d := newDeskAt(t, clk)
+				var there int64
 				if how == "Put" {
-					res, err = d.s.Put(context.WithoutCancel(t.Context()), puts)
-				} else {
-					res, err = d.s.PutTx(context.WithoutCancel(t.Context()), y.tx, puts)
+					there = put(t, d.s, due("b", "", time.Hour)).Task.Generation
 				}
-				done <- err
-			}()
-			d.waits(1, done)
-			ranElsewhere(t, d, c)
-			x.end(false)
-			if err := <-done; err != nil {
-				t.Fatal(err)
-			}
-			y.end(true)
-			if got := get(t, d.other, "c"); res[1].Outcome != store.AlreadyRan || got != nil {
-				t.Errorf("%s of what has run meanwhile: %v, and there is %+v; want that it has already run", how, res[1].Outcome, got)
-			}
-		})
+				x, y := both[0].begin(t, d.url, ""), both[0].begin(t, d.url, "")
+				x.put(d.s, due("b", "x", time.Hour)) // it knows nothing of c
+				c := plainPut("c")
+				c.When = store.On(store.Occurrence{For: store.Instant(clk.Read().Wall / 1000).Add(in)})
+				puts := []store.Put{due("b", "ours", time.Hour), c}
+				puts[0].IfGeneration = there // else a Put waits before it asks
+				var res []store.PutResult
+				done := make(chan error, 1)
+				go func() {
+					var err error
+					if how == "Put" {
+						res, err = d.s.Put(context.WithoutCancel(t.Context()), puts)
+					} else {
+						res, err = d.s.PutTx(context.WithoutCancel(t.Context()), y.tx, puts)
+					}
+					done <- err
+				}()
+				d.waits(1, done)
+				clk.Advance(2 * time.Second)
+				ranElsewhere(t, d, c)
+				x.end(false)
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				y.end(true)
+				if got := get(t, d.other, "c"); res[1].Outcome != store.AlreadyRan || got != nil {
+					t.Errorf("%s of what has run meanwhile: %v, and there is %+v; want that it has already run", how, res[1].Outcome, got)
+				}
+			})
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/dulyhq/duly/clock"
 	"github.com/dulyhq/duly/store"
 	"github.com/dulyhq/duly/store/postgres"
 )
@@ -144,7 +145,14 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
+	return newDeskAt(t, nil)
+}
+
+// newDeskAt makes one whose time is that of a clock, nil for the server's.
+func newDeskAt(t *testing.T, clk clock.Clock) *desk {
+	t.Helper()
 	o := quiet(t)
+	o.Clock = clk
 	url := database(t)
 	return &desk{T: t, url: url, schema: o.Schema, s: opened(t, url, o), other: opened(t, url, o), admin: admin(t, url)}
 }
