@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -47,6 +48,38 @@ func TestSweep_ReadsWhatIsOverdue(t *testing.T) {
 		plan := planOf(t, s, sweepDue+where+sweepOrder, append([]any{overdue.Microseconds(), int64(mostSwept)}, args...)...)
 		if !strings.Contains(plan, "Index Cond: (due <= ") {
 			t.Errorf("%s: what is due later is read and passed over:\n%s", name, plan)
+		}
+	}
+}
+
+// What is overdue and was not found by the last look is told of, also where that has found as much, and what is newer.
+func TestSweep_TellsOfWhatIsNewToIt(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Shared(t).Database(t), Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	s.nodes.grant.Store(&grant{share: store.Share{Shards: every()}})
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := s.pool.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`insert into duly.task (ns, name, shard, due, generation, kind, paused, running, attempt, body)
+select '', n, 0, 1, g, 'k', false, 0, 0, '' from (values ('older', 1), ('newer', 2)) v(n, g)`)
+	var last sweep
+	for i, step := range []struct {
+		overdue string
+		told    bool
+	}{{"newer", true}, {"newer", false}, {"older", true}, {"older", false}, {"", false}, {"older", true}} {
+		exec("update duly.task set due = case when name = $1::text then 1 else $2::bigint end", step.overdue, int64(store.Never))
+		before := s.Health().Swept
+		if err := last.look(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Health().Swept - before; got != 0 != step.told {
+			t.Errorf("look %d finds %q, and %d of it to be late; want that it is told: %v", i, step.overdue, got, step.told)
 		}
 	}
 }
