@@ -122,5 +122,5 @@ func (s *Store) SetNote(ctx context.Context, name, text string) error {
 	if text == "" {
 		st = stmt{sql: s.sql("delete from duly.note where name = $1"), args: []any{name}}
 	}
-	return s.change(ctx, "note", func(q session) error { return q.do(ctx, st) })
+	return s.change(ctx, "note", s.lend, func(q session) error { return q.do(ctx, st) })
 }

@@ -20,9 +20,9 @@ func limits(wait time.Duration) stmt {
 	}
 }
 
-// change lets f write in a transaction.
-func (s *Store) change(ctx context.Context, op string, f func(q session) error) error {
-	return s.use(ctx, op, func(q session) error {
+// change lets f write in a transaction, on a connection that is lent.
+func (s *Store) change(ctx context.Context, op string, lend lender, f func(q session) error) error {
+	return s.use(ctx, op, lend, func(q session) error {
 		if err := q.do(ctx, stmt{sql: begin}, limits(sendTimeout/2)); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (s *Store) change(ctx context.Context, op string, f func(q session) error) 
 // them, or because a standby was promoted that had not got them. Nobody draws a number before it is done. Numbers keep above the
 // server's clock in microseconds, which runs faster than they do; if it was set back they are raised by what is more than can have been lost.
 func (s *Store) raise(ctx context.Context) error {
-	return s.change(ctx, "raise numbers", func(q session) error {
+	return s.change(ctx, "raise numbers", s.lend, func(q session) error {
 		return q.do(ctx,
 			stmt{sql: "select pg_advisory_xact_lock($1, $2)", args: []any{s.class(), lockRaise}},
 			stmt{sql: s.sql(`select setval('duly.number', case when ` + serverNow + ` > last_value then ` + serverNow + ` else last_value + 10000000 end) from duly.number

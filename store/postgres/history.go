@@ -145,9 +145,9 @@ func (x *trimming) page(ctx context.Context, s *Store, q session) (gone int64, e
 	return gone, err
 }
 
-// trims lets f trim in a transaction, unless another process does.
+// trims lets f trim in a transaction, unless another process does. It is one of those that may take long.
 func (s *Store) trims(ctx context.Context, f func(q session) error) (mine bool, err error) {
-	err = s.change(ctx, "trim", func(q session) error {
+	err = s.change(ctx, "trim", s.lendLong, func(q session) error {
 		err := q.do(ctx, stmt{sql: "select pg_try_advisory_xact_lock($1, $2)", args: []any{s.class(), lockTrim}, row: func(scan func(dst ...any) error) error {
 			return scan(&mine)
 		}})

@@ -98,6 +98,12 @@ func TestRead_BesideWhatIsLong(t *testing.T) {
 	for _, table := range []string{"dead", "history", "counter"} {
 		exec(t, adm, "lock table "+d.schema+"."+table+" in access exclusive mode")
 	}
+	trimmed := make(chan error, 1) // it writes, and takes as long
+	go func() {
+		_, err := s.Trim(ctx, store.Retention{})
+		trimmed <- err
+	}()
+	d.waits(1, trimmed)
 	const each = 4 // as many as read at a time
 	answers := make(chan error, each*len(reads))
 	for _, read := range reads {
@@ -112,7 +118,13 @@ func TestRead_BesideWhatIsLong(t *testing.T) {
 	if get(t, s, "n") == nil {
 		t.Error("Get: there is nothing")
 	}
+	if len(trimmed) > 0 {
+		t.Error("they were answered behind Trim")
+	}
 	exec(t, adm, "commit")
+	if err := <-trimmed; err != nil {
+		t.Error(err)
+	}
 	for range cap(answers) {
 		if err := <-answers; err != nil {
 			t.Error(err)

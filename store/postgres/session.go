@@ -80,7 +80,7 @@ func one(res pgx.BatchResults, s *stmt) error {
 type patient struct {
 	s    *Store
 	ctx  context.Context //nolint:containedctx // of its statements
-	lend func(ctx context.Context, f func(q session) error) error
+	lend lender
 }
 
 const lockPatience = sendTimeout / 2

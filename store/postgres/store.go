@@ -265,10 +265,13 @@ func (s *Store) survey(ctx context.Context, op string, f func(q session) error) 
 	return s.limited(ctx, op, func(ctx context.Context) error { return f(patient{s, ctx, s.lendLong}) })
 }
 
-// use lets f have a connection.
-func (s *Store) use(ctx context.Context, op string, f func(q session) error) error {
-	return s.limited(ctx, op, func(ctx context.Context) error { return s.lend(ctx, f) })
+// use lets f have a connection that is lent.
+func (s *Store) use(ctx context.Context, op string, lend lender, f func(q session) error) error {
+	return s.limited(ctx, op, func(ctx context.Context) error { return lend(ctx, f) })
 }
+
+// A lender is lend or lendLong.
+type lender func(ctx context.Context, f func(q session) error) error
 
 // limited lets f work for as long as a server may be silent. A context that ends meanwhile is what the caller is told.
 func (s *Store) limited(ctx context.Context, op string, f func(ctx context.Context) error) error {
