@@ -404,6 +404,29 @@ func TestTx_WaitingHoldsNoOtherRow(t *testing.T) {
 	}
 }
 
+// What waits for a transaction does not wait then, with all others that do, for one writer of another process whose commit takes long.
+func TestTx_WaitingNeedsNotOneCounter(t *testing.T) {
+	d := newDesk(t)
+	put(t, d.s, due("n", "", time.Hour))
+	x := both[0].begin(t, d.url, "")
+	x.put(d.s, due("n", "x", time.Hour))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.s.Put(ctx, []store.Put{due("n", "ours", time.Hour)})
+		done <- err
+	}()
+	d.waitsAlone(d.s, 1)
+	slow := admin(t, d.url)
+	exec(t, slow, "begin; select from "+d.schema+".counter where lane = 0 for update") // the last thing that a writer does before it commits
+	x.end(true)
+	if err := <-done; err != nil {
+		t.Errorf("Put of a name that is free again: %v", err)
+	}
+	exec(t, slow, "commit")
+}
+
 // A transaction ends a task and puts it anew: who waits for it means what it has put. That is another row than the one that was waited for.
 //
 // contract: A2, A5

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -240,15 +241,16 @@ func (s *Store) waitAlone(c *call) {
 
 // tryAlone tries to write a call that waits. One that may stay in the queue of its row does so if no other does.
 func (s *Store) tryAlone(c *call, stays bool) error {
+	counter := rand.Int32N(counters) // another each time: what all share is held by one commit after the other, of whatever process
 	if stays {
 		select {
 		case s.queue.stays <- struct{}{}:
 			defer func() { <-s.queue.stays }()
-			return s.tryAgain(s.life, stayTime, 0, []*call{c}, locked)
+			return s.tryAgain(s.life, stayTime, counter, []*call{c}, locked)
 		default:
 		}
 	}
-	return s.tryAgain(s.life, lockTimeout/10, 0, []*call{c}, passBy)
+	return s.tryAgain(s.life, lockTimeout/10, counter, []*call{c}, passBy)
 }
 
 // triesMost is how often a transaction is made anew because others were faster.
