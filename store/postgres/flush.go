@@ -310,9 +310,13 @@ func (b *batch) count(c *cell) {
 	}
 }
 
-// forCommit has a transaction wait longer for locks from then on. Of those who notify one commits at a time in a database, whosever they are, which
-// takes as long as a standby may have to be waited for; it is no row that somebody holds.
+// forCommit has a transaction wait longer for locks from then on. Of those who notify one commits at a time in a database, whosever they are, and of
+// those who count in one row, which takes as long as a standby may have to be waited for; it is no task that somebody holds.
 const forCommit = "set_config('lock_timeout', '10000', true)"
+
+// countsInTime adds nothing to a count, and is for that of a statement which has written tasks: it is worked out behind them, and before the row of
+// counters is waited for.
+const countsInTime = "case when " + forCommit + " is null then 1 else 0 end"
 
 // telling tells others when the transaction commits, as the last statement but one.
 func (b *batch) telling(h store.Hint) stmt {
@@ -386,7 +390,7 @@ const (
 select k.at, k.key, k.ns, k.name, k.identity, k.body from `
 	entryRows = `unnest($1::int8[], $2::int8[], $3::text[], $4::text[], $5::bytea[], $6::bytea[]) k(at, key, ns, name, identity, body)`
 
-	addCounters = `tasks = tasks + $2, paused = paused + $3, running = running + $4, dead = dead + $5, history = history + $6, high = greatest(high, $7)`
+	addCounters = `tasks = tasks + $2 + ` + countsInTime + `, paused = paused + $3, running = running + $4, dead = dead + $5, history = history + $6, high = greatest(high, $7)`
 )
 
 // entries are the arguments of insertEntries, none if there are no entries.

@@ -100,7 +100,7 @@ i as (insert into duly.task (ns, name, shard, due, generation, kind, tags, pause
   k(ns, name, shard, due, kind, tags, body, payload), t where t.raised and t.now between $12::bigint - $13::bigint and $12::bigint + $14::bigint
   on conflict do nothing returning ns, name, generation),
 x as (select count(*) as n, array_agg(generation) as numbers from i),
-c as (update duly.counter set tasks = tasks + x.n, high = greatest(high, $9::bigint) from x where lane = $10::int)
+c as (update duly.counter set tasks = tasks + x.n + ` + countsInTime + `, high = greatest(high, $9::bigint) from x where lane = $10::int)
 select ` + serverNow + `, t.raised, x.n, x.numbers,
 case when x.n < $11::bigint then (select array_agg(ns || e'\x1f' || name) from i) end,
 case when $15::text <> '' then pg_notify($16::text, $15::text)::text || ` + forCommit + ` end from t, x`

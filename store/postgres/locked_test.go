@@ -132,9 +132,23 @@ func TestRead_BesideWhatIsLong(t *testing.T) {
 	}
 }
 
-// One who notifies commits at a time in a database, of whatever application. Who waits for that waits for no row, and is not made to try again in parts.
-func TestWrite_WaitsToNotify(t *testing.T) {
-	t.Parallel()
+// One who notifies commits at a time in a database, of whatever application, and of those writers that count in one row one does, of whatever
+// process. Who waits for that waits for no task, and is not made to try again in parts.
+func TestWrite_WaitsForACommit(t *testing.T) {
+	for name, sql := range map[string]string{
+		"notifies": "create table written (); notify other",
+		"counts":   "update duly.counter set high = high",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			waitsForACommit(t, sql)
+		})
+	}
+}
+
+// waitsForACommit writes beside a transaction that has done something, and whose commit takes long.
+func waitsForACommit(t *testing.T, sql string) {
+	t.Helper()
 	srv := pgtest.Start(t, pgtest.Options{})
 	o := quiet(t)
 	s := opened(t, srv.URL("postgres")+"&synchronous_commit=local", o)
@@ -145,7 +159,7 @@ func TestWrite_WaitsToNotify(t *testing.T) {
 	slow, adm := admin(t, srv.URL("postgres")), admin(t, srv.URL("postgres"))
 	committed := make(chan error, 1)
 	go func() { // waits for a standby, and has the lock
-		_, err := slow.Exec(context.WithoutCancel(t.Context()), "begin; create table written (); notify other; commit")
+		_, err := slow.Exec(context.WithoutCancel(t.Context()), "begin; "+strings.ReplaceAll(sql, "duly.", o.Schema+".")+"; commit")
 		committed <- err
 	}()
 	until := func(what string) {
