@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"sync"
 )
 
@@ -114,12 +115,12 @@ type cappedConn struct {
 	deaf   atomicFlag // nothing more is read
 
 	// The lock is of.mu.
-	known    bool // somebody has shown a token
-	requests int  // that are being answered
-	streams  int  // of these, that have no end of their own
-	gone     bool
-	in       *list.List // nil: it can't be spared
-	at       *list.Element
+	known  bool // somebody has shown a token
+	asked  bool // a request is being answered
+	stream bool // its answer has no end of its own
+	gone   bool
+	in     *list.List // nil: it can't be spared
+	at     *list.Element
 }
 
 func (c *cappedConn) Read(p []byte) (int, error) {
@@ -160,9 +161,9 @@ func (c *cappedConn) change(what func()) {
 	case c.gone:
 	case !c.known:
 		in = &c.of.strangers
-	case c.requests == 0:
+	case !c.asked:
 		in = &c.of.idle
-	case c.requests == c.streams:
+	case c.stream:
 		in = &c.of.streams
 	}
 	if in == c.in {
@@ -177,28 +178,31 @@ func (c *cappedConn) change(what func()) {
 	}
 }
 
-// begin notes a request, until the function returned is called.
-func (c *cappedConn) begin(stream bool) (end func()) {
-	add := func(n int) {
-		c.change(func() {
-			c.requests += n
-			if stream {
-				c.streams += n
-			}
-		})
+// begin notes a request.
+func (c *cappedConn) begin(stream bool) { c.change(func() { c.asked, c.stream = true, stream }) }
+
+// answered is an [http.Server.ConnState]: it notes that a request was answered. That its handler has returned does not say so, because the
+// end of what it has written is sent after that, for as long as the client takes.
+func answered(conn net.Conn, state http.ConnState) {
+	if c := counted(conn); c != nil && state == http.StateIdle {
+		c.change(func() { c.asked, c.stream = false, false })
 	}
-	add(1)
-	return func() { add(-1) }
+}
+
+// counted returns what a connection is as one that is counted, nil if it is not.
+func counted(conn net.Conn) *cappedConn {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	c, _ := conn.(*cappedConn)
+	return c
 }
 
 type connKey struct{}
 
 // withConn is an [http.Server.ConnContext]: it lets handlers find the connection.
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	return context.WithValue(ctx, connKey{}, c)
+	return context.WithValue(ctx, connKey{}, counted(c))
 }
 
 // connOf returns the connection of a request, nil if it is not counted.

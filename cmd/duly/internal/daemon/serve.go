@@ -52,7 +52,7 @@ func newServer(streams context.Context, p *port, h http.Handler, g *guard, l lim
 	}
 	s.Handler = endRequests(streams, s.Handler, g)
 	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = l.header, l.idle, l.maxHeader
-	s.ConnContext = withConn
+	s.ConnContext, s.ConnState = withConn, answered
 	// Over HTTP/2 a deadline of a request does not end the write to the connection that it waits for: slow readers would stay.
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
@@ -123,7 +123,7 @@ type paced struct {
 func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := connOf(r.Context())
 	if c != nil {
-		defer c.begin(isStream(r))()
+		c.begin(isStream(r))
 	}
 	if len(r.TransferEncoding) > 0 {
 		// It may have had a length as well, by which a proxy before us takes what follows for its body: that must not be a request here.

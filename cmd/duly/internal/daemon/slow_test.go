@@ -445,3 +445,59 @@ func TestStreams_ByPath(t *testing.T) {
 		}
 	}
 }
+
+// A pipes listener hands out what is sent to it.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func (p pipes) Close() error {
+	close(p)
+	return nil
+}
+
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Who is sent the end of an answer, which the server does when the handler has returned, is being answered still.
+func TestConnections_AnsweredToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := pipes(make(chan net.Conn))
+		next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			vouch(r.Context())
+			_, _ = io.WriteString(w, "all of it\n")
+		})
+		s := newServer(t.Context(), &port{Listener: l}, next, nil, usualLimits, slog.New(slog.DiscardHandler))
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(newCapped(l, newPlaces(1))) }()
+		ask := func() net.Conn {
+			ours, theirs := net.Pipe()
+			l <- theirs
+			go func() { _, _ = io.WriteString(ours, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") }() // whether it is read, the answer says
+			synctest.Wait()
+			return ours
+		}
+		for _, c := range []net.Conn{ask(), ask()} { // the second waits for the place of the first, which has not taken its answer yet
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Errorf("no answer: %v", err)
+				continue
+			}
+			b, err := io.ReadAll(res.Body)
+			if err = errors.Join(err, res.Body.Close()); string(b) != "all of it\n" || err != nil {
+				t.Errorf("%q, %v", b, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+}
