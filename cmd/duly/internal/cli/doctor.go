@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
 	"github.com/dulyhq/duly/cmd/duly/internal/home"
@@ -103,19 +105,13 @@ func (s *session) tasksChecked(ctx context.Context, o *daemon.Patient) []daemon.
 		return nil
 	}
 	late := daemon.Check{Name: "late tasks", Verdict: daemon.Fine, Text: "none"}
-	const patience = time.Minute
-	q := client.Query{AllNamespaces: true, State: "pending", DueUntil: s.Now().Add(-patience)}
-	for t, err := range o.Client.List(ctx, q) {
-		if err != nil {
-			late.Verdict, late.Text, late.Hint = daemon.Warn, err.Error(), "the daemon's log says more"
-			break
-		}
-		if t.PausedAt.IsZero() && !t.Ended {
-			late.Verdict, late.Text = daemon.Warn, "there are some, such as "+t.Name+", by more than a minute"
-			if late.Hint = "it tells why: duly why " + wording.Quote(t.Name); t.Namespace != "" {
-				late.Hint += " --namespace " + wording.Quote(t.Namespace)
-			}
-			break
+	switch t, err := s.lateTask(ctx, o); {
+	case err != nil:
+		late.Verdict, late.Text, late.Hint = daemon.Warn, err.Error(), "the daemon's log says more"
+	case t != nil:
+		late.Verdict, late.Text = daemon.Warn, "there are some, such as "+t.Name+", by more than a minute"
+		if late.Hint = "it tells why: duly why " + wording.Quote(t.Name); t.Namespace != "" {
+			late.Hint += " --namespace " + wording.Quote(t.Namespace)
 		}
 	}
 	dead := daemon.Check{Name: "dead runs", Verdict: daemon.Fine, Text: "none"}
@@ -124,4 +120,29 @@ func (s *session) tasksChecked(ctx context.Context, o *daemon.Patient) []daemon.
 		dead.Hint = "duly ls --state dead lists them; duly redrive has them tried again"
 	}
 	return []daemon.Check{late, dead}
+}
+
+// lateTask finds a task that should have started a minute ago, nil if there is none. There may be very many to look through, so that the
+// daemon is given its time for each page of them.
+func (s *session) lateTask(ctx context.Context, o *daemon.Patient) (*api.Task, error) {
+	q := client.Query{AllNamespaces: true, State: "pending", DueUntil: s.Now().Add(-time.Minute)}
+	for {
+		asked, stop := o.Within(ctx)
+		p, err := o.Client.ListPage(asked, q)
+		if text, _, ok := o.Silence(ctx, asked, err); ok {
+			err = errors.New(text)
+		}
+		stop()
+		if err != nil {
+			return nil, err
+		}
+		for i := range p.Tasks {
+			if t := &p.Tasks[i]; t.PausedAt.IsZero() && !t.Ended {
+				return t, nil
+			}
+		}
+		if q.Cursor = p.Cursor; q.Cursor == "" {
+			return nil, nil //nolint:nilnil // as said above
+		}
+	}
 }

@@ -1,8 +1,16 @@
 package cli
 
 import (
+	"context"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dulyhq/duly/client"
+	"github.com/dulyhq/duly/cmd/duly/internal/daemon"
 )
 
 // TestDoctor prints a line for each check, and what to do about it; what does not work is its status.
@@ -35,4 +43,36 @@ func TestDoctor(t *testing.T) {
 	if !strings.HasPrefix(stdout, `{"name":"data directory","verdict":"ok","text":"`) {
 		t.Errorf("doctor -o jsonl: %s", stdout)
 	}
+}
+
+// A standing daemon tells its counters, and then stands still.
+type standing struct{}
+
+func (standing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/v1/stats" {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"dead":1}`))}, nil
+	}
+	<-r.Context().Done()
+	return nil, context.Cause(r.Context())
+}
+
+// A daemon that stands still while its tasks are looked through is not waited for.
+func TestDoctor_StandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := client.New(client.Options{URL: "http://127.0.0.1:4280", Wrap: func(http.RoundTripper) http.RoundTripper { return standing{} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		begun := time.Now()
+		checks := newSession(Process{Now: time.Now}).tasksChecked(ctx, &daemon.Patient{Client: c})
+		if took := time.Since(begun); took != 10*time.Second {
+			t.Errorf("it has taken %v", took)
+		}
+		if len(checks) != 2 || checks[0].Verdict != daemon.Warn || !strings.HasPrefix(checks[0].Text, "no answer from ") || checks[1].Verdict != daemon.Warn {
+			t.Errorf("%+v", checks)
+		}
+	})
 }

@@ -57,9 +57,9 @@ func (p *Patient) Within(ctx context.Context) (asked context.Context, stop func(
 	return within(ctx, cmp.Or(p.Patience, patience))
 }
 
-// silence is what is wrong with a daemon that was asked and has not answered in time, and what to do about it. If that is not what err
+// Silence is what is wrong with a daemon that was asked and has not answered in time, and what to do about it. If that is not what err
 // says, ok is false.
-func (p *Patient) silence(ctx, asked context.Context, err error) (text, hint string, ok bool) {
+func (p *Patient) Silence(ctx, asked context.Context, err error) (text, hint string, ok bool) {
 	if err == nil || asked.Err() == nil || ctx.Err() != nil {
 		return "", "", false
 	}
@@ -191,7 +191,7 @@ func (p *Patient) Ready(ctx context.Context) Check {
 		if errors.Is(err, api.ErrUnavailable) {
 			c.Hint = "it is there, and goes on by itself when what it waits for is back; its log says more"
 		}
-		if text, hint, ok := p.silence(ctx, asked, err); ok {
+		if text, hint, ok := p.Silence(ctx, asked, err); ok {
 			c.Text, c.Hint = text, hint
 		}
 	}
@@ -212,7 +212,7 @@ func (p *Patient) daemon(ctx context.Context) []Check {
 	switch {
 	case err != nil:
 		c.Verdict, c.Text = Fail, err.Error()
-		if text, hint, ok := p.silence(ctx, asked, err); ok {
+		if text, hint, ok := p.Silence(ctx, asked, err); ok {
 			c.Text, c.Hint = text, hint
 		}
 		return []Check{c}
