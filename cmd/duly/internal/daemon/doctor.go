@@ -83,7 +83,11 @@ func Examine(ctx context.Context, p Patient) []Check {
 			all = append(all, p.files(), p.space())
 		}
 	}
-	all = append(all, p.daemon(ctx)...)
+	asked := p.daemon(ctx)
+	if p.Data != "" && !Answers(asked) {
+		p.owner(&all[0])
+	}
+	all = append(all, asked...)
 	return append(all, p.clock(ctx, Answers(all)), zones())
 }
 
@@ -111,6 +115,19 @@ func (p *Patient) directory() Check {
 		c.Verdict, c.Text, c.Hint = Warn, p.Data+" can be looked into by others, mode "+tooOpen(info, 0o077), "chmod 700 "+wording.Quote(p.Data)
 	}
 	return c
+}
+
+// owner looks whose a directory is for which no daemon answers: one that is started by another user does not take it. Of one that answers
+// there is nothing to say, because whoever looks at it may be another user, such as root.
+func (p *Patient) owner(c *Check) {
+	info, err := os.Stat(p.Data)
+	if c.Verdict == Fail || err != nil {
+		return // that is said
+	}
+	if owner := foreign(info, os.Geteuid()); owner != "" {
+		c.Verdict, c.Text = Warn, fmt.Sprintf("%s is that of %s, and this user is uid %d", p.Data, owner, os.Geteuid())
+		c.Hint = "start the daemon as its owner, or chown -R it: a daemon takes no directory of another user"
+	}
 }
 
 // files looks for what others can read.

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/dulyhq/duly/client"
 )
 
 // A directory or a secret whose owner is another user is theirs to change, whatever its mode is.
@@ -58,6 +61,29 @@ func TestOwner(t *testing.T) {
 				t.Errorf("the error does not say %q: %v", want, err)
 			}
 		}
+	}
+}
+
+// A directory that no daemon takes which this user starts is not said to be fine when none answers.
+func TestExamine_Owner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory away")
+	}
+	dir := shortDir(t)
+	c, err := client.New(client.Options{Socket: filepath.Join(dir, "duly.sock")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	p := Patient{Data: dir, Client: c, Version: "v1", Now: time.Now}
+	if first := Examine(t.Context(), p)[0]; first.Verdict != Fine {
+		t.Errorf("it is ours: %+v", first)
+	}
+	if err := os.Chown(dir, 12345, -1); err != nil {
+		t.Fatal(err)
+	}
+	if first := Examine(t.Context(), p)[0]; first.Verdict != Warn || !strings.Contains(first.Text, "uid 12345") || !strings.Contains(first.Hint, "chown") {
+		t.Errorf("it is another user's: %+v", first)
 	}
 }
 
