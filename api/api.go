@@ -199,7 +199,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 // site refuses what a browser was talked into by another site.
 func (h *Handler) site(r *http.Request) error {
 	if h.o.Hosts != nil && !h.hosts(r) {
-		return &mistake{class: ErrHost, field: "Host", value: quote(r.Host), want: strings.Join(h.o.Hosts, " or ")}
+		// which names those are is not for strangers
+		return &mistake{class: ErrHost, field: "Host", value: quote(r.Host), want: "localhost, the address that is connected to, or a name that the daemon was given for its own"}
 	}
 	if err := h.cross.Check(r); err != nil {
 		return &mistake{class: ErrOrigin, field: "Origin", value: quote(r.Header.Get("Origin")), want: "a request from this site, or from no browser"}

@@ -351,7 +351,9 @@ func (o *Outputs) view() ([]segment, []*recording, error) {
 		return nil, nil, errOutputsClosed
 	}
 	if now := o.opts.Clock.Read(); now.Boot >= o.pruneAt {
+		o.since.Store(max(now.Boot, 1)) // those who write wait for this
 		o.pruneLocked(now)
+		o.since.Store(0)
 	}
 	segs := make([]segment, len(o.segs))
 	for i, s := range o.segs {
