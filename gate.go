@@ -122,9 +122,17 @@ func (r *run) fullLocked(size int64) bool {
 	return size > 0 && r.held > 0 && r.held+size > r.c.heldMost
 }
 
+// fitsLocked says that the first of those that wait for bytes fits by now, or has to be read.
+func (r *run) fitsLocked() bool {
+	if e := r.bytes.waiting.top(); e != nil {
+		return !r.fullLocked(e.size)
+	}
+	return r.bytes.low.At != 0
+}
+
 // fitLocked lets the first of those try again that wait for bytes, if it fits by now.
 func (r *run) fitLocked() {
-	if e := r.bytes.waiting.top(); e == nil || !r.fullLocked(e.size) {
+	if r.fitsLocked() {
 		r.admitLocked(&r.bytes, 1)
 	}
 }

@@ -77,7 +77,7 @@ func (r *heldRig) when(name string) string {
 
 func (r *heldRig) end() {
 	r.t.Helper()
-	if err := errors.Join(r.s.Close(r.t.Context()), <-r.ended); err != nil {
+	if err := errors.Join(r.s.Invariants(), r.s.Close(r.t.Context()), <-r.ended); err != nil {
 		r.t.Error(err)
 	}
 }
@@ -166,4 +166,40 @@ func TestHeld_NearIsBounded(t *testing.T) {
 		}
 		r.end()
 	})
+}
+
+// Who waits for bytes starts when the one before it, which did not fit, is gone.
+func TestHeld_FirstIsGone(t *testing.T) {
+	for name, gone := range map[string]func(r *heldRig) error{
+		"cancelled": func(r *heldRig) error {
+			_, err := r.s.Cancel(r.t.Context(), "1s large")
+			return err
+		},
+		"paused": func(r *heldRig) error {
+			_, err := r.s.Pause(r.t.Context(), Query{Names: []string{"1s large"}}, "")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHeldRig(t, Options{})
+				k := r.handle("k")
+				r.work()
+				r.put(k, "1h holds bytes", 4_000, 0)
+				r.put(k, "1s large", 9_000, time.Second)
+				r.put(k, "1s fits", 2_000, 2*time.Second)
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if err := gone(r); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(30 * time.Minute)
+				synctest.Wait()
+				if got := r.when("1s fits"); got != "10s" {
+					t.Errorf("what fits since 10s began %s", got)
+				}
+				r.end()
+			})
+		})
+	}
 }

@@ -20,7 +20,7 @@ func (s *Scheduler) Invariants() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	w := &r.window
-	gates := map[*gate]string{&r.suspects: "suspects"}
+	gates := map[*gate]string{&r.suspects: "suspects", &r.bytes: "bytes"}
 	for k, g := range r.keys {
 		gates[g] = "key " + k
 		if g.running == 0 && g.waiting.len() == 0 && g.low.At == 0 && !g.reading {
@@ -126,8 +126,11 @@ func (s *Scheduler) Invariants() error {
 	if n := w.first.len() + len(r.refetch) + len(r.fetching) + behind; n > 0 {
 		wrong("%d to be looked at first, %d to be read, %d being read, %d gates to be read, and the loop is asleep", w.first.len(), len(r.refetch), len(r.fetching), behind)
 	}
-	if w.ready.len() > 0 && r.inUse < c.opts.Workers && w.ready.top().size == 0 {
+	if w.ready.len() > 0 && r.inUse < c.opts.Workers {
 		wrong("%d are ready and %d of %d workers are taken", w.ready.len(), r.inUse, c.opts.Workers)
+	}
+	if e := r.bytes.waiting.top(); e != nil && r.fitsLocked() && r.inUse < c.opts.Workers {
+		wrong("%s waits for bytes that are there", e.task.Name)
 	}
 	if at := r.nextLocked(); at < r.armedAt {
 		wrong("the next to be done is at %v, and the loop is asleep until %v", at.Time(), r.armedAt.Time())

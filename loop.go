@@ -250,7 +250,7 @@ func (r *run) leaseLocked() store.Instant {
 // pokeLocked wakes the loop if what was just noted is for it.
 func (r *run) pokeLocked() {
 	if r.window.first.len() > 0 || r.window.ready.len() > 0 || len(r.refetch) > 0 || len(r.behind) > 0 || r.hinted != store.Never ||
-		r.nextLocked() < r.armedAt || r.leaseLocked() < r.armedLease {
+		r.fitsLocked() || r.nextLocked() < r.armedAt || r.leaseLocked() < r.armedLease {
 		r.poke()
 	}
 }
