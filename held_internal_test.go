@@ -203,3 +203,48 @@ func TestHeld_FirstIsGone(t *testing.T) {
 		})
 	}
 }
+
+// However many wait for bytes, or for their kind, few of them are in memory while all workers are taken, and all run in the end.
+func TestHeld_NearIsBoundedBehindWorkers(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, size int
+		opts        []KindOption
+	}{
+		"bytes": {5_000, 2_000, nil},
+		"kind":  {10, 10, []KindOption{Limit(2)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHeldRig(t, Options{Workers: 3})
+				k, other := r.handle("k", c.opts...), r.handle("other")
+				r.work()
+				r.put(k, "10s a", c.first, 0)
+				r.put(k, "10s b", c.first, 0)
+				time.Sleep(time.Second)
+				const n = 20_000
+				var many []Item[[]byte]
+				for i := range n {
+					many = append(many, Item[[]byte]{Name: "1s many " + strconv.Itoa(i), Payload: make([]byte, c.size), Schedule: schedule.After(time.Second)})
+				}
+				if _, err := k.PutMany(t.Context(), slices.Values(many)); err != nil {
+					t.Fatal(err)
+				}
+				r.put(other, "1h c", 10, 9*time.Second)
+				r.put(other, "1h d", 10, 9*time.Second)
+				for _, at := range []time.Duration{8 * time.Second, time.Minute, 10 * time.Minute} {
+					time.Sleep(at - time.Since(r.begun))
+					synctest.Wait()
+					if st, err := r.s.Stats(t.Context()); err != nil || st.Near > windowMost+1000 {
+						t.Errorf("after %v %d tasks are in memory, %v", at, st.Near, err)
+					}
+				}
+				time.Sleep(6 * time.Hour)
+				synctest.Wait()
+				if st, err := r.s.Stats(t.Context()); err != nil || st.Kinds["k"].Succeeded != n+2 {
+					t.Errorf("%d have run, want %d; %v", st.Kinds["k"].Succeeded, n+2, err)
+				}
+				r.end()
+			})
+		})
+	}
+}

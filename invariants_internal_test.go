@@ -41,7 +41,7 @@ func (s *Scheduler) Invariants() error {
 				}
 			}
 		}
-		if g.waiting.len() == 0 && g.low.At != 0 && g.free() && !g.reading {
+		if g.waiting.len() == 0 && g.low.At != 0 && g.free() && !g.reading && !w.crowded() {
 			behind++
 		}
 		if g.reading && !w.scanning {

@@ -17,6 +17,9 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 	}
 	until := now.Add(ahead)
 	for g := range r.behind {
+		if w.crowded() {
+			break // they are read when there is room, or few are left
+		}
 		delete(r.behind, g)
 		if g.waiting.len() > 0 {
 			continue

@@ -102,6 +102,9 @@ func (w *window) pull(at store.Instant) {
 
 func (w *window) room() int { return windowMost - (len(w.entries) - w.pinned) }
 
+// crowded says that more are in memory, and only wait for workers, than are to be read for a gate besides.
+func (w *window) crowded() bool { return w.room() <= windowMost/4 && w.ready.len() > pageMost }
+
 // begin notes the start of a scan, and end its end: those touched meanwhile are known better than the scan does.
 func (w *window) begin() {
 	w.scanning, w.touched, w.pulled = true, map[store.Key]struct{}{}, store.Cursor{}
