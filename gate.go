@@ -62,7 +62,7 @@ func (b *bucket) give() { b.tokens = min(b.tokens+1, float64(b.burst)) }
 
 // rated says that somebody waits for a token of the kind's bucket, and for nothing else.
 func (k *kind) rated() bool {
-	return k.bucket.rate > 0 && k.gate.waiting.len() > 0 && k.gate.free()
+	return k.bucket.rate > 0 && (k.gate.waiting.len() > 0 || k.gate.low.At != 0) && k.gate.free()
 }
 
 // gatesOf returns the gates that an attempt has to pass, in order. That of the key is made if it is not there.

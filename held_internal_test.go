@@ -248,3 +248,29 @@ func TestHeld_NearIsBoundedBehindWorkers(t *testing.T) {
 		})
 	}
 }
+
+// Who waits for a token, and is not in memory, is read though those before it are gone.
+func TestRate_FirstAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		k := r.handle("k", Rate(1, 1))
+		r.work()
+		for i := range 100 {
+			r.put(k, fmt.Sprintf("1ms %02d", i), 10, time.Duration(i)*time.Millisecond)
+		}
+		time.Sleep(500 * time.Millisecond)
+		for i := range 100 - 10 {
+			if _, err := r.s.Cancel(t.Context(), fmt.Sprintf("1ms %02d", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for i := 90; i < 100; i++ {
+			if name := fmt.Sprintf("1ms %02d", i); r.when(name) == "never" {
+				t.Errorf("%s has not begun", name)
+			}
+		}
+		r.end()
+	})
+}

@@ -96,6 +96,12 @@ func TestRated(t *testing.T) {
 		if got := k.rated(); got != tt.want {
 			t.Errorf("%+v: %v", tt, got)
 		}
+		if tt.waiting > 0 { // and nobody in memory
+			k.gate.waiting, k.gate.low = byGate(), store.Cursor{At: 1}
+			if got := k.rated(); got != tt.want {
+				t.Errorf("%+v, and who waits is not in memory: %v", tt, got)
+			}
+		}
 	}
 }
 
