@@ -2,6 +2,7 @@ package duly
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/dulyhq/duly/store"
@@ -137,22 +138,64 @@ func (r *run) fitLocked() {
 	}
 }
 
-// gateLocked lets an entry wait at a gate. If too many do, it is read again when it is its turn, unless it has to stay.
+// gateLocked lets an entry wait at a gate. If too many do, the last of them is read again when it is its turn, unless it has to stay. So is
+// who comes after others that are: else those would wait for as long as others come.
 func (r *run) gateLocked(e *entry, g *gate, stays bool) {
-	w := &r.window
 	if g.waiting.place == nil {
 		g.waiting = byGate()
 	}
-	if n := g.waiting.len(); (n >= gateMost || n > 0 && w.gated > windowMost/2) && e.live == 0 && !stays {
-		if low := (store.Cursor{At: e.task.Position()}); g.low.At == 0 || behind(g.low, low) {
-			g.low = low
+	full := r.crowdedLocked(g)
+	if (full || g.waiting.len() > 0 && g.behind(e)) && e.live == 0 && !stays {
+		last := g.last()
+		if last == nil || !before(e, last) {
+			r.putAwayLocked(e, g)
+			return
 		}
-		delete(w.entries, e.task.Key)
-		return
+		if full {
+			g.waiting.drop(last)
+			last.gate = nil
+			r.window.gated--
+			r.putAwayLocked(last, g)
+		}
 	}
 	e.gate = g
 	g.waiting.put(e)
-	w.gated++
+	r.window.gated++
+}
+
+// crowdedLocked says that no more are to wait in memory at a gate.
+func (r *run) crowdedLocked(g *gate) bool {
+	n := g.waiting.len()
+	return n >= gateMost || n > 0 && r.window.gated > windowMost/2
+}
+
+// behind says of an entry that others wait that stand before it and are not in memory.
+func (g *gate) behind(e *entry) bool {
+	return g.low.At != 0 && behind(store.Cursor{At: e.task.Position(), Key: e.task.Key}, g.low)
+}
+
+// last is the last of those that wait in memory, and for nothing else, and need not stay there.
+func (g *gate) last() (last *entry) {
+	for _, e := range g.waiting.es {
+		stays := e.live > 0 || e.timed > 0 || e.early > 0 || e.queued > 0
+		if !stays && (last == nil || before(last, e)) {
+			last = e
+		}
+	}
+	return last
+}
+
+// putAwayLocked forgets an entry until it is read again for a gate.
+func (r *run) putAwayLocked(e *entry, g *gate) {
+	if low := (store.Cursor{At: e.task.Position()}); g.low.At == 0 || behind(g.low, low) {
+		g.low = low
+	}
+	delete(r.window.entries, e.task.Key)
+}
+
+// firstLocked says that who waits for a gate in memory comes first, and not only such as came after others that have to be read.
+func (r *run) firstLocked(g *gate) bool {
+	return r.crowdedLocked(g) || slices.ContainsFunc(g.waiting.es, func(e *entry) bool { return !g.behind(e) })
 }
 
 // admitLocked lets up to n of those who wait try again. Each has a turn then.

@@ -274,3 +274,53 @@ func TestRate_FirstAreGone(t *testing.T) {
 		r.end()
 	})
 }
+
+// However many more come to a gate, those who came before begin before them.
+func TestGate_InOrder(t *testing.T) {
+	for name, prio := range map[string]int{"of one priority": 0, "beside some that matter": 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHeldRig(t, Options{})
+				k := r.handle("k", Limit(1))
+				r.work()
+				for i := range 100 {
+					r.put(k, fmt.Sprint("1s early ", i), 10, time.Duration(i)*time.Millisecond)
+				}
+				time.Sleep(500 * time.Millisecond)
+				const n = 300
+				for i := range n {
+					if r.put(k, fmt.Sprint("1s later ", i), 10, time.Since(r.begun)); i%10 == 0 {
+						r.put(k, fmt.Sprint("1s soon ", i), 10, time.Since(r.begun), Priority(prio))
+					}
+					time.Sleep(time.Second)
+				}
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				begun := func(name string) time.Duration {
+					d, err := time.ParseDuration(r.when(name))
+					if err != nil {
+						t.Fatalf("%s has not begun", name)
+					}
+					return d
+				}
+				for i := range 100 {
+					if name := fmt.Sprint("1s early ", i); begun(name) > begun("1s later 0") {
+						t.Errorf("%s began after %v, and what came later after %v", name, begun(name), begun("1s later 0"))
+					}
+				}
+				for i := range n - 1 {
+					if a, b := begun(fmt.Sprint("1s later ", i)), begun(fmt.Sprint("1s later ", i+1)); a > b {
+						t.Errorf("of what came later %d began after %v, and %d after %v", i, a, i+1, b)
+					}
+				}
+				for i := 0; i < n; i += 10 {
+					late := begun(fmt.Sprint("1s soon ", i)) - time.Duration(i)*time.Second - 500*time.Millisecond
+					if late > 2*time.Second && prio > 0 {
+						t.Errorf("what matters, of %ds, began %v late", i, late)
+					}
+				}
+				r.end()
+			})
+		})
+	}
+}
