@@ -176,8 +176,11 @@ func (s *stats) edited(kind string, e *store.Edit, became store.State) {
 		case e.Verb == store.VerbRescue:
 			k.Lost++
 		}
-		if became == store.Dead {
+		switch became {
+		case store.Dead:
 			k.Dead++
+		case store.Cancelled: // it was lost, and not to be tried again
+			k.Cancelled++
 		}
 	})
 }

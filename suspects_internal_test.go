@@ -134,3 +134,27 @@ func TestSuspects_TurnIsHandedOn(t *testing.T) {
 		}
 	})
 }
+
+// A run that is not to be tried again, and was lost, is counted as cancelled.
+func TestStats_CancelledAndLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memory.New(memory.Options{})
+		r := newHeldRig(t, Options{Store: st})
+		r.put(r.handle("k"), "1s a", 0, 0)
+		crashed(t, st, "1s a", store.Occurrence{}, time.Second)
+		if o, err := r.s.Cancel(t.Context(), "1s a"); o != Running || err != nil {
+			t.Fatal(o, err)
+		}
+		time.Sleep(2 * time.Second)
+		r.work()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		all, err := r.s.Stats(t.Context())
+		if k := all.Kinds["k"]; err != nil || k.Lost != 1 || k.Cancelled != 1 || k.Dead != 0 || k.Started != 0 {
+			t.Errorf("%d lost, %d cancelled, %d dead, %d started; want 1, 1, 0, 0: %v", k.Lost, k.Cancelled, k.Dead, k.Started, err)
+		}
+		if err := errors.Join(r.s.Close(t.Context()), <-r.ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
