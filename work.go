@@ -502,13 +502,17 @@ func (r *run) hasCompleted(a *attempt) (done bool, err error) {
 	c := r.c
 	c.mu.Lock()
 	c.beginLocked(a.id.Key)
+	lost := a.lost
 	c.mu.Unlock()
 	var t *store.Task
 	ts, err := c.store.Get(context.Background(), []store.Key{a.id.Key})
 	if err == nil {
 		t = ts[0]
+		done = runOf(t, a.id) == nil
 	}
-	done = err == nil && runOf(t, a.id) == nil
+	if done && lost {
+		done, err = c.doneBy(a)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if done {
@@ -517,6 +521,18 @@ func (r *run) hasCompleted(a *attempt) (done bool, err error) {
 	c.endLocked(a.id.Key, t, err == nil)
 	r.pokeLocked()
 	return done, err
+}
+
+// doneBy says of a run that is gone, and whose attempt has lost its lease, that this one has completed it all the same, and no other has ended
+// it since.
+func (c *core) doneBy(a *attempt) (bool, error) {
+	evs, err := c.store.History(context.Background(), store.HistoryQuery{Key: a.id.Key, Newest: true})
+	for i := range evs {
+		if e := &evs[i]; e.Generation == a.id.Generation && e.For == a.id.For {
+			return e.To == store.Done && e.Fence == a.fence, nil
+		}
+	}
+	return err == nil, err
 }
 
 // nextOf is the next occurrence of a task, if it is there.

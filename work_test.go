@@ -208,6 +208,42 @@ func TestComplete_LeaseLost(t *testing.T) {
 	})
 }
 
+// An attempt that has lost its lease has completed its run if its transaction was committed, and not if another attempt has.
+func TestComplete_LeaseLostAndDone(t *testing.T) {
+	for name, c := range map[string]struct {
+		late bool
+		want duly.KindStats
+	}{
+		"by itself":  {false, duly.KindStats{Started: 1, Succeeded: 1}},
+		"by another": {true, duly.KindStats{Started: 2, Succeeded: 1, Fenced: 1, Lost: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := newInTransactions()
+				st.broken.Store(true)
+				s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+					if a.Number > 1 {
+						return st.commit(ctx, x)
+					}
+					<-ctx.Done()
+					st.broken.Store(false)
+					if c.late {
+						time.Sleep(5 * time.Minute)
+						return nil
+					}
+					return st.commit(context.WithoutCancel(ctx), x)
+				})
+				time.Sleep(90 * time.Minute)
+				synctest.Wait()
+				if got := counted(t, s); got != c.want {
+					t.Errorf("%+v, want %+v", got, c.want)
+				}
+				end()
+			})
+		})
+	}
+}
+
 // Who may not renew the lease of a run that is still there has lost it, whatever transaction was to complete it.
 func TestComplete_Fenced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
