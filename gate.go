@@ -10,7 +10,8 @@ import (
 
 // A gate lets a number of attempts run at a time: those of a kind, of a key, or after a crash those that may be to blame for it.
 type gate struct {
-	limit   int // 0 is none
+	key     string // that it is of, if it is
+	limit   int    // 0 is none
 	running int
 	waiting pile
 	low     store.Cursor // where the first of those stands that wait and are not in memory; At is 0 if there is none
@@ -74,7 +75,7 @@ func (r *run) gatesOf(t *store.Task, p *policy, suspect bool) (gs [3]*gate) {
 	if t.LimitKey != "" {
 		g := r.keys[t.LimitKey]
 		if g == nil {
-			g = &gate{waiting: byGate()}
+			g = &gate{key: t.LimitKey, waiting: byGate()}
 			r.keys[t.LimitKey] = g
 		}
 		g.limit = max(p.KeyLimit, 1)

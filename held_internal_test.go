@@ -324,3 +324,47 @@ func TestGate_InOrder(t *testing.T) {
 		})
 	}
 }
+
+// No gate of a key is kept when the last are gone that waited for it.
+func TestGate_KeptForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{Workers: 2})
+		k := r.handle("k")
+		r.work()
+		r.put(k, "10s a", 10, 0, Key("x", 1))
+		r.put(k, "1s b", 10, time.Millisecond, Key("x", 1))
+		r.put(k, "1s c", 10, 2*time.Millisecond, Key("x", 1))
+		time.Sleep(time.Second)
+		r.put(k, "1h d", 10, 2*time.Second)
+		r.put(k, "1h e", 10, 3*time.Second, Priority(1)) // goes before b, whose turn it is at 10s
+		time.Sleep(10 * time.Second)
+		for _, name := range []string{"1s c", "1s b"} {
+			if o, err := r.s.Cancel(t.Context(), name); o != Cancelled || err != nil {
+				t.Fatal(o, err)
+			}
+		}
+		synctest.Wait()
+		r.end()
+	})
+}
+
+// Nor is one kept when those that had to be read are gone.
+func TestGate_ReadForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		k := r.handle("k")
+		r.work()
+		for i := range 100 {
+			r.put(k, fmt.Sprint("10s ", i), 10, time.Duration(i)*time.Millisecond, Key("x", 1))
+		}
+		time.Sleep(time.Second)
+		for i := 1; i < 100; i++ {
+			if o, err := r.s.Cancel(t.Context(), fmt.Sprint("10s ", i)); o != Cancelled || err != nil {
+				t.Fatal(o, err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		r.end()
+	})
+}

@@ -198,10 +198,10 @@ func (r *run) pickLocked(now store.Instant) []pick {
 				break
 			}
 			p, _ := r.c.policies.of(e.task.Policy)
-			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
 			turn := e.turn
 			e.turn = nil
 			r.takeOutLocked(e)
+			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
 			if shut := r.passLocked(e, pk.gates, turn, st.at); shut != nil {
 				if shut != turn {
 					r.yieldLocked(turn)

@@ -140,10 +140,13 @@ func (r *run) scan(ctx context.Context, l *look) error {
 	if w.pulled.At != 0 && behind(w.after, w.pulled) {
 		w.after = w.pulled
 	}
-	if g := l.gate; g != nil && page.More {
-		if g.low = page.Cursor; g.free() {
-			r.behind[g] = struct{}{}
+	if g := l.gate; g != nil {
+		if page.More {
+			if g.low = page.Cursor; g.free() {
+				r.behind[g] = struct{}{}
+			}
 		}
+		r.tidyLocked(g.key)
 	}
 	if r.reading {
 		r.cost += c.eng.Elapsed() - begun

@@ -263,14 +263,17 @@ func (r *run) takeOutLocked(e *entry) {
 	w.leases.drop(e)
 	w.first.drop(e)
 	w.ready.drop(e)
-	if e.gate != nil {
-		e.gate.waiting.drop(e)
+	if g := e.gate; g != nil {
+		g.waiting.drop(e)
 		e.gate = nil
 		w.gated--
+		r.tidyLocked(g.key)
 	}
-	turn := e.turn
-	e.turn = nil
-	r.yieldLocked(turn)
+	if turn := e.turn; turn != nil {
+		e.turn = nil
+		r.yieldLocked(turn)
+		r.tidyLocked(turn.key)
+	}
 }
 
 // graceLocked is for how long nothing is dead yet because nobody handles it.
