@@ -214,7 +214,11 @@ func (r *run) admitLocked(g *gate, n int) {
 
 // yieldLocked hands a turn on that was not used: who waits behind may find its own way free.
 func (r *run) yieldLocked(turn *gate) {
-	if turn != nil {
+	switch turn {
+	case nil:
+	case &r.bytes: // a smaller one behind the first is not to overtake it
+		r.fitLocked()
+	default:
 		r.admitLocked(turn, 1)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly/schedule"
+	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // heldRig is a scheduler that holds 10,000 bytes; handlers take what the first word of a task's name says.
@@ -80,6 +82,159 @@ func (r *heldRig) end() {
 	if err := errors.Join(r.s.Invariants(), r.s.Close(r.t.Context()), <-r.ended); err != nil {
 		r.t.Error(err)
 	}
+}
+
+// noting is a store in memory that counts how often it is asked for what is due, and answers the next claims that they are refused.
+type noting struct {
+	*memory.Store
+
+	mu             sync.Mutex
+	asked, refuses int
+}
+
+func (s *noting) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error) {
+	s.mu.Lock()
+	s.asked++
+	s.mu.Unlock()
+	return s.Store.Due(ctx, q)
+}
+
+func (s *noting) Claim(ctx context.Context, xs []store.Claim) ([]store.ClaimResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuses == 0 {
+		return s.Store.Claim(ctx, xs)
+	}
+	s.refuses--
+	res := make([]store.ClaimResult, len(xs))
+	for i := range res {
+		res[i].Err = store.ErrBusy
+	}
+	return res, nil
+}
+
+// What waits for bytes first is first to have them, also if one before it that they would do for has no use for them yet.
+func TestHeld_InOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		narrow, wide := r.handle("narrow", Limit(1)), r.handle("wide")
+		r.work()
+		r.put(wide, "10s holds bytes", 6_000, 0)
+		r.put(wide, "1h holds bytes", 3_000, 0)
+		r.put(narrow, "1s waits for its kind as well", 4_000, time.Second)
+		r.put(narrow, "2h fills its kind", 10, 2*time.Second)
+		r.put(wide, "1s large", 9_000, 3*time.Second)
+		r.put(wide, "1s less so", 2_000, 4*time.Second)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if got := r.when("1s less so"); got != "never" {
+			t.Errorf("what fits, but is not first, began %s", got)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if first, second := r.when("1s large"), r.when("1s less so"); first != "1h0m0s" || second != "1h0m1s" {
+			t.Errorf("what waits for bytes first began %s, and the next %s; want 1h0m0s and 1h0m1s", first, second)
+		}
+		r.end()
+	})
+}
+
+// A claim that is refused holds no bytes.
+func TestHeld_Refused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &noting{Store: memory.New(memory.Options{})}
+		r := newHeldRig(t, Options{Store: st})
+		k := r.handle("k")
+		r.work()
+		st.refuses = 3
+		r.put(k, "1h a", 6_000, time.Second)
+		r.put(k, "1h b", 4_000, time.Minute)
+		r.put(k, "1h c", 4_000, time.Minute+1)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if a, b, c := r.when("1h a"), r.when("1h b"), r.when("1h c"); a != "1.012s" || b != "1m0s" || c != "never" {
+			t.Errorf("what was refused three times began %s, one that fits beside it %s, and one that does not %s; want 1.012s, 1m0s, never", a, b, c)
+		}
+		r.end()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What waits for its kind and is not in memory is looked for when it may have its turn, however much of others stands before it.
+func TestGate_FarBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &noting{Store: memory.New(memory.Options{})}
+		r := newHeldRig(t, Options{Store: st})
+		k, other := r.handle("k", Limit(1)), Declare[[]byte](r.s, "nobody's")
+		r.work()
+		const near = gateMost + 1 // the first of them runs
+		for i := range near {
+			r.put(k, "1m near "+strconv.Itoa(i), 0, time.Second)
+		}
+		r.put(k, "10m far", 0, time.Second)
+		var many []Item[[]byte]
+		for i := range 3 * pageMost {
+			many = append(many, Item[[]byte]{Name: strconv.Itoa(i), Schedule: schedule.After(2 * time.Second)})
+		}
+		if _, err := other.PutMany(t.Context(), slices.Values(many)); err != nil {
+			t.Fatal(err)
+		}
+		r.put(k, "1s last", 0, 3*time.Second)
+		far, last := time.Second+near*time.Minute, time.Second+near*time.Minute+10*time.Minute
+		asked := func(at time.Duration) int {
+			time.Sleep(at - time.Since(r.begun))
+			synctest.Wait()
+			st.mu.Lock()
+			defer st.mu.Unlock()
+			return st.asked
+		}
+		if n := -asked(far-1) + asked(last-1); n != 1 {
+			t.Errorf("when the far one began, and while it ran, it was asked %d times for what is due, want once", n)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := r.when("10m far"); got != far.String() {
+			t.Errorf("what was not in memory began %s, want %s", got, far)
+		}
+		if got := r.when("1s last"); got != last.String() {
+			t.Errorf("what stands behind %d of others began %s, want %s", len(many), got, last)
+		}
+		r.end()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What is in memory already when those are read that wait behind others is there once, and starts once.
+func TestGate_ReadsWhatIsInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		k := r.handle("k", Limit(1))
+		r.work()
+		for i := range gateMost + 9 {
+			r.put(k, "1s "+strconv.Itoa(i), 0, time.Second)
+		}
+		for i := range 9 {
+			r.put(k, "1s later "+strconv.Itoa(i), 0, gateMost*time.Second+time.Duration(i)*time.Second)
+		}
+		for at := (gateMost - 4) * time.Second; at < (gateMost+12)*time.Second; at += time.Second / 2 {
+			time.Sleep(at - time.Since(r.begun))
+			synctest.Wait()
+			if err := r.s.Invariants(); err != nil {
+				t.Fatalf("after %v: %v", at, err)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		st, err := r.s.Stats(t.Context())
+		if n := st.Kinds["k"].Started; err != nil || n != gateMost+18 || len(r.ran) != gateMost+18 || st.Near != 0 {
+			t.Errorf("%d attempts at %d tasks, and %d are in memory; want %d, and none: %v", n, len(r.ran), st.Near, gateMost+18, err)
+		}
+		r.end()
+	})
 }
 
 // What waits for bytes keeps no place of its kind.
