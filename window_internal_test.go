@@ -166,6 +166,55 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+// TestSurvey_GainedMeanwhile: a page that was asked for before shards were gained does not show all that ran in them.
+func TestSurvey_GainedMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		more bool
+		pull store.Instant // while the page was read; 0 is not
+		want bool
+	}{{false, 0, true}, {true, 0, false}, {false, 7, true}, {false, store.Over, false}} {
+		r := (&core{}).newRun(t.Context())
+		r.c.tuning.Store(&tuning{})
+		r.window.begin()
+		if tt.pull != 0 {
+			r.window.pull(tt.pull)
+		}
+		r.moveLocked(&store.DuePage{More: tt.more}, 10)
+		if got := r.crash.surveyed; got != tt.want {
+			t.Errorf("more: %v, pulled to %d: all was seen: %v, want %v", tt.more, tt.pull, got, tt.want)
+		}
+		r.resign()
+		r.hangUp()
+	}
+}
+
+// TestScan_When: the loop reads on when the window's end is near and it has room, and sleeps until that is so, no longer and no shorter.
+func TestScan_When(t *testing.T) {
+	const now, soon = 1_000_000_000, int64(ahead/2) / 1000
+	for _, room := range []int{0, 1, windowMost / 4, windowMost/4 + 1, windowMost} {
+		for _, end := range []store.Instant{now, now + store.Instant(soon) - 1, now + store.Instant(soon), now + store.Instant(soon) + 1, now + 3*store.Instant(soon), store.Never} {
+			r := (&core{}).newRun(t.Context())
+			r.window.pinned, r.window.after.At = room-windowMost, end
+			var l look
+			r.scanLocked(&l, now)
+			next := r.nextLocked()
+			if reads := l.scan != nil; reads != (next <= now) {
+				t.Errorf("with room for %d, and an end in %dus: it reads: %v, and sleeps for %dus", room, end-now, reads, next-now)
+			}
+			if next > now && next != store.Never { // what it sleeps for
+				if r.scanLocked(&l, next-1); l.scan != nil {
+					t.Errorf("with room for %d, and an end in %dus, it would have read before", room, end-now)
+				}
+				if r.scanLocked(&l, next); l.scan == nil {
+					t.Errorf("with room for %d, and an end in %dus, it wakes for nothing", room, end-now)
+				}
+			}
+			r.resign()
+			r.hangUp()
+		}
+	}
+}
+
 // TestWants: a read for a gate takes the tasks that have to pass it, and no others.
 func TestWants(t *testing.T) {
 	narrow, wide := &kind{gate: gate{limit: 1}}, &kind{}
