@@ -287,6 +287,30 @@ func TestAwait_Closed(t *testing.T) {
 	})
 }
 
+// Who waits for the end of what runs looks when something was written here, and once a second, because it may run elsewhere.
+func TestAwait_Looks(t *testing.T) {
+	tap(t, duly.Options{}, takes(2700*time.Millisecond), func(t *testing.T, r *rig) {
+		r.work()
+		r.put("runs", schedule.After(0))
+		awaited := make(chan error, 1)
+		go func() { awaited <- r.d.Await(t.Context(), "runs") }()
+		r.at(500 * time.Millisecond)
+		// another process's, which is nothing to do for this one
+		if _, err := r.Store.Put(t.Context(), []store.Put{{Key: store.Key{Name: "x"}, Spec: store.Spec{Kind: "theirs"}, When: store.In(5*time.Second, 0)}}); err != nil {
+			t.Fatal(err)
+		}
+		r.at(4 * time.Second)
+		if len(r.of("Due")) < 2 {
+			t.Error("the other process was not heard of")
+		}
+		r.wantCalls(t, "Get", "0s Get runs", "1s Get runs", "2s Get runs", "2.7s Get runs")
+		if err := <-awaited; err != nil {
+			t.Error(err)
+		}
+		r.end()
+	})
+}
+
 // What is dead because its process was lost with it is told of with its attempts, and counted.
 func TestDeath_ByLosses(t *testing.T) {
 	inCluster(t, func(t *testing.T, c *cluster) {

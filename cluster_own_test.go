@@ -333,3 +333,31 @@ func TestCluster_ASweepFindsWhatWasNotTold(t *testing.T) {
 		}
 	})
 }
+
+// What a write has left of a task is read by who owns it, and by nobody else.
+func TestCluster_ReadsItsOwn(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		c.work(a, b)
+		c.evenly(a, b)
+		for _, tt := range []struct {
+			of    *node
+			names []string
+		}{{b, b.names("x", 9)}, {a, a.names("x", 9)}} {
+			for _, name := range tt.names {
+				a.put(name, schedule.After(time.Hour))
+			}
+			had := a.count("Get")
+			a.breakNext("Cancel", len(tt.names))
+			for _, name := range tt.names {
+				if _, err := a.d.Cancel(t.Context(), name); !errors.Is(err, store.ErrBroken) {
+					t.Errorf("Cancel of %s: %v", name, err)
+				}
+			}
+			synctest.Wait()
+			if n := a.count("Get") - had; n > 0 != (tt.of == a) {
+				t.Errorf("a has read %d times what it may have cancelled of %s", n, tt.of.name)
+			}
+		}
+	})
+}

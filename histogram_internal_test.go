@@ -46,3 +46,18 @@ func TestHistogram(t *testing.T) {
 		}
 	}
 }
+
+// TestStats_Early: an attempt that began before it was due is counted as early, and no other.
+func TestStats_Early(t *testing.T) {
+	var s stats
+	s.init()
+	for i, tt := range []struct {
+		l     Lateness
+		early uint64
+	}{{Lateness{}, 0}, {Lateness{Claim: -1}, 1}, {Lateness{Wake: 1, Claim: -1}, 1}, {Lateness{Wake: 1, Slot: 1, Claim: -3}, 2}, {Lateness{Claim: time.Second}, 2}} {
+		s.started("k", tt.l)
+		if k := s.kinds["k"]; k.Early != tt.early || k.Started != uint64(i+1) {
+			t.Errorf("after %+v: %d of %d are early, want %d", tt.l, k.Early, k.Started, tt.early)
+		}
+	}
+}

@@ -174,3 +174,28 @@ func TestStats_ClockOffsetHere(t *testing.T) {
 		r.end()
 	})
 }
+
+// The clock of a store elsewhere is looked at again at once if that took long, and what it is ahead is told to the microsecond.
+func TestStats_ClockOffsetElsewhere(t *testing.T) {
+	for took, looks := range map[time.Duration]int{0: 1, time.Millisecond: 1, time.Millisecond + 1: 4, time.Second: 4} {
+		tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+			r.far, r.ahead = true, 3*time.Second
+			r.on("Clock", func(call func() error) error {
+				err := call()
+				time.Sleep(took)
+				return err
+			})
+			r.work()
+			r.at(9 * time.Second)
+			if n := len(r.of("Clock")); n != looks {
+				t.Errorf("where a look takes %v: %d looks, want %d", took, n, looks)
+			}
+			if ahead := 3*time.Second - took.Truncate(time.Microsecond); took != time.Millisecond+1 {
+				if st := r.stats(); st.ClockOffset != ahead || st.Uncertainty < took {
+					t.Errorf("where a look takes %v: the store is %v ahead, give or take %v; want %v", took, st.ClockOffset, st.Uncertainty, ahead)
+				}
+			}
+			r.end()
+		})
+	}
+}

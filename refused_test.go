@@ -84,6 +84,42 @@ func TestClaim_RefusedTakesNoToken(t *testing.T) {
 	})
 }
 
+// A store that takes one kind of writes, and not what it has failed to take, does not work again.
+func TestClaim_FailsBesideEdits(t *testing.T) {
+	tap(t, duly.Options{}, takes(time.Hour), func(t *testing.T, r *rig) {
+		r.work()
+		r.put("stops", schedule.Every(5*time.Second).Times(2), duly.Overlap(duly.CancelOther))
+		r.at(6 * time.Second)
+		r.fail(store.ErrBroken, "Claim")
+		r.put("a", schedule.After(time.Second))
+		r.at(20 * time.Second)
+		if edits := r.of("Edit"); len(edits) != 1 {
+			t.Errorf("%q, want that a run is asked to stop meanwhile", edits)
+		}
+		const fails = `7s level=ERROR msg="the store fails, nothing new starts" doing="claim what is due" error="storage has failed"`
+		r.wantLogged(t, fails)
+		r.fail(nil, "Claim")
+		r.at(22 * time.Second)
+		r.wantLogged(t, fails, `21.55s level=INFO msg="the store works again"`)
+		r.end()
+	})
+}
+
+// A claim whose answer was lost, and that was not granted, leaves nothing to be given back.
+func TestClaim_LostAndNotGranted(t *testing.T) {
+	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+		r.work()
+		r.fail(store.ErrUnknown, "Claim")
+		r.put("a", schedule.After(time.Second))
+		r.at(time.Second)
+		r.end()
+		r.wantCalls(t, "Settle")
+		if len(r.of("Claim")) == 0 {
+			t.Error("nothing was claimed")
+		}
+	})
+}
+
 // The store is closed under a scheduler that works: Run ends by itself, whatever it finds that out by, and returns the store's error.
 func TestRun_StoreIsClosed(t *testing.T) {
 	for _, tt := range []struct {

@@ -1,9 +1,12 @@
 package duly_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -62,12 +65,18 @@ type transaction struct{ settles []store.Settlement }
 type inTransactions struct {
 	*memory.Store
 
-	broken *atomic.Bool // it prolongs no leases
-	held   *atomic.Bool // a transaction holds all tasks
+	broken *atomic.Bool  // it prolongs no leases
+	held   *atomic.Bool  // a transaction holds all tasks
+	claims *atomic.Int64 // how long it takes to claim
 }
 
 func newInTransactions() inTransactions {
-	return inTransactions{memory.New(memory.Options{}), new(atomic.Bool), new(atomic.Bool)}
+	return inTransactions{memory.New(memory.Options{}), new(atomic.Bool), new(atomic.Bool), new(atomic.Int64)}
+}
+
+func (s inTransactions) Claim(ctx context.Context, xs []store.Claim) ([]store.ClaimResult, error) {
+	time.Sleep(time.Duration(s.claims.Load()))
+	return s.Store.Claim(ctx, xs)
 }
 
 func (s inTransactions) Renew(ctx context.Context, xs []store.Renewal) ([]store.RenewResult, error) {
@@ -326,6 +335,79 @@ func TestComplete_GoesOn(t *testing.T) {
 	})
 }
 
+// A handler that goes on after it was completed holds up nobody where runs may overlap.
+func TestComplete_GoesOnBesideOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		var begun []time.Duration
+		start := time.Now()
+		_, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			begun = append(begun, time.Since(start))
+			return errors.Join(st.commit(ctx, x), takes(90*time.Minute)(ctx, a))
+		}, duly.Overlap(duly.Allow))
+		time.Sleep(3*time.Hour + time.Minute)
+		synctest.Wait()
+		if want := []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour}; !slices.Equal(begun, want) {
+			t.Errorf("runs of 90 minutes began at %v, want %v", begun, want)
+		}
+		end()
+	})
+}
+
+// What comes due while a handler goes on after it was completed overlaps with it, also if it is looked at when it could not be caught up any more.
+func TestComplete_GoesOnIsOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		start := time.Now()
+		s, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			return errors.Join(takes(59*time.Minute)(ctx, a), st.commit(ctx, x), takes(10*time.Minute)(ctx, a))
+		}, duly.Overlap(duly.Skip), duly.Window(time.Minute))
+		time.Sleep(2*time.Hour + 5*time.Minute)
+		// what is said to be due long since has all be looked at from there
+		if _, err := duly.Declare[string](s, "nobody's").Put(t.Context(), "other", "", schedule.At(start.Add(time.Minute))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		var skipped []string
+		es, err := st.History(t.Context(), store.HistoryQuery{Key: store.Key{Name: "a"}, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range es {
+			if e := &es[i]; e.Verb == store.VerbSkip {
+				skipped = append(skipped, e.At.Time().Sub(start).String()+" "+e.Reason)
+			}
+		}
+		if want := []string{"2h9m0s overlap"}; !slices.Equal(skipped, want) {
+			t.Errorf("skipped %q, want %q", skipped, want)
+		}
+		end()
+	})
+}
+
+// What came due during a run that its handler has completed, one after another with those that it held up, has waited for them and is not missed.
+func TestComplete_OverlapsOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		st.claims.Store(int64(100 * time.Millisecond))
+		lasts := map[time.Duration]time.Duration{time.Hour: 150 * time.Minute, 2 * time.Hour: 40 * time.Minute, 3 * time.Hour: 10 * time.Minute}
+		var of []time.Duration
+		start := time.Now()
+		_, end := completing(t, st, func(ctx context.Context, a *duly.Attempt[string], x *transaction) error {
+			at := a.ScheduledFor.Sub(start)
+			of = append(of, at)
+			return errors.Join(takes(lasts[at])(ctx, a), st.commit(ctx, x))
+		}, duly.Overlap(duly.BufferAll(5)), duly.CatchUp(duly.None))
+		time.Sleep(4*time.Hour + 50*time.Minute)
+		synctest.Wait()
+		if want := []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour, 4 * time.Hour}; !slices.Equal(of, want) {
+			t.Errorf("runs of the occurrences at %v, want %v", of, want)
+		}
+		end()
+	})
+}
+
 // An extra run waits for a handler that was completed and goes on.
 func TestComplete_RunNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -374,7 +456,8 @@ func (s unread) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error
 func TestComplete_StoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := unread{newInTransactions(), new(atomic.Bool)}
-		s, err := duly.New(duly.Options{Store: st})
+		var log bytes.Buffer
+		s, err := duly.New(duly.Options{Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -391,6 +474,11 @@ func TestComplete_StoreFails(t *testing.T) {
 		go func() { ended <- s.Run(t.Context()) }()
 		if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
 			t.Fatal(err)
+		}
+		time.Sleep(time.Minute + 5*time.Second)
+		synctest.Wait()
+		if all := log.String(); strings.Count(all, "the store fails") != 1 || strings.Count(all, "the store works again") != 1 {
+			t.Errorf("logged:\n%s\nwant that the store fails and works again", all)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
