@@ -28,7 +28,7 @@ type run struct {
 	widening bool                      // it is looked for that
 	behind   map[*gate]struct{}        // those that have to be read again
 	refetch  map[store.Key]struct{}    // tasks of which it is not known what they are
-	fetching map[store.Key]struct{}    // of these, those that are being read and were not written since
+	fetching map[store.Key]struct{}    // of these, those that are being read and no write of ours has ended for since
 	inUse    int                       // workers
 	held     int64                     // bytes of the large payloads of what runs
 	attempts map[attemptID]*attempt

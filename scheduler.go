@@ -276,9 +276,6 @@ func (c *core) declared(ctx context.Context, p *put, s schedule.Schedule) (store
 	if err := s.Err(); err != nil {
 		return store.Put{}, &store.Error{Op: "put", Key: p.Key, Err: fmt.Errorf("%w: %w", ErrInvalid, err)}
 	}
-	if p.LimitKey == "" {
-		p.KeyLimit = 0
-	}
 	if p.StartWithin > 0 && s.Recurring() {
 		return store.Put{}, invalid("put", p.Key, "start within", time.Duration(p.StartWithin).String(), "it on a one-off only; a recurring task has Window")
 	}

@@ -28,9 +28,6 @@ func (c *core) beginLocked(k store.Key) {
 	}
 	p.dirty = p.dirty || p.n > 0
 	p.n++
-	if c.running != nil {
-		delete(c.running.fetching, k)
-	}
 }
 
 // endLocked notes what a write has left; known is false if that is not known.
