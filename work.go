@@ -300,8 +300,8 @@ func (r *run) beginLocked(pk *pick, x *store.ClaimResult, sent time.Duration, be
 	if m := &pk.e.memo; pk.st.run == nil {
 		m.first, m.caught, m.found = pk.st.first, pk.st.caught, rn.Generation
 	}
+	r.renewer.addLocked(a) // before what it runs for is looked at: what the renewer does not know has lost its lease
 	c.endLocked(t.Key, t, true)
-	r.renewer.addLocked(a)
 	return a
 }
 

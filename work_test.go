@@ -490,3 +490,49 @@ func TestComplete_StoreFails(t *testing.T) {
 		}
 	})
 }
+
+// An attempt whose lease was found to be lost when it had ended takes nothing from the next one.
+func TestComplete_FencedAndEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := unread{newInTransactions(), new(atomic.Bool)}
+		s, err := duly.New(duly.Options{Store: st, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ends []error
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+			if a.Number > 1 {
+				ends = append(ends, takes(time.Minute)(ctx, a))
+				return nil
+			}
+			x := new(transaction)
+			if err := a.Complete(ctx, x); err != nil {
+				return err
+			}
+			x.settles[0].Verb, x.settles[0].State, x.settles[0].When = store.VerbRetry, store.Pending, store.In(20*time.Second, 0)
+			if err := st.commit(ctx, x); err != nil { // somebody else has taken it
+				return err
+			}
+			st.fails.Store(true)
+			time.Sleep(15 * time.Second) // its lease is not prolonged meanwhile
+			time.AfterFunc(time.Second, func() { st.fails.Store(false) })
+			return errors.New("no")
+		})
+		ended := make(chan error)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if want := []error{nil}; !slices.Equal(ends, want) {
+			t.Errorf("the attempts after it end with %v, want one that has its time", ends)
+		}
+		if got, want := counted(t, s), (duly.KindStats{Started: 2, Succeeded: 1, Fenced: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
