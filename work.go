@@ -415,8 +415,7 @@ func (r *run) finish(a *attempt, err error) {
 	if errors.Is(err, ErrClosing) && !a.policy.AtMostOnce { // it was asked to stop, and did: another process goes on with it
 		err = Snooze(0)
 	}
-	res, written := r.outcome(a, err)
-	if written && res.State == store.Dead {
+	if r.outcome(a, err) {
 		d := Death{
 			Namespace: a.info.Namespace, Name: a.info.Name, Kind: a.info.Kind, RunID: a.info.RunID, ScheduledFor: a.info.ScheduledFor,
 			Attempts: a.info.Number, Reason: reason(err),
@@ -441,18 +440,18 @@ func (c *core) hook(d Death) {
 	c.opts.OnDead(context.Background(), d)
 }
 
-// outcome writes how an attempt ended.
-func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bool) {
+// outcome writes how an attempt ended, and says whether its run is dead by that.
+func (r *run) outcome(a *attempt, err error) (dead bool) {
 	if a.inTx.Load() && err == nil {
 		done, gone := r.completed(a)
 		if done {
 			r.c.stats.ended(a.info.Kind, store.VerbSettle, store.Done)
-			return store.SettleResult{State: store.Done}, true
+			return false
 		}
 		if gone != nil {
 			r.c.stats.fenced(a.info.Kind)
 			r.c.log.Error("whether an attempt is completed could not be read; if it is not, it will be tried again", "task", a.id.Key.String(), "error", gone)
-			return res, false
+			return false
 		}
 		err = errors.New("the transaction that was to complete the run was not committed")
 	}
@@ -467,9 +466,9 @@ func (r *run) outcome(a *attempt, err error) (res store.SettleResult, written bo
 		r.c.stats.fenced(a.info.Kind)
 	default:
 		r.c.stats.ended(a.info.Kind, x.Verb, res.State)
-		return res, true
+		return res.State == store.Dead
 	}
-	return res, false
+	return false
 }
 
 // completed says whether the transaction that was to complete the run of an attempt was committed, and waits for a store that fails. An

@@ -457,7 +457,9 @@ func TestComplete_StoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := unread{newInTransactions(), new(atomic.Bool)}
 		var log bytes.Buffer
-		s, err := duly.New(duly.Options{Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		s, err := duly.New(duly.Options{
+			Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil)), OnDead: func(_ context.Context, d duly.Death) { t.Errorf("%+v", d) },
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -487,6 +489,41 @@ func TestComplete_StoreFails(t *testing.T) {
 		}
 		if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Where the store is closed before it was asked whether a transaction has completed a run, nobody knows that here: it is neither done nor dead.
+func TestComplete_StoreIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newInTransactions()
+		var log bytes.Buffer
+		s, err := duly.New(duly.Options{
+			Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil)), OnDead: func(_ context.Context, d duly.Death) { t.Errorf("%+v", d) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+			x := new(transaction)
+			return errors.Join(a.Complete(ctx, x), st.commit(ctx, x), st.Close())
+		})
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(t.Context()) }()
+		if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		all, err := s.Stats(t.Context())
+		if k := all.Kinds["k"]; !errors.Is(err, store.ErrClosed) || k.Fenced != 1 || k.Running != 0 || k.Succeeded != 0 || k.Dead != 0 {
+			t.Errorf("%+v, %v; want one whose end is not known, and ErrClosed", k, err)
+		}
+		if all := log.String(); strings.Count(all, "whether an attempt is completed could not be read") != 1 {
+			t.Errorf("logged:\n%s", all)
+		}
+		if err := errors.Join(s.Close(t.Context()), <-ended); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("Run: %v, want ErrClosed", err)
 		}
 	})
 }
