@@ -141,3 +141,49 @@ func TestPut_AnswersOutOfOrder(t *testing.T) {
 		}
 	})
 }
+
+// Who handles a kind from now on begins with what has waited for that longest, whenever it was put.
+func TestHandle_BeginsWithTheOldest(t *testing.T) {
+	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+		r.work()
+		k := duly.Declare[string](r.d, "later")
+		for name, at := range map[string]time.Duration{"a": 5 * time.Second, "b": 10 * time.Second} {
+			if _, err := k.Put(t.Context(), name, "", schedule.After(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.at(20 * time.Second)
+		if _, err := k.Put(t.Context(), "oldest", "", schedule.At(r.begun.Add(time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		r.at(30 * time.Second)
+		var began []string
+		duly.Handle(r.d, "later", func(_ context.Context, a *duly.Attempt[string]) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			began = append(began, r.since().String()+" "+a.Name)
+			return nil
+		})
+		r.at(time.Minute)
+		slices.Sort(began)
+		same(t, "attempts", []string{"30s a", "30s b", "30s oldest"}, began)
+		r.end()
+	})
+}
+
+// A store that reads no tasks, and then does, is said to fail and to work again.
+func TestRun_ReadsFail(t *testing.T) {
+	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+		r.work()
+		r.refuse("Claim", "a", store.ErrBusy)
+		r.fail(store.ErrBroken, "Get")
+		r.put("a", schedule.After(time.Second))
+		r.at(2 * time.Second)
+		r.refuse("Claim", "a", nil)
+		r.fail(nil, "Get")
+		r.at(10 * time.Second)
+		r.wantRan("2.27s a #1")
+		r.wantLogged(t, `1s level=ERROR msg="the store fails, nothing new starts" doing="read tasks" error="storage has failed"`, `2.27s level=INFO msg="the store works again"`)
+		r.end()
+	})
+}
