@@ -215,6 +215,40 @@ func TestScan_When(t *testing.T) {
 	}
 }
 
+// TestSet_NoRoom: what is put when the window is full, or is due long after, is not in memory: the window ends before it.
+func TestSet_NoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			room int
+			in   time.Duration
+			near bool
+		}{{1, ahead, true}, {0, ahead, false}, {0, 0, false}, {1, ahead + time.Microsecond, false}} {
+			r := s.core.newRun(t.Context())
+			w := &r.window
+			w.after.At, w.pinned = store.Never, tt.room-windowMost
+			at := s.core.now().Add(tt.in)
+			task := &store.Task{Key: store.Key{Name: "a"}, Spec: store.Spec{Kind: "k"}, Generation: 1, Next: store.Occurrence{For: at, Due: at}}
+			r.setLocked(task.Key, task)
+			end := store.Never
+			if !tt.near {
+				end = at
+			}
+			if near := w.entries[task.Key] != nil; near != tt.near || w.after.At != end {
+				t.Errorf("with room for %d, due in %v: in memory: %v, and the window ends at %v; want %v and %v", tt.room, tt.in, near, w.after.At, tt.near, end)
+			}
+			r.resign()
+			r.hangUp()
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestWants: a read for a gate takes the tasks that have to pass it, and no others.
 func TestWants(t *testing.T) {
 	narrow, wide := &kind{gate: gate{limit: 1}}, &kind{}
