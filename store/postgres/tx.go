@@ -21,7 +21,7 @@ import (
 //
 // What fails leaves the transaction as it was, but for a ctx that ends while the server works: drivers close the connection then. Close does
 // not wait for it, as it is the transaction's connection that is used: what has begun goes on. Whether what was to run once, and is due, has
-// run already is asked over a connection of the store's, whatever the transaction sees.
+// run already is asked over a connection of the store's, whatever the transaction sees; after Close that is store.ErrClosed.
 func (s *Store) PutTx(ctx context.Context, tx any, puts []store.Put) ([]store.PutResult, error) {
 	all, res := rowsOf(puts, putKey, putSize, (*store.Put).Apply)
 	return res, s.within(ctx, "put", tx, all)
