@@ -16,7 +16,10 @@ func TestShift(t *testing.T) {
 		h    int
 		want time.Duration
 	}{
-		{nights, 24, 0}, {nights, 30, -6 * time.Hour}, {nights, 36, 12 * time.Hour}, {nights, 40, 8 * time.Hour},
+		{nights, 24, 0},
+		{nights, 30, -6 * time.Hour},
+		{nights, 36, 12 * time.Hour},
+		{nights, 40, 8 * time.Hour},
 		{nights, -3, 3 * time.Hour},   // none before it
 		{nights, 80, -32 * time.Hour}, // none after it
 		{schedule.Cron("0 0 30 2 *"), 24, 0},

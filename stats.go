@@ -176,10 +176,9 @@ func (s *stats) edited(kind string, e *store.Edit, became store.State) {
 		case e.Verb == store.VerbRescue:
 			k.Lost++
 		}
-		switch became {
-		case store.Dead:
+		if became == store.Dead {
 			k.Dead++
-		case store.Cancelled: // it was lost, and not to be tried again
+		} else if became == store.Cancelled { // it was lost, and not to be tried again
 			k.Cancelled++
 		}
 	})

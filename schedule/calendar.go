@@ -211,13 +211,10 @@ func (s Schedule) hasGrid() bool {
 // CountsFromAcceptance reports whether the instant of acceptance is what the occurrences are counted from, so that there are none before
 // it: those of Every without From or AlignTo, of an RRule without a DTSTART or From, and of a union with such a member.
 func (s Schedule) CountsFromAcceptance() bool {
-	switch s.kind {
-	case KindEvery:
+	if s.kind == KindEvery {
 		return s.more == nil || s.more.from.IsZero() && s.more.align.IsZero()
-	case KindUnion:
-		return slices.ContainsFunc(s.more.members, Schedule.CountsFromAcceptance)
 	}
-	return s.startless()
+	return s.startless() || s.kind == KindUnion && slices.ContainsFunc(s.more.members, Schedule.CountsFromAcceptance)
 }
 
 // shallow records the mistake if s nests too deeply, or if its text would be too long to be read again.

@@ -220,10 +220,19 @@ func TestCountsFromAcceptance(t *testing.T) {
 		s    Schedule
 		want bool
 	}{
-		{every, true}, {every.Until(at), true}, {every.From(at), false}, {every.AlignTo(at), false},
-		{nights, false}, {At(at), false}, {Calendar("daily"), false},
-		{rule, true}, {rule.From(at), false}, {RRule("DTSTART:20260101T000000Z\nRRULE:FREQ=DAILY"), false},
-		{Union(nights, every), true}, {Union(nights, Union(rule, nights)), true}, {Union(nights, every.AlignTo(at)), false},
+		{every, true},
+		{every.Until(at), true},
+		{every.From(at), false},
+		{every.AlignTo(at), false},
+		{nights, false},
+		{At(at), false},
+		{Calendar("daily"), false},
+		{rule, true},
+		{rule.From(at), false},
+		{RRule("DTSTART:20260101T000000Z\nRRULE:FREQ=DAILY"), false},
+		{Union(nights, every), true},
+		{Union(nights, Union(rule, nights)), true},
+		{Union(nights, every.AlignTo(at)), false},
 	} {
 		if got := tt.s.CountsFromAcceptance(); got != tt.want || tt.s.Err() != nil {
 			t.Errorf("%v counts from acceptance: %v, %v; want %v", tt.s, got, tt.s.Err(), tt.want)
