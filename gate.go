@@ -103,7 +103,8 @@ func (r *run) passLocked(e *entry, gs [3]*gate, turn *gate, at store.Instant) (s
 			return g
 		}
 	}
-	if r.fullLocked(e.size) || e.size > 0 && turn != &r.bytes && r.bytes.waiting.len() > 0 {
+	// Its turn may have come before that of one before it, for which there was room then and is none any more.
+	if top := r.bytes.waiting.top(); r.fullLocked(e.size) || e.size > 0 && top != nil && (turn != &r.bytes || before(top, e)) {
 		r.gateLocked(e, &r.bytes, false)
 		return &r.bytes
 	}

@@ -139,6 +139,33 @@ func TestHeld_InOrder(t *testing.T) {
 	})
 }
 
+// Nor has it them later than one behind it because both had their turn while there were bytes for either, and no worker.
+func TestHeld_InOrderBehindWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{Workers: 4})
+		k := r.handle("k")
+		r.work()
+		r.put(k, "20s holds bytes", 9_000, 0)
+		r.put(k, "30s takes a worker", 10, 0)
+		r.put(k, "30s takes another", 10, 0)
+		r.put(k, "1m first", 6_000, time.Second)
+		r.put(k, "1m second", 6_000, 2*time.Second)
+		r.put(k, "1m third", 2_000, 3*time.Second)
+		r.put(k, "1h takes the last", 10, 10*time.Second)
+		r.put(k, "1h takes that of what holds bytes", 10, 11*time.Second, Priority(1))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		for name, want := range map[string]string{"1m first": "30s", "1m second": "1m30s", "1m third": "1m30s"} {
+			if got := r.when(name); got != want {
+				t.Errorf("%s began %s, want %s", name, got, want)
+			}
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		r.end()
+	})
+}
+
 // A claim that is refused holds no bytes.
 func TestHeld_Refused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
