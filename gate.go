@@ -147,13 +147,16 @@ func (r *run) gateLocked(e *entry, g *gate, stays bool) {
 		g.waiting = byGate()
 	}
 	full := r.crowdedLocked(g)
-	if (full || g.waiting.len() > 0 && g.behind(e)) && e.live == 0 && !stays {
+	e.leads = !g.behind(e)
+	if full || g.waiting.len() > 0 && !e.leads {
 		last := g.last()
-		if last == nil || !before(e, last) {
+		e.leads = e.leads || last != nil && last.leads && before(e, last)
+		switch {
+		case e.live > 0 || stays:
+		case last == nil || !before(e, last):
 			r.putAwayLocked(e, g)
 			return
-		}
-		if full {
+		case full:
 			g.waiting.drop(last)
 			last.gate = nil
 			r.window.gated--
@@ -165,10 +168,28 @@ func (r *run) gateLocked(e *entry, g *gate, stays bool) {
 	r.window.gated++
 }
 
-// crowdedLocked says that no more are to wait in memory at a gate.
+// crowdedLocked says that no more are to wait in memory at a gate. Those that have to stay there do not count: who stands before them is not
+// to be put away for them.
 func (r *run) crowdedLocked(g *gate) bool {
+	most := gateMost
+	if r.window.gated > windowMost/2 {
+		most = 1
+	}
 	n := g.waiting.len()
-	return n >= gateMost || n > 0 && r.window.gated > windowMost/2
+	if n < most {
+		return false
+	}
+	for _, e := range g.waiting.es {
+		if e.stays() {
+			n--
+		}
+	}
+	return n >= most
+}
+
+// stays says of an entry that waits at a gate that it has to stay in memory: it waits for something else as well, or runs.
+func (e *entry) stays() bool {
+	return e.live > 0 || e.timed > 0 || e.early > 0 || e.queued > 0
 }
 
 // behind says of an entry that others wait that stand before it and are not in memory.
@@ -179,8 +200,7 @@ func (g *gate) behind(e *entry) bool {
 // last is the last of those that wait in memory, and for nothing else, and need not stay there.
 func (g *gate) last() (last *entry) {
 	for _, e := range g.waiting.es {
-		stays := e.live > 0 || e.timed > 0 || e.early > 0 || e.queued > 0
-		if !stays && (last == nil || before(last, e)) {
+		if !e.stays() && (last == nil || before(last, e)) {
 			last = e
 		}
 	}
@@ -195,9 +215,10 @@ func (r *run) putAwayLocked(e *entry, g *gate) {
 	delete(r.window.entries, e.task.Key)
 }
 
-// firstLocked says that who waits for a gate in memory comes first, and not only such as came after others that have to be read.
-func (r *run) firstLocked(g *gate) bool {
-	return r.crowdedLocked(g) || slices.ContainsFunc(g.waiting.es, func(e *entry) bool { return !g.behind(e) })
+// first says that who waits for a gate in memory comes first, and not only such as came after others that have to be read. Who was let in
+// before the last of those that came first does as well, wherever it stands: else all were read again for each that starts.
+func (g *gate) first() bool {
+	return slices.ContainsFunc(g.waiting.es, func(e *entry) bool { return e.leads && !e.stays() || !g.behind(e) })
 }
 
 // admitLocked lets up to n of those who wait try again. Each has a turn then.

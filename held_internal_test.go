@@ -550,3 +550,62 @@ func TestGate_ReadForNobody(t *testing.T) {
 		r.end()
 	})
 }
+
+// Those who wait for one gate are not read again for each that starts, also where all were due at one instant, or those that matter more
+// stand behind the others.
+func TestGate_ReadsNoneInVain(t *testing.T) {
+	for name, prio := range map[string]int{"of one priority": 0, "beside some that matter": 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &noting{Store: memory.New(memory.Options{})}
+				r := newHeldRig(t, Options{Store: st})
+				k := r.handle("k", Limit(1))
+				r.work()
+				const n = 10 * gateMost
+				for i := range n {
+					r.put(k, fmt.Sprint("1s ", i), 10, time.Second)
+				}
+				for i := range 2 * gateMost {
+					r.put(k, fmt.Sprint("1s later ", i), 10, 2*time.Second, Priority(prio))
+				}
+				time.Sleep((n + 3*gateMost) * time.Second)
+				synctest.Wait()
+				if most := 60; len(r.ran) != n+2*gateMost || st.asked > most {
+					t.Errorf("of %d tasks %d have begun, and it was asked %d times for what is due, want %d at most", n+2*gateMost, len(r.ran), st.asked, most)
+				}
+				r.end()
+				if err := st.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Who is due begins before those that come due later, however many of these have to stay in memory because other runs of them are under way.
+func TestGate_BesideOthersThatRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{Workers: 200})
+		const n = gateMost + 16
+		k := r.handle("k", Limit(2*n))
+		r.work()
+		for i := range n {
+			if _, err := k.Put(t.Context(), fmt.Sprint("1m often ", i), nil, schedule.Every(time.Second), Overlap(Allow)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		for i := range gateMost + 16 {
+			r.put(k, fmt.Sprint("1s once ", i), 10, 5*time.Second)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		for i := range gateMost + 16 {
+			name := fmt.Sprint("1s once ", i)
+			if d, err := time.ParseDuration(r.when(name)); err != nil || d > 3*time.Minute {
+				t.Errorf("%s, due after 5s, began %s, after others that have come due since", name, r.when(name))
+			}
+		}
+		r.end()
+	})
+}

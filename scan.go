@@ -21,7 +21,7 @@ func (r *run) scanLocked(l *look, now store.Instant) {
 			break // they are read when there is room, or few are left
 		}
 		delete(r.behind, g)
-		if r.firstLocked(g) {
+		if g.first() {
 			continue
 		}
 		l.gate = g

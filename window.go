@@ -24,6 +24,7 @@ type entry struct {
 
 	timed, leased, queued, early, gated int   // places in the piles
 	gate                                *gate // at which it waits
+	leads                               bool  // none of those that were put away there is known to come before it
 	turn                                *gate // that has let it try again
 }
 
