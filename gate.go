@@ -88,8 +88,9 @@ func (r *run) gatesOf(t *store.Task, p *policy, suspect bool) (gs [3]*gate) {
 }
 
 // passLocked takes the gates of an attempt, or leaves the entry waiting at the first that is not free, and returns that. The entry has come
-// by a turn, perhaps, and something else of it may come first at an instant.
-func (r *run) passLocked(e *entry, gs [3]*gate, turn *gate, at store.Instant) (shut *gate) {
+// by a turn, perhaps, and something else of it may come first: at an instant, or when somebody else's lease ends.
+func (r *run) passLocked(e *entry, gs [3]*gate, turn *gate, st *step) (shut *gate) {
+	leased := st.lease != store.Never
 	for i, g := range gs {
 		if g == nil {
 			continue
@@ -99,13 +100,13 @@ func (r *run) passLocked(e *entry, gs [3]*gate, turn *gate, at store.Instant) (s
 			open, _ = r.c.kinds[e.task.Kind].bucket.has(r.c.eng.Elapsed())
 		}
 		if !open {
-			r.gateLocked(e, g, g == &r.suspects && at != store.Never)
+			r.gateLocked(e, g, leased || g == &r.suspects && st.at != store.Never)
 			return g
 		}
 	}
 	// Its turn may have come before that of one before it, for which there was room then and is none any more.
 	if top := r.bytes.waiting.top(); r.fullLocked(e.size) || e.size > 0 && top != nil && (turn != &r.bytes || before(top, e)) {
-		r.gateLocked(e, &r.bytes, false)
+		r.gateLocked(e, &r.bytes, leased)
 		return &r.bytes
 	}
 	for _, g := range gs {
@@ -189,7 +190,7 @@ func (r *run) crowdedLocked(g *gate) bool {
 
 // stays says of an entry that waits at a gate that it has to stay in memory: it waits for something else as well, or runs.
 func (e *entry) stays() bool {
-	return e.live > 0 || e.timed > 0 || e.early > 0 || e.queued > 0
+	return e.live > 0 || e.timed > 0 || e.leased > 0 || e.early > 0 || e.queued > 0
 }
 
 // behind says of an entry that others wait that stand before it and are not in memory.

@@ -609,3 +609,65 @@ func TestGate_BesideOthersThatRun(t *testing.T) {
 		r.end()
 	})
 }
+
+// Also while the next occurrence waits at a gate it is seen that the lease of an earlier run has ended.
+func TestGate_LeaseEnds(t *testing.T) {
+	for name, size := range map[string]int{"of a kind": 0, "of bytes": 9_000} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := memory.New(memory.Options{})
+				r := newHeldRig(t, Options{Store: st})
+				limit := 1
+				if size > 0 {
+					limit = 9
+				}
+				k := r.handle("k", Limit(limit))
+				r.put(k, "1h takes the place", size, 0)
+				if _, err := k.Put(t.Context(), "1s often", make([]byte, size), schedule.Every(10*time.Second), Overlap(Allow), AtMostOnce()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				key := store.Key{Name: "1s often"}
+				left := func() *store.Task {
+					ts, err := st.Get(t.Context(), []store.Key{key})
+					if err != nil || ts[0] == nil {
+						t.Fatal(ts, err)
+					}
+					return ts[0]
+				}
+				task := left()
+				at := task.Next.For.Add(10 * time.Second)
+				res, err := st.Claim(t.Context(), []store.Claim{{
+					RunID: store.RunID{Key: key, Generation: task.Generation, For: task.Next.For}, Next: store.Occurrence{For: at, Due: at},
+					Lease: time.Minute, Owner: "gone", FirstStart: true, Overlap: true,
+				}})
+				if err != nil || res[0].Err != nil {
+					t.Fatal(res, err)
+				}
+				r.work()
+				time.Sleep(time.Minute - 1)
+				synctest.Wait()
+				if runs := left().Runs; len(runs) != 1 {
+					t.Errorf("before the lease ends: %d runs, want the one", len(runs))
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if runs := left().Runs; len(runs) != 0 {
+					t.Errorf("a second after the lease has ended: %+v", runs)
+				}
+				if got := r.when("1s often"); got != "never" {
+					t.Errorf("what waits at the gate began %s", got)
+				}
+				time.Sleep(2 * time.Hour)
+				synctest.Wait()
+				if got := r.when("1s often"); got != "1h0m10s" {
+					t.Errorf("what waits at the gate began %s, want 1h0m10s", got)
+				}
+				r.end()
+				if err := st.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

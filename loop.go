@@ -189,7 +189,10 @@ func (r *run) pickLocked(now store.Instant) []pick {
 		}
 		if st.kind == stepClaim && e.early != 0 { // it waits for its turn
 			w.first.drop(e)
-			w.ready.put(e)
+			w.watch(e, st.lease)
+			if e.gate == nil || e.gate == &r.suspects {
+				w.ready.put(e)
+			}
 			continue
 		}
 		pk := pick{e: e, st: st, size: e.size, seen: e.seen}
@@ -202,11 +205,14 @@ func (r *run) pickLocked(now store.Instant) []pick {
 			e.turn = nil
 			r.takeOutLocked(e)
 			pk.gates = r.gatesOf(e.task, p, st.run != nil && st.run.Lost > 0)
-			if shut := r.passLocked(e, pk.gates, turn, st.at); shut != nil {
+			if shut := r.passLocked(e, pk.gates, turn, &st); shut != nil {
 				if shut != turn {
 					r.yieldLocked(turn)
 				}
 				r.tidyLocked(e.task.LimitKey)
+				if e.gate == shut {
+					w.watch(e, st.lease)
+				}
 				if shut == &r.suspects && e.gate == shut && st.at != store.Never { // something else of it comes first, perhaps
 					e.wait = max(st.at, e.not)
 					w.waiting.put(e)

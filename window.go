@@ -119,6 +119,14 @@ func (w *window) touch(k store.Key) {
 	}
 }
 
+// watch has an entry looked at when a lease ends that is somebody else's.
+func (w *window) watch(e *entry, lease store.Instant) {
+	if lease != store.Never {
+		e.lease = lease
+		w.leases.put(e)
+	}
+}
+
 // know notes what the entry's task is.
 func (e *entry) know(t *store.Task) {
 	if t == e.task {
@@ -199,10 +207,7 @@ func (r *run) placeAtLocked(e *entry, now store.Instant) {
 		return // it is placed when the write has ended
 	}
 	st := r.planLocked(e, now)
-	if st.lease != store.Never {
-		e.lease = st.lease
-		w.leases.put(e)
-	}
+	w.watch(e, st.lease)
 	switch st.kind {
 	case stepClaim, stepEdit, stepBack:
 		if e.not > now {
