@@ -3,6 +3,7 @@ package duly
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dulyhq/duly/store"
 )
@@ -27,8 +28,12 @@ func (s *Scheduler) Invariants() error {
 			wrong("the gate of the key %s is kept for nobody", k)
 		}
 	}
+	spent := map[*gate]bool{} // there is no token, or only just now
 	for n, k := range c.kinds {
 		gates[&k.gate] = "kind " + n
+		b := k.bucket // which is not to be filled by who looks
+		ok, _ := b.has(c.eng.Elapsed() - time.Millisecond)
+		spent[&k.gate] = !ok
 	}
 	piles := map[string]*pile{"waiting": &w.waiting, "leases": &w.leases, "first": &w.first, "ready": &w.ready}
 	gated, behind := 0, 0
@@ -41,7 +46,7 @@ func (s *Scheduler) Invariants() error {
 				}
 			}
 		}
-		if g.waiting.len() == 0 && g.low.At != 0 && g.free() && !g.reading && !w.crowded() {
+		if g.waiting.len() == 0 && g.low.At != 0 && g.free() && !spent[g] && !g.reading && !w.crowded() {
 			behind++
 		}
 		if g.reading && !w.scanning {
