@@ -178,7 +178,8 @@ func (s *stats) edited(kind string, e *store.Edit, became store.State) {
 		}
 		if became == store.Dead {
 			k.Dead++
-		} else if became == store.Cancelled { // it was lost, and not to be tried again
+		}
+		if became == store.Cancelled { // it was lost, and not to be tried again
 			k.Cancelled++
 		}
 	})
