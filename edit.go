@@ -298,7 +298,7 @@ func (c *core) resume(t *store.Task) store.Edit {
 	if k := sc.Kind(); k == schedule.KindPace || k == schedule.KindPaceFromStart {
 		return x
 	}
-	if a, is := strayed(t, sc); is && !a.to.None() { // what the old rules had is neither missed nor next
+	if a, is := strayed(t, sc); is { // what the old rules had is neither missed nor next
 		if a.to.Due > now {
 			x.When = store.On(a.to)
 			return x

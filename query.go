@@ -440,7 +440,7 @@ func (x *simulation) step() {
 	if f.left > 0 {
 		f.left--
 	}
-	if f.t.Recurring && f.left != 0 && f.rule != (schedule.Rule{}) {
+	if f.left != 0 && f.rule != (schedule.Rule{}) { // what fires once, and a retry, have none
 		last := max(f.occ.For, f.t.Last)
 		if f.pace { // the run is when it is due, and not before from
 			last = max(last, f.occ.Due)
