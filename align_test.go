@@ -167,3 +167,62 @@ func TestResume_ByNewRules(t *testing.T) {
 		}
 	})
 }
+
+// What fell while a task was paused is told by the rules that its zone has when it is resumed, to the microsecond, and so is what comes next. What
+// they leave nothing of stays for who runs it to record.
+//
+// contract: G5 I1
+func TestResume_ByTheRulesOfThen(t *testing.T) {
+	daily := func() schedule.Schedule { return schedule.Cron("0 9 * * *").In("Europe/Berlin") } // it has the rules of when it is made
+	ends := time.Date(2000, 1, 1, 7, 30, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		what     string
+		when     func() schedule.Schedule
+		opts     []duly.PutOption
+		was, now int // by how many hours Berlin is ahead of UTC
+		at       time.Duration
+		want     string
+	}{
+		{"before it is due by either", daily, nil, 2, 1, 6 * time.Hour, "next 7h0m0s; resume"}, // it is recorded anew when it is due
+		{"before it is due by the new ones", daily, nil, 2, 1, 8*time.Hour - time.Microsecond, "next 8h0m0s; resume"},
+		{"as it is due by the new ones", daily, nil, 2, 1, 8 * time.Hour, "next 32h0m0s; resume, 1 skipped: paused"},
+		{"as the second is", daily, nil, 2, 1, 32 * time.Hour, "next 56h0m0s; resume, 2 skipped: paused"},
+		{"and just before", daily, nil, 2, 1, 32*time.Hour - time.Microsecond, "next 32h0m0s; resume, 1 skipped: paused"},
+		{"caught up if asked", daily, []duly.PutOption{duly.ResumeMissed()}, 2, 1, 32 * time.Hour, "next 7h0m0s; resume"},
+		{"they have become earlier", daily, nil, 1, 2, 8 * time.Hour, "next 31h0m0s; resume, 1 skipped: paused"},
+		{"and it has not come by the old ones", daily, nil, 1, 2, 7*time.Hour + 30*time.Minute, "next 8h0m0s; resume"},
+		{"none is left", func() schedule.Schedule { return daily().Until(ends) }, nil, 2, 1, 10 * time.Hour, "next 7h0m0s; resume"},
+		{"nothing has changed", daily, nil, 2, 2, 10 * time.Hour, "next 31h0m0s; resume, 1 skipped: paused"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rules := func(hours int) {
+					t.Cleanup(zonedb.Use(&zonedb.DB{Version: fmt.Sprint("rules ", hours), Load: func(name string) (*time.Location, error) {
+						return time.FixedZone(name, hours*3600), nil
+					}}))
+				}
+				begun := time.Now()
+				st := memory.New(memory.Options{})
+				both := twoOn(t, st)
+				rules(tt.was)
+				if _, err := duly.Declare[string](both[0], "k").Put(t.Context(), "a", "", tt.when(), tt.opts...); err != nil {
+					t.Fatal(err)
+				}
+				if n, err := both[0].Pause(t.Context(), duly.Query{}, "for a rest"); n != 1 || err != nil {
+					t.Fatalf("Pause: %d, %v; want 1", n, err)
+				}
+				time.Sleep(tt.at)
+				rules(tt.now)
+				if n, err := both[1].Resume(t.Context(), duly.Query{}); n != 1 || err != nil {
+					t.Fatalf("Resume: %d, %v; want 1", n, err)
+				}
+				if got := whatNext(t, both[1], begun); got != tt.want {
+					t.Errorf("%q, want %q", got, tt.want)
+				}
+				if err := errors.Join(both[0].Close(t.Context()), both[1].Close(t.Context()), st.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

@@ -26,6 +26,32 @@ type contested struct {
 
 	before  func(x *store.Edit) // called before an edit, which it may be about
 	refuses map[string]error    // by name
+	refused store.Instant       // the instant of runs beside the schedule that there is no room for
+	fails   map[string]error    // calls of Get and of List, by which
+	lists   int
+}
+
+func (s *contested) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
+	if err := s.fails["Get"]; err != nil {
+		return nil, err
+	}
+	return s.Store.Get(ctx, keys)
+}
+
+func (s *contested) List(ctx context.Context, q store.Query) (store.Page, error) {
+	s.lists++
+	if err := s.fails["List "+strconv.Itoa(s.lists)]; err != nil {
+		return store.Page{}, err
+	}
+	return s.Store.List(ctx, q)
+}
+
+// refusal is the error of an edit, if there is to be one.
+func (s *contested) refusal(x *store.Edit) error {
+	if s.refused != 0 && x.When.Resolve(0).For == s.refused {
+		return store.ErrInvalid
+	}
+	return s.refuses[x.Name]
 }
 
 func (s *contested) Edit(ctx context.Context, xs []store.Edit) ([]store.EditResult, error) {
@@ -34,7 +60,7 @@ func (s *contested) Edit(ctx context.Context, xs []store.Edit) ([]store.EditResu
 	}
 	var pass []store.Edit
 	for i := range xs {
-		if s.refuses[xs[i].Name] == nil {
+		if s.refusal(&xs[i]) == nil {
 			pass = append(pass, xs[i])
 		}
 	}
@@ -44,7 +70,7 @@ func (s *contested) Edit(ctx context.Context, xs []store.Edit) ([]store.EditResu
 	}
 	all := make([]store.EditResult, len(xs))
 	for i := range xs {
-		if all[i].Err = s.refuses[xs[i].Name]; all[i].Err == nil {
+		if all[i].Err = s.refusal(&xs[i]); all[i].Err == nil {
 			all[i], some = some[0], some[1:]
 		}
 	}
@@ -63,7 +89,7 @@ func (s *contested) times(n int, do func(x *store.Edit)) {
 // newContested returns a scheduler that does not run, on a store with tasks.
 func newContested(t *testing.T, tasks map[string]schedule.Schedule) (*duly.Scheduler, *contested) {
 	t.Helper()
-	st := &contested{Store: memory.New(memory.Options{}), refuses: map[string]error{}}
+	st := &contested{Store: memory.New(memory.Options{}), refuses: map[string]error{}, fails: map[string]error{}}
 	s, err := duly.New(duly.Options{Store: st})
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +180,100 @@ func TestEdit_SomeAreRefused(t *testing.T) {
 		n, err := s.Backfill(t.Context(), "b", time.Now().Add(-1003*time.Hour), time.Now().Add(-999*time.Hour))
 		if n != 1 || !errors.Is(err, duly.ErrInvalid) {
 			t.Errorf("Backfill of four with room for one: %d, %v; want 1, ErrInvalid", n, err)
+		}
+	})
+}
+
+// A backfill makes all runs that it can, whichever are refused, and counts them.
+func TestBackfill_SomeAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		s, st := newContested(t, map[string]schedule.Schedule{"a": schedule.Every(time.Hour)})
+		for i, refused := range []time.Duration{-4 * time.Hour, -3 * time.Hour, -time.Hour} {
+			st.refused = store.At(begun.Add(refused))
+			n, err := s.Backfill(t.Context(), "a", begun.Add(-4*time.Hour), begun)
+			if n != 3 || !errors.Is(err, duly.ErrInvalid) {
+				t.Errorf("Backfill of four, of which that of %v is refused: %d, %v; want 3, ErrInvalid", refused, n, err)
+			}
+			if x, err := s.Get(t.Context(), "a"); err != nil || len(x.Runs) != 3*(i+1) {
+				t.Errorf("%+v, %v; want %d runs", x, err, 3*(i+1))
+			}
+		}
+	})
+}
+
+// Who is told of an error is told, too, how many were edited before it, wherever it comes from.
+func TestEdit_FailsInTheMiddle(t *testing.T) {
+	const tasks, page = 250, 100
+	all := map[string]schedule.Schedule{}
+	for i := range tasks {
+		all[fmt.Sprintf("%03d", i)] = schedule.After(time.Hour)
+	}
+	for what, tt := range map[string]struct {
+		fails string
+		want  int
+		err   error
+	}{
+		"the next page can't be read":                 {"List 2", page, store.ErrBroken},
+		"the last one can't":                          {"List 3", 2 * page, store.ErrBroken},
+		"what others have changed can't be read anew": {"Get", 7, store.ErrBroken},
+		"nothing": {"", tasks, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, st := newContested(t, all)
+			if tt.fails != "" {
+				st.fails[tt.fails] = store.ErrBroken
+			}
+			st.before = func(x *store.Edit) {
+				if x.Name != "007" {
+					return
+				}
+				st.before = nil
+				if _, err := st.Store.Edit(t.Context(), []store.Edit{{Verb: store.VerbMove, Key: x.Key, Payload: []byte("1")}}); err != nil {
+					t.Error(err)
+				}
+			}
+			st.lists = 0
+			if n, err := s.Pause(t.Context(), duly.Query{}, ""); n != tt.want || !errors.Is(err, tt.err) {
+				t.Errorf("%s: Pause: %d, %v; want %d, %v", what, n, err, tt.want, tt.err)
+			}
+			clear(st.fails)
+			paused := 0
+			for _, err := range s.List(t.Context(), duly.Query{Paused: true}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				paused++
+			}
+			if paused != tt.want {
+				t.Errorf("%s: %d are paused, want %d", what, paused, tt.want)
+			}
+		})
+	}
+}
+
+// What has been cancelled, and of which only a run is left, is neither paused nor resumed, and is no error.
+func TestEdit_OfWhatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(ctx context.Context, a *duly.Attempt[string]) error { return takes(time.Hour)(ctx, a) })
+		for _, name := range []string{"a", "b"} {
+			if _, err := b.kind.Put(t.Context(), name, "", schedule.Every(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(90 * time.Second)
+		synctest.Wait()
+		if o, err := b.Cancel(t.Context(), "a"); o != duly.Cancelled || err != nil {
+			t.Fatal(o, err)
+		}
+		both := duly.Query{Names: []string{"a", "b"}}
+		for _, q := range []duly.Query{{}, both} {
+			if n, err := b.Pause(t.Context(), q, ""); n != 1 || err != nil {
+				t.Errorf("Pause: %d, %v; want the one that goes on", n, err)
+			}
+			if n, err := b.Resume(t.Context(), q); n != 1 || err != nil {
+				t.Errorf("Resume: %d, %v; want the one that goes on", n, err)
+			}
 		}
 	})
 }
@@ -547,6 +667,33 @@ func TestResume_WhatComesNext(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What was to run now, but was paused, does so when it is resumed, whenever it was put for before.
+func TestResume_WhatWasToRunNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		s, _ := newContested(t, map[string]schedule.Schedule{"a": schedule.After(time.Hour)})
+		if n, err := s.Pause(t.Context(), duly.Query{}, "for a rest"); n != 1 || err != nil {
+			t.Fatalf("Pause: %d, %v; want 1", n, err)
+		}
+		time.Sleep(time.Minute)
+		if err := s.RunNow(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n, err := s.Resume(t.Context(), duly.Query{}); n != 1 || err != nil {
+			t.Fatalf("Resume: %d, %v; want 1", n, err)
+		}
+		x, err := s.Get(t.Context(), "a")
+		if err != nil || !x.Due.Equal(begun.Add(time.Minute)) {
+			t.Errorf("%+v, %v; want it due at %v", x, err, begun.Add(time.Minute))
+		}
+		evs, err := s.History(t.Context(), duly.HistoryQuery{Name: "a", Newest: true, Limit: 1})
+		if err != nil || len(evs) != 1 || evs[0].Verb != "resume" || evs[0].Missed != 0 {
+			t.Errorf("the history ends with %+v, %v; want a resume, with nothing missed", evs, err)
+		}
+	})
 }
 
 // whatNext tells when the task a goes on, and what the history has after its pause.
