@@ -147,17 +147,17 @@ func TestPolicies_Text(t *testing.T) {
 			t.Errorf("%v is read as %v, %v; want %s", c, back, err, want)
 		}
 	}
-	for _, bad := range []string{"Skip", "buffer-many", "buffer-many:", "buffer-many:0", "buffer-many:-1", "buffer-many:10001", "buffer-many:x", "all:1", "latest", " skip", "buffer:1"} {
+	for _, bad := range []string{"Skip", "buffer-many", "buffer-many:", "buffer-many:0", "buffer-many:-1", "buffer-many:10001", "buffer-many:x", "buffer-many:99999999999999999999", "buffer-many:-99999999999999999999", "all:1", "latest", " skip", "buffer:1"} {
 		o := duly.Allow
 		err := o.UnmarshalText([]byte(bad))
-		if want := fmt.Sprintf(`invalid argument: policy is %q, want skip, buffer, cancel, allow or buffer-many:n with n from 1 to 10000`, bad); !errors.Is(err, duly.ErrInvalid) || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
+		if want := fmt.Sprintf(`invalid argument: policy is %q, want skip, buffer, cancel, allow or buffer-many:n with n from 1 to 10000`, bad); !errors.Is(err, duly.ErrInvalid) || err.Error() != want || o != duly.Skip {
+			t.Errorf("%v, %v; want %s, and the default", o, err, want)
 		}
 	}
-	var c duly.CatchUpPolicy
+	c := duly.None
 	err := c.UnmarshalText([]byte(strings.Repeat("x", 100)))
-	if want := `invalid argument: policy is "` + strings.Repeat("x", 40) + `", want latest, earliest, none or all:n with n from 1 to 10000`; err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
+	if want := `invalid argument: policy is "` + strings.Repeat("x", 40) + `", want latest, earliest, none or all:n with n from 1 to 10000`; err == nil || err.Error() != want || c != duly.Latest {
+		t.Errorf("%v, %v; want %s, and the default", c, err, want)
 	}
 }
 

@@ -223,15 +223,15 @@ func TestRun_OwnAgain(t *testing.T) {
 	})
 }
 
-// TestRun_Lose: of what is not ours any more nothing is kept in mind; who waits for a key, a kind or behind what was lost, and is not in memory,
+// TestRun_Lose: of what is not ours any more nothing is kept in mind; who waits for a key, a kind, bytes or behind what was lost, and is not in memory,
 // is read again, because the first of them may be somebody else's.
 func TestRun_Lose(t *testing.T) {
-	for _, of := range []string{"key", "kind", "suspects"} {
+	for _, of := range []string{"key", "kind", "suspects", "bytes"} {
 		inRun(t, func(t *testing.T, r *run, _ *surveyed) {
 			k := r.handles(t, "k")
 			r.ownLocked(shareOf(1, 2))
 			r.keys["waits"] = &gate{waiting: byGate()}
-			g := map[string]*gate{"key": r.keys["waits"], "kind": &k.gate, "suspects": &r.suspects}[of]
+			g := map[string]*gate{"key": r.keys["waits"], "kind": &k.gate, "suspects": &r.suspects, "bytes": &r.bytes}[of]
 			g.low = store.Cursor{At: 7, Key: nameIn(2, 0)}
 			r.behind[g] = struct{}{}
 			r.window.after = store.Cursor{At: 9}

@@ -1,11 +1,15 @@
 package duly
 
 import (
+	"context"
+	"fmt"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dulyhq/duly/store"
+	"github.com/dulyhq/duly/store/memory"
 )
 
 // What a look at the store's clocks shows. Of a store in this process it is by how much its wall clock differs from ours: not at all, where
@@ -31,6 +35,117 @@ func TestSight_Shows(t *testing.T) {
 		if got := *tt.s.shows(tt.far); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.what, got, tt.want)
 		}
+	}
+}
+
+// looked is a store whose next looks at its clock take so long, and fail if that is less than nothing; Clock.Mono says which it is.
+type looked struct {
+	*memory.Store
+
+	takes []time.Duration
+	looks int
+}
+
+func (s *looked) Clock(context.Context) (store.Clock, error) {
+	d := s.takes[s.looks]
+	s.looks++
+	if d < 0 {
+		time.Sleep(-d)
+		return store.Clock{}, store.ErrBroken
+	}
+	time.Sleep(d)
+	return store.Clock{Now: store.At(time.Now()), Mono: store.Instant(s.looks)}, nil
+}
+
+// The store's clocks are looked at until a look takes no longer than a millisecond, four times at most; what is used is the look that took the
+// least, the first of them. Where one fails that is what was seen before it; the first that does is an error.
+func TestSight_OfSeveralLooks(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		what  string
+		takes []time.Duration
+		used  int // which of them, from 1
+		looks int
+	}{
+		{"a millisecond", []time.Duration{ms}, 1, 1},
+		{"and a bit", []time.Duration{ms + 1, ms}, 2, 2},
+		{"none is quick", []time.Duration{5 * ms, 3 * ms, 4 * ms, 3*ms + 1}, 2, 4},
+		{"the last is the best", []time.Duration{5 * ms, 4 * ms, 3 * ms, 2 * ms}, 4, 4},
+		{"two are as quick", []time.Duration{5 * ms, 3 * ms, 3 * ms, 4 * ms}, 2, 4},
+		{"the second fails", []time.Duration{5 * ms, -1}, 1, 2},
+		{"and the third", []time.Duration{5 * ms, 3 * ms, -9 * ms}, 2, 3},
+		{"the first fails", []time.Duration{-9 * ms}, 0, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			st := &looked{Store: memory.New(memory.Options{})}
+			s, err := New(Options{Store: st})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			st.takes = tt.takes
+			began := s.core.eng.Elapsed()
+			got, err := s.core.sight(t.Context())
+			if st.looks != tt.looks || (err != nil) != (tt.used == 0) {
+				t.Errorf("%s: %d looks, %v; want %d", tt.what, st.looks, err, tt.looks)
+			}
+			want := sight{}
+			if tt.used > 0 {
+				for _, d := range tt.takes[:tt.used-1] {
+					began += d
+				}
+				want.clk = store.Clock{Now: got.clk.Now, Mono: store.Instant(tt.used)}
+				want.took, want.elapsed = tt.takes[tt.used-1], began+tt.takes[tt.used-1]
+				want.after = s.core.clk.Read().Wall/1000 - int64((s.core.eng.Elapsed()-want.elapsed)/time.Microsecond)
+				want.before = want.after - int64(want.took/time.Microsecond)
+			}
+			if got.before, got.after = got.before-want.before, got.after-want.after; got.before/2 != 0 || got.after/2 != 0 { // they are rounded
+				t.Errorf("%s: our clock was %d and %d µs later than that", tt.what, got.before, got.after)
+			}
+			if got.before, got.after, want.before, want.after = 0, 0, 0, 0; got != want {
+				t.Errorf("%s: %+v, want %+v", tt.what, got, want)
+			}
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := st.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A look at the clock that fails because nothing starts any more is no failure of the store; any other is, and is made up for.
+func TestRun_Relook(t *testing.T) {
+	for _, tt := range []struct {
+		what                    string
+		resigned, fails         bool
+		errors                  uint64
+		untuned, failing, woken bool
+	}{
+		{"it does not fail", false, false, 0, false, false, true},
+		{"it fails", false, true, 1, true, true, true},
+		{"it fails as nothing starts any more", true, true, 0, false, false, true},
+	} {
+		inRun(t, func(t *testing.T, r *run, _ *surveyed) {
+			st := &looked{Store: memory.New(memory.Options{}), takes: []time.Duration{0}}
+			if tt.fails {
+				st.takes[0] = -1
+			}
+			r.c.store = st
+			r.looking = true
+			if tt.resigned {
+				r.resign()
+			}
+			r.relook()
+			got := fmt.Sprint(r.c.stats.storeErrors.Load(), r.untuned, r.failing == "read the clock", len(r.wake) > 0, r.looking, r.gone)
+			if want := fmt.Sprint(tt.errors, tt.untuned, tt.failing, tt.woken, false, nil); got != want {
+				t.Errorf("%s: %s, want %s", tt.what, got, want)
+			}
+			if err := st.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
