@@ -134,3 +134,26 @@ func TestWhyNot_OverlapAllowed(t *testing.T) {
 		r.end()
 	})
 }
+
+// What is due, and for which there is a worker, is about to start, also if it is tried again in a moment because somebody else's transaction
+// held it.
+func TestWhyNot_AboutToStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &noting{Store: memory.New(memory.Options{}), refuses: 2}
+		r := newHeldRig(t, Options{Store: st, Workers: 2, Owner: "me"})
+		k := r.handle("k", Limit(2))
+		r.work()
+		r.put(k, "1h a", 10, time.Second, Key("x", 1))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		const due = "it is due since 2000-01-01T00:00:01Z"
+		r.wantWhy("1h a", WhyStarting, due+", and is about to start", 0)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		r.wantWhy("1h a", WhyRunning, "attempt 1 runs since "+r.begun.Add(time.Second+4*time.Millisecond).UTC().Format(time.RFC3339Nano)+", the lease is held by me", 0)
+		r.end()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
