@@ -35,6 +35,10 @@ func (s *Scheduler) Invariants() error {
 		ok, _ := b.has(c.eng.Elapsed() - time.Millisecond)
 		spent[&k.gate] = !ok
 	}
+	turned := map[*gate]bool{} // somebody has its turn, and hands it on
+	for _, e := range w.entries {
+		turned[e.turn] = true
+	}
 	piles := map[string]*pile{"waiting": &w.waiting, "leases": &w.leases, "first": &w.first, "ready": &w.ready}
 	gated, behind := 0, 0
 	for g, name := range gates {
@@ -46,7 +50,7 @@ func (s *Scheduler) Invariants() error {
 				}
 			}
 		}
-		if g.waiting.len() == 0 && g.low.At != 0 && g.free() && !spent[g] && !g.reading && !w.crowded() {
+		if g.waiting.len() == 0 && g.low.At != 0 && g.free() && !spent[g] && !turned[g] && !g.reading && !w.crowded() {
 			behind++
 		}
 		if g.reading && !w.scanning {
