@@ -134,13 +134,6 @@ func (r *run) fitsLocked() bool {
 	return r.bytes.low.At != 0
 }
 
-// fitLocked lets the first of those try again that wait for bytes, if it fits by now.
-func (r *run) fitLocked() {
-	if r.fitsLocked() {
-		r.admitLocked(&r.bytes, 1)
-	}
-}
-
 // gateLocked lets an entry wait at a gate. If too many do, the last of them is read again when it is its turn, unless it has to stay. So is
 // who comes after others that are: else those would wait for as long as others come.
 func (r *run) gateLocked(e *entry, g *gate, stays bool) {
@@ -235,13 +228,10 @@ func (r *run) admitLocked(g *gate, n int) {
 	}
 }
 
-// yieldLocked hands a turn on that was not used: who waits behind may find its own way free.
+// yieldLocked hands a turn on that was not used: who waits behind may find its own way free. Who has bytes is looked at with each pick: a smaller
+// one behind the first is not to overtake it.
 func (r *run) yieldLocked(turn *gate) {
-	switch turn {
-	case nil:
-	case &r.bytes: // a smaller one behind the first is not to overtake it
-		r.fitLocked()
-	default:
+	if turn != nil && turn != &r.bytes {
 		r.admitLocked(turn, 1)
 	}
 }

@@ -27,7 +27,6 @@ func (p *pile) put(e *entry) {
 	if at == 0 {
 		p.es = append(p.es, e)
 		at = len(p.es)
-		p.set(at-1, e)
 	}
 	p.fix(at - 1)
 }

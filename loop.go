@@ -170,7 +170,9 @@ func (r *run) pickLocked(now store.Instant) []pick {
 	var picks []pick
 	w := &r.window
 	for len(picks) < picksMost {
-		r.fitLocked()
+		if r.fitsLocked() {
+			r.admitLocked(&r.bytes, 1)
+		}
 		e := w.first.top()
 		if e == nil {
 			e = w.ready.top()
@@ -213,13 +215,13 @@ func (r *run) pickLocked(now store.Instant) []pick {
 				if e.gate == shut {
 					w.watch(e, st.lease)
 				}
-				if shut == &r.suspects && e.gate == shut && st.at != store.Never { // something else of it comes first, perhaps
+				if shut == &r.suspects && st.at != store.Never { // something else of it comes first, perhaps
 					e.wait = max(st.at, e.not)
 					w.waiting.put(e)
 				}
 				continue
 			}
-			if turn != &r.bytes && !slices.Contains(pk.gates[:], turn) { // it had a turn for something else of it
+			if !slices.Contains(pk.gates[:], turn) { // it had a turn for something else of it
 				r.yieldLocked(turn)
 			}
 			r.inUse++
@@ -270,9 +272,8 @@ func (r *run) armLocked() {
 		boot = r.notUntil
 	} else {
 		wall = r.nextLocked()
-		if lease = r.leaseLocked(); lease != store.Never {
-			boot = lease.Sub(t.mono)
-		}
+		lease = r.leaseLocked()
+		boot = lease.Sub(t.mono) // where there is none, the longest
 		for _, k := range r.c.kinds {
 			if k.rated() {
 				if ok, at := k.bucket.has(el); !ok {

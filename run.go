@@ -141,7 +141,6 @@ func (s *Scheduler) Run(ctx context.Context) error {
 func (r *run) work(ctx context.Context) error {
 	c := r.c
 	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of calls to the store
-	defer end()
 	defer r.hangUp()
 	go r.settler.work(life)
 	go r.renewer.work(life)
@@ -199,17 +198,12 @@ func (r *run) drain() {
 
 // await waits until nothing runs any more.
 func (r *run) await(ctx context.Context) error {
-	if r.endsBefore(ctx.Done()) { // Drain and Close have contexts of their own
-		return nil
-	}
+	r.wait(ctx.Done()) // Drain and Close have contexts of their own
 	limit := r.c.opts.DrainTimeout
 	for _, why := range [2]error{ErrClosing, ErrLeaseLost} { // in the end nothing is renewed any more
 		t := newAlarm(r.c.eng, limit)
-		ended := r.endsBefore(t.rung)
+		r.wait(t.rung)
 		t.stop()
-		if ended {
-			return nil
-		}
 		r.stopAll(why)
 		limit = max(limit/10, time.Second)
 	}
@@ -220,15 +214,13 @@ func (r *run) await(ctx context.Context) error {
 	return &UnfinishedError{Running: left}
 }
 
-// endsBefore waits until nothing runs any more, and says whether that came before something else, or before nobody waits for it.
-func (r *run) endsBefore(other <-chan struct{}) bool {
+// wait waits until nothing runs any more, or something else, or until nobody waits for it.
+func (r *run) wait(other <-chan struct{}) {
 	select {
 	case <-r.ended:
-		return true
 	case <-r.given:
 	case <-other:
 	}
-	return false
 }
 
 // stopAll asks what runs to stop.

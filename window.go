@@ -348,7 +348,7 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 	if e.live > 0 && p.Overlap.mode != Allow.mode && (st.kind == stepClaim || st.kind == stepEdit && st.edit.Verb == store.VerbSkip) && r.completingLocked(e) {
 		return step{at: store.Never, lease: st.lease}
 	}
-	if r.crash.divided && !r.crash.known() {
+	if r.crash.divided {
 		r.doubtLocked(&x)
 	}
 	if !ours && st.kind != stepBack { // it is somebody else's to decide

@@ -26,7 +26,7 @@ func (c *core) beginLocked(k store.Key) {
 		p = &pending{}
 		c.writing[k] = p
 	}
-	p.dirty = p.dirty || p.n > 0
+	p.dirty = p.n > 0
 	p.n++
 }
 
@@ -246,7 +246,6 @@ func (r *run) refusedLocked(pk *pick, err error) (clock bool) {
 	k := pk.e.task.Key
 	r.inUse--
 	r.held -= pk.size
-	r.fitLocked()
 	r.leaveLocked(pk.gates, pk.e.task.LimitKey)
 	if pk.gates[2] != nil {
 		c.kinds[pk.e.task.Kind].bucket.give()
@@ -556,12 +555,9 @@ func (r *run) endedLocked(a *attempt) {
 	}
 	r.inUse--
 	r.held -= a.size
-	r.fitLocked()
 	if r.c.running == r { // else Run has given up waiting for it, and the gates of kinds are another's
 		r.leaveLocked(a.gates, a.task.LimitKey)
-		if cur := r.window.entries[a.id.Key]; cur != nil {
-			r.placeLocked(cur)
-		}
+		r.placeLocked(e)
 	}
 	if r.over && len(r.attempts) == 0 {
 		close(r.ended)
