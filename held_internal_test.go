@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -509,25 +510,29 @@ func TestGate_InOrder(t *testing.T) {
 
 // No gate of a key is kept when the last are gone that waited for it.
 func TestGate_KeptForNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newHeldRig(t, Options{Workers: 2})
-		k := r.handle("k")
-		r.work()
-		r.put(k, "10s a", 10, 0, Key("x", 1))
-		r.put(k, "1s b", 10, time.Millisecond, Key("x", 1))
-		r.put(k, "1s c", 10, 2*time.Millisecond, Key("x", 1))
-		time.Sleep(time.Second)
-		r.put(k, "1h d", 10, 2*time.Second)
-		r.put(k, "1h e", 10, 3*time.Second, Priority(1)) // goes before b, whose turn it is at 10s
-		time.Sleep(10 * time.Second)
-		for _, name := range []string{"1s c", "1s b"} {
-			if o, err := r.s.Cancel(t.Context(), name); o != Cancelled || err != nil {
-				t.Fatal(o, err)
-			}
-		}
-		synctest.Wait()
-		r.end()
-	})
+	for _, order := range [][]string{{"1s c", "1s b"}, {"1s b", "1s c"}} {
+		t.Run(strings.Join(order, ", "), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHeldRig(t, Options{Workers: 2})
+				k := r.handle("k")
+				r.work()
+				r.put(k, "10s a", 10, 0, Key("x", 1))
+				r.put(k, "1s b", 10, time.Millisecond, Key("x", 1))
+				r.put(k, "1s c", 10, 2*time.Millisecond, Key("x", 1))
+				time.Sleep(time.Second)
+				r.put(k, "1h d", 10, 2*time.Second)
+				r.put(k, "1h e", 10, 3*time.Second, Priority(1)) // goes before b, whose turn it is at 10s
+				time.Sleep(10 * time.Second)
+				for _, name := range order {
+					if o, err := r.s.Cancel(t.Context(), name); o != Cancelled || err != nil {
+						t.Fatal(o, err)
+					}
+				}
+				synctest.Wait()
+				r.end()
+			})
+		})
+	}
 }
 
 // Nor is one kept when those that had to be read are gone.

@@ -1,6 +1,7 @@
 package duly
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"testing"
@@ -156,5 +157,78 @@ func TestStats_CancelledAndLost(t *testing.T) {
 		if err := errors.Join(r.s.Close(t.Context()), <-r.ended, st.Close()); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// However many lost runs wait of tasks that have nothing else to do, few of them are in memory, and each has its turn.
+func TestSuspects_ManyOneOffs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memory.New(memory.Options{})
+		r := newHeldRig(t, Options{Store: st})
+		k := r.handle("k")
+		const n = gateMost + 6
+		for i := range n {
+			r.put(k, "10s "+strconv.Itoa(i), 0, 0, Overlap(Allow))
+		}
+		time.Sleep(time.Second)
+		for i := range n {
+			crashed(t, st, "10s "+strconv.Itoa(i), store.Occurrence{}, time.Second)
+		}
+		time.Sleep(2 * time.Second)
+		r.work()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if all, err := r.s.Stats(t.Context()); err != nil || all.Near > gateMost+1 {
+			t.Errorf("%d are in memory, %v; want the one that runs, and at most %d that wait", all.Near, err, gateMost)
+		}
+		for range n {
+			if err := r.s.Invariants(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		all, err := r.s.Stats(t.Context())
+		if c := all.Kinds["k"]; err != nil || c.Succeeded != n || c.Started != n {
+			t.Errorf("%d have started, and %d have succeeded, %v; want %d", c.Started, c.Succeeded, err, n)
+		}
+		r.end()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What waits for its key waits for nothing else, though a retry of its task is to come.
+func TestGate_BesideARetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHeldRig(t, Options{})
+		k := r.handle("k")
+		var began []time.Duration
+		failing := Handle(r.s, "failing", func(context.Context, *Attempt[[]byte]) error {
+			began = append(began, time.Since(r.begun))
+			if len(began) == 1 {
+				return RetryAfter(time.Minute, errors.New("not now"))
+			}
+			return nil
+		})
+		r.work()
+		if _, err := failing.Put(t.Context(), "a", nil, schedule.Every(10*time.Second).Times(2), Overlap(Allow), Key("x", 1)); err != nil {
+			t.Fatal(err)
+		}
+		r.put(k, "1h other", 10, 15*time.Second, Key("x", 1))
+		for _, at := range []time.Duration{25 * time.Second, 65 * time.Second, 80 * time.Second, 30 * time.Minute} {
+			time.Sleep(at - time.Since(r.begun))
+			synctest.Wait()
+			if err := r.s.Invariants(); err != nil {
+				t.Errorf("after %v: %v", at, err)
+			}
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if free := 15*time.Second + time.Hour; len(began) != 3 || began[1] != free || began[2] != free {
+			t.Errorf("attempts began after %v, want the retry and the next when the key is free", began)
+		}
+		r.end()
 	})
 }
