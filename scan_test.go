@@ -76,7 +76,19 @@ func (s *readings) note(line string) {
 }
 
 // Hints implements store.Hinter.
-func (s *readings) Hints() (hints <-chan store.Hint, stop func()) { return s.tell, func() {} }
+func (s *readings) Hints() (hints <-chan store.Hint, stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tell, func() {}
+}
+
+// falls has the hints end. Who asks for them anew has others.
+func (s *readings) falls() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.tell)
+	s.tell = make(chan store.Hint, 1)
+}
 
 // Write implements io.Writer, for what is logged.
 func (s *readings) Write(p []byte) (int, error) {
@@ -538,5 +550,24 @@ func TestReads_WaitsForARetry(t *testing.T) {
 		if len(r.ran) < 2 || r.ran[0] != "1h0m10s x" {
 			t.Errorf("ran %q, want the retry an hour after it has failed, and what waits for it", r.ran)
 		}
+	})
+}
+
+// When the hints end all is read that may have been told meanwhile, once, when they are listened to again: at once, or a second later if they have
+// ended a short time ago.
+func TestReads_HintsEnd(t *testing.T) {
+	inReader(t, duly.Options{}, func(t *testing.T, r *reader) {
+		r.work(t)
+		time.Sleep(time.Second)
+		for range 2 {
+			r.st.falls()
+			time.Sleep(29 * time.Second)
+		}
+		r.st.want(t, "0s: after the beginning until 8s, 512: 0", "1s: after the beginning until 9s, 512: 0", "31s: after the beginning until 39s, 512: 0")
+		time.Sleep(time.Hour)
+		r.st.falls()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		r.st.want(t, "1h0m59s: after the beginning until 1h1m7s, 512: 0")
 	})
 }

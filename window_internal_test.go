@@ -1,6 +1,7 @@
 package duly
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"strconv"
@@ -335,4 +336,190 @@ func TestHeld(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestBefore: what is due starts by priority, then by when it is due, then as it was accepted; of no two does each go before the other.
+//
+// contract: C3
+func TestBefore(t *testing.T) {
+	of := func(priority int32, due store.Instant, generation int64) *entry {
+		return &entry{task: &store.Task{Spec: store.Spec{Priority: priority}, Generation: generation, Next: store.Occurrence{For: due, Due: due}}}
+	}
+	es := []*entry{of(7, 90, 9), of(1, 10, 5), of(1, 10, 6), of(1, 11, 1), of(0, 10, 1), of(0, 10, 2), of(-1, 1, 1)} // in order
+	for i, a := range es {
+		for j, b := range es {
+			if got := before(a, b); got != (i < j) {
+				t.Errorf("the %d. goes before the %d.: %v", i+1, j+1, got)
+			}
+		}
+	}
+}
+
+// TestCrowded_Window: those that wait for workers crowd the window where more of them are ready than a page has, and little room is left.
+func TestCrowded_Window(t *testing.T) {
+	for _, tt := range []struct {
+		room, ready int
+		want        bool
+	}{
+		{windowMost, 0, false},
+		{0, 0, false},
+		{0, pageMost, false},
+		{0, pageMost + 1, true},
+		{windowMost / 4, pageMost + 1, true},
+		{windowMost / 4, pageMost, false},
+		{windowMost/4 + 1, pageMost + 1, false},
+		{windowMost, pageMost + 1, false},
+		{-5, 2 * pageMost, true},
+	} {
+		var w window
+		w.init()
+		w.pinned = tt.room - windowMost
+		for i := range tt.ready {
+			w.ready.put(waiter(store.Instant(i+1), 0))
+		}
+		if got := w.crowded(); got != tt.want {
+			t.Errorf("with room for %d, and %d ready: %v, want %v", tt.room, tt.ready, got, tt.want)
+		}
+	}
+}
+
+// TestTakeOut: what is taken out is in no pile, is counted nowhere, and leaves its turn to the next; a gate that nobody is left for is dropped.
+func TestTakeOut(t *testing.T) {
+	for _, tt := range []struct {
+		what  string
+		put   func(r *run, e *entry, g *gate)
+		keeps bool // the gate
+	}{
+		{"nowhere", func(*run, *entry, *gate) {}, true},
+		{"in all piles", func(r *run, e *entry, _ *gate) {
+			r.window.waiting.put(e)
+			r.window.leases.put(e)
+			r.window.first.put(e)
+			r.window.ready.put(e)
+		}, true},
+		{"it takes no room", func(r *run, e *entry, _ *gate) { e.kept, r.window.pinned = true, r.window.pinned+1 }, true},
+		{"the only one that waits", func(r *run, e *entry, g *gate) { r.waits(e, g, false) }, false},
+		{"one that waits beside another", func(r *run, e *entry, g *gate) { r.waits(e, g, false); r.waits(waiter(9, 0), g, false) }, true},
+		{"it has a turn, and nobody waits", func(r *run, e *entry, g *gate) {
+			r.waits(e, g, false)
+			r.admitLocked(g, 1)
+		}, false},
+		{"it has a turn, and another waits", func(r *run, e *entry, g *gate) {
+			r.waits(e, g, false)
+			r.waits(waiter(9, 0), g, false)
+			r.admitLocked(g, 1)
+		}, false}, // that has the turn then
+		{"it has a turn, and two wait", func(r *run, e *entry, g *gate) {
+			for _, x := range []*entry{e, waiter(8, 0), waiter(9, 0)} {
+				r.waits(x, g, false)
+			}
+			r.admitLocked(g, 1)
+		}, true},
+		{"it has a turn of a gate that somebody has passed", func(r *run, e *entry, g *gate) {
+			r.waits(e, g, false)
+			r.admitLocked(g, 1)
+			g.running = 1
+		}, true},
+	} {
+		r := (&core{}).newRun(t.Context())
+		g := &gate{key: "x", limit: 2}
+		r.keys["x"] = g
+		e := waiter(1, 0)
+		tt.put(r, e, g)
+		others, turn := g.waiting.len(), e.turn != nil
+		if e.gate != nil {
+			others--
+		}
+		r.takeOutLocked(e)
+		if e.timed+e.leased+e.early+e.queued+e.gated != 0 || e.gate != nil || e.turn != nil || e.kept || r.window.pinned != 0 {
+			t.Errorf("%s: it is left as %+v, and %d take no room", tt.what, e, r.window.pinned)
+		}
+		next := r.window.ready.top()
+		if handed := next != nil && next.turn == g; handed != (turn && others > 0) {
+			t.Errorf("%s: its turn is another's: %v", tt.what, handed)
+		} else if handed {
+			others--
+		}
+		if g.waiting.len() != others || r.window.gated != others {
+			t.Errorf("%s: %d wait, and %d are counted, want %d", tt.what, g.waiting.len(), r.window.gated, others)
+		}
+		if kept := r.keys["x"] == g; kept != tt.keeps {
+			t.Errorf("%s: the gate is kept: %v", tt.what, kept)
+		}
+		r.resign()
+		r.hangUp()
+	}
+}
+
+// TestPlan_ClockSetBack: what came due while a run was under way overlapped with it, but not by what a clock has told that was set back since. One
+// that is elsewhere may go back by a little when it is known better.
+//
+// contract: F2
+func TestPlan_ClockSetBack(t *testing.T) {
+	for _, tt := range []struct {
+		far  bool
+		busy time.Duration // from now
+		want stepKind
+	}{
+		{false, 0, stepEdit},
+		{false, time.Microsecond, stepClaim},
+		{false, time.Hour, stepClaim},
+		{false, -500 * time.Millisecond, stepEdit},
+		{false, -2 * time.Second, stepClaim}, // it was over when it came due
+		{true, 0, stepEdit},
+		{true, offMost, stepEdit},
+		{true, offMost + time.Microsecond, stepClaim},
+		{true, time.Hour, stepClaim},
+	} {
+		inRun(t, func(t *testing.T, r *run, _ *surveyed) {
+			r.own = nil
+			r.handles(t, "k")
+			if tt.far {
+				r.c.tuning.Store(&tuning{seen: true, far: true, zero: r.c.now() - store.Instant(r.c.eng.Elapsed()/time.Microsecond)})
+			}
+			now := r.c.now()
+			due := now.Add(-time.Second)
+			x := &store.Task{
+				Key: store.Key{Name: "a"}, Spec: store.Spec{Kind: "k", Schedule: schedule.Every(10 * time.Minute).String(), Recurring: true}, Generation: 1,
+				AcceptedAt: due.Add(-20 * time.Minute), Next: store.Occurrence{For: due, Due: due},
+			}
+			e := &entry{task: x, memo: memo{since: now.Add(-time.Hour), busy: now.Add(tt.busy)}}
+			st := r.planLocked(e, now)
+			if st.kind != tt.want || st.kind == stepEdit && st.edit.Reason != "overlap" {
+				t.Errorf("far: %v, the last run has ended in %v: step %v, reason %q; want %v", tt.far, tt.busy, st.kind, st.edit.Reason, tt.want)
+			}
+			if kept := e.memo.busy == now.Add(tt.busy); kept != (tt.busy <= 0 || tt.far && tt.busy <= offMost) {
+				t.Errorf("far: %v, the last run has ended in %v: that is remembered: %v", tt.far, tt.busy, kept)
+			}
+		})
+	}
+}
+
+// TestReveal: an attempt whose renewals have ceased has lost its lease if its run is still there, and nothing that is known of another says it.
+func TestReveal(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		set  func(e *entry, a *attempt)
+		want bool // it is asked to stop
+	}{
+		{"it has", func(*entry, *attempt) {}, true},
+		{"nothing is unclear", func(e *entry, _ *attempt) { e.unclear = false }, false},
+		{"its lease is renewed", func(_ *entry, a *attempt) { a.place = list.New().PushBack(a) }, false},
+		{"it was known", func(_ *entry, a *attempt) { a.lost = true }, false},
+		{"its run has ended", func(e *entry, _ *attempt) { e.task.Runs = nil }, false},
+		{"another run of it", func(e *entry, _ *attempt) { e.task.Runs[0].For = 8 }, false},
+		{"one of another task", func(_ *entry, a *attempt) { a.e = &entry{} }, false},
+	} {
+		e := &entry{task: &store.Task{Key: store.Key{Name: "a"}, Runs: []store.Run{{Generation: 3, For: 7, State: store.Running}}}, unclear: true}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		a := &attempt{id: e.task.Runs[0].ID(e.task.Key), fence: 5, e: e, cancel: cancel}
+		r := &run{attempts: map[attemptID]*attempt{{a.id, a.fence}: a}}
+		tt.set(e, a)
+		known := a.lost
+		r.revealLocked(e)
+		if got := errors.Is(context.Cause(ctx), ErrLeaseLost); got != tt.want || a.lost != (tt.want || known) || e.unclear {
+			t.Errorf("%s: it is asked to stop: %v, want %v; its lease is lost: %v, and that is unclear: %v", tt.what, got, tt.want, a.lost, e.unclear)
+		}
+		cancel(nil)
+	}
 }
