@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -163,6 +164,9 @@ func TestRun_Unfinished(t *testing.T) {
 				synctest.Wait()
 				const said = ` level=ERROR msg="how an attempt ended could not be written; it will be tried again" task="does not" error="scheduler is closed"`
 				r.wantLogged(t, tt.gives.String()+said)
+				if got, want := r.counts(), (duly.KindStats{Started: 2, Snoozed: 1, Fenced: 1}); got != want {
+					t.Errorf("%+v, want %+v", got, want)
+				}
 				if err := errors.Join(r.d.Close(t.Context()), r.Close()); err != nil {
 					t.Error(err)
 				}
@@ -365,6 +369,79 @@ func TestClose_AtMostOnceBeforeItsStart(t *testing.T) {
 			t.Errorf("closed at %v, began at %v; %d are dead, %v, want that it is still to begin", closed, began, n.Dead, err)
 		}
 		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// However long attempts are given, they have that time.
+func TestRun_DrainsForEver(t *testing.T) {
+	tap(t, duly.Options{DrainTimeout: math.MaxInt64}, takes(100*time.Hour), func(t *testing.T, r *rig) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { r.ended <- r.d.Run(ctx) }()
+		r.put("a", schedule.After(time.Second))
+		r.at(2 * time.Second)
+		cancel()
+		r.at(100 * time.Hour)
+		_ = r.ends(false)
+		r.at(100*time.Hour + time.Second)
+		if err := r.ends(true); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		r.wantRan("1s a #1")
+		if got, want := r.counts(), (duly.KindStats{Started: 1, Succeeded: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		r.end()
+	})
+}
+
+// Run that is asked to end while nothing runs ends at once, whoever asks.
+func TestRun_EndsAtOnce(t *testing.T) {
+	for _, how := range []string{"its context ends", "drained", "closed"} {
+		t.Run(how, func(t *testing.T) {
+			tap(t, duly.Options{}, takes(5*time.Second), func(t *testing.T, r *rig) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() { r.ended <- r.d.Run(ctx) }()
+				r.put("a", schedule.After(0))
+				r.at(10 * time.Second)
+				var err error
+				switch how {
+				case "its context ends":
+					cancel()
+				case "drained":
+					err = r.d.Drain(t.Context())
+				case "closed":
+					err = r.d.Close(t.Context())
+				}
+				if err = errors.Join(err, r.ends(true)); err != nil || r.since() != 10*time.Second {
+					t.Errorf("it has ended at %v, %v", r.since(), err)
+				}
+				r.end()
+			})
+		})
+	}
+}
+
+// Close whose time is over while a call to the store hangs says of no attempt that it runs, because none does.
+func TestClose_NothingRuns(t *testing.T) {
+	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+		r.work()
+		r.hang("Claim")
+		r.put("a", schedule.After(0))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := r.d.Close(ctx)
+		if u, is := errors.AsType[*duly.UnfinishedError](err); is {
+			t.Errorf("Close: %v, though %d run", err, len(u.Running))
+		}
+		if err := r.ends(true); err != nil || r.since() != time.Second {
+			t.Errorf("Run has ended at %v, %v", r.since(), err)
+		}
+		r.wantRan()
+		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 	})

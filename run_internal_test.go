@@ -2,6 +2,7 @@ package duly
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -63,4 +64,54 @@ func TestAwait_EndedMeanwhile(t *testing.T) {
 	if err := s.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestAlarm: an alarm rings when its time has come, once; one that is set for longer than time can be told does not ring at all, and one that is
+// set when all has ended rings at once.
+func TestAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		rings := func(a *alarm) bool {
+			select {
+			case <-a.rung:
+				return true
+			default:
+				return false
+			}
+		}
+		soon, late, stopped := newAlarm(s.core.eng, time.Minute), newAlarm(s.core.eng, math.MaxInt64), newAlarm(s.core.eng, time.Minute)
+		stopped.stop()
+		time.Sleep(time.Minute - 1)
+		synctest.Wait()
+		if rings(soon) || soon.closed {
+			t.Error("one of a minute rings before")
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if !rings(soon) || soon.closed {
+			t.Error("one of a minute does not ring after it")
+		}
+		time.Sleep(1000 * time.Hour)
+		synctest.Wait()
+		if rings(late) || late.closed {
+			t.Error("one for ever rings")
+		}
+		if rings(stopped) {
+			t.Error("one that was stopped rings")
+		}
+		late.stop()
+		if n := s.core.eng.Stats().Pending; n != 0 {
+			t.Errorf("%d timers are left", n)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if a := newAlarm(s.core.eng, time.Minute); !rings(a) || !a.closed {
+			t.Error("one that is set when all has ended does not ring")
+		}
+	})
 }
