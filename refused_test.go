@@ -3,6 +3,8 @@ package duly_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -215,6 +217,117 @@ func TestRun_ClockFailsAtFirst(t *testing.T) {
 				if err := errors.Join(r.d.Close(t.Context()), r.Close()); err != nil {
 					t.Error(err)
 				}
+			})
+		})
+	}
+}
+
+// What several edits of one call have left is told by the answer to each: one that is refused is read and tried again, and holds up no other.
+func TestEdit_RefusedBesideAnother(t *testing.T) {
+	for _, which := range []string{"a", "b"} {
+		t.Run(which, func(t *testing.T) {
+			slow := func(ctx context.Context, a *duly.Attempt[string]) error { // so that its end is not written meanwhile
+				err := takes(time.Hour)(ctx, a)
+				time.Sleep(5 * time.Second)
+				return err
+			}
+			tap(t, duly.Options{}, slow, func(t *testing.T, r *rig) {
+				r.work()
+				other := "b"
+				if which == "b" {
+					other = "a"
+				}
+				for _, name := range []string{"a", "b"} {
+					r.put(name, schedule.Every(10*time.Second).Times(2), duly.Overlap(duly.CancelOther))
+				}
+				r.refuse("Edit", which, store.ErrBusy)
+				r.at(20 * time.Second)
+				r.refuse("Edit", which, nil)
+				r.at(24 * time.Second)
+				r.wantCalls(t, "Edit Get", "20s Edit a b", "20s Get "+which, "20s Edit "+which, "20s Get "+which, "20.004s Edit "+which)
+				r.at(30 * time.Second)
+				slices.Sort(r.ran)
+				const stopped = " #1: the attempt is asked to stop"
+				r.wantRan("10s a #1", "10s b #1", "25.004s "+which+" #1", "25.004s "+which+stopped, "25s "+other+" #1", "25s "+other+stopped)
+				r.wantLogged(t)
+				r.end()
+			})
+		})
+	}
+}
+
+// What a call has left of a task is told by its answer, and read only if that says nothing of it; and a task of which nothing was written runs
+// when it was to.
+func TestWrites_AreKnownByTheirAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		call string
+		do   func(r *rig) error
+		when string // it begins, if it is not refused
+	}{
+		{"Put", func(r *rig) error {
+			_, err := r.kind.Put(r.t.Context(), "a", "", schedule.After(4*time.Second))
+			return err
+		}, "5s"},
+		{"Cancel", func(r *rig) error {
+			_, err := r.d.Cancel(r.t.Context(), "a")
+			return err
+		}, ""},
+		{"Edit", func(r *rig) error {
+			_, err := r.d.Pause(r.t.Context(), duly.Query{}, "")
+			return err
+		}, ""},
+	} {
+		for _, refused := range []bool{false, true} {
+			t.Run(fmt.Sprint(tt.call, " refused=", refused), func(t *testing.T) {
+				tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+					r.work()
+					r.put("a", schedule.After(3*time.Second))
+					r.at(time.Second)
+					var want, reads []string
+					if tt.when != "" {
+						want = []string{tt.when + " a #1"}
+					}
+					if refused {
+						r.refuse(tt.call, "a", store.ErrInvalid)
+						want, reads = []string{"3s a #1"}, []string{"1s Get a"}
+					}
+					if err := tt.do(r); errors.Is(err, store.ErrInvalid) != refused {
+						t.Errorf("%v", err)
+					}
+					r.at(10 * time.Second)
+					r.wantCalls(t, "Get", reads...)
+					r.wantRan(want...)
+					r.end()
+				})
+			})
+		}
+	}
+}
+
+// The store's clock is looked at when Run begins, and when a claim is refused because it is not due: once, and for no other claim. One that is
+// elsewhere is looked at now and then besides.
+func TestClaim_NotDue(t *testing.T) {
+	for _, far := range []bool{false, true} {
+		t.Run(fmt.Sprint("far=", far), func(t *testing.T) {
+			tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
+				r.far = far
+				r.work()
+				r.put("a", schedule.After(time.Second))
+				r.put("b", schedule.After(2*time.Second))
+				r.put("c", schedule.After(3*time.Second))
+				r.put("d", schedule.After(4*time.Second))
+				r.forget()
+				r.at(1500 * time.Millisecond)
+				r.refuse("Claim", "b", store.ErrNotDue)
+				r.at(2 * time.Second)
+				r.refuse("Claim", "b", nil)
+				r.refuse("Claim", "c", store.ErrBusy)
+				r.at(3 * time.Second)
+				r.refuse("Claim", "c", nil)
+				r.at(5 * time.Second)
+				r.wantCalls(t, "Clock", "2s Clock")
+				r.wantRan("1s a #1", "2.001s b #1", "3.004s c #1", "4s d #1")
+				r.end()
 			})
 		})
 	}

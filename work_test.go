@@ -65,13 +65,14 @@ type transaction struct{ settles []store.Settlement }
 type inTransactions struct {
 	*memory.Store
 
+	reads  *atomic.Int64 // how often tasks are read
 	broken *atomic.Bool  // it prolongs no leases
 	held   *atomic.Bool  // a transaction holds all tasks
 	claims *atomic.Int64 // how long it takes to claim
 }
 
 func newInTransactions() inTransactions {
-	return inTransactions{memory.New(memory.Options{}), new(atomic.Bool), new(atomic.Bool), new(atomic.Int64)}
+	return inTransactions{memory.New(memory.Options{}), new(atomic.Int64), new(atomic.Bool), new(atomic.Bool), new(atomic.Int64)}
 }
 
 func (s inTransactions) Claim(ctx context.Context, xs []store.Claim) ([]store.ClaimResult, error) {
@@ -190,6 +191,116 @@ func TestComplete_Overlap(t *testing.T) {
 			t.Errorf("runs of 90 minutes began at %v, want %v", begun, want)
 		}
 		end()
+	})
+}
+
+// A handler that fails though it was to be completed has failed for its own reason, if nothing was committed, and else it has ended too late.
+func TestComplete_Fails(t *testing.T) {
+	for name, commits := range map[string]bool{"nothing is committed": false, "it is committed": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := unread{newInTransactions(), new(atomic.Bool)}
+				s, err := duly.New(duly.Options{Store: st, Logger: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+					x := new(transaction)
+					if err := a.Complete(ctx, x); err != nil {
+						return err
+					}
+					if commits || a.Number > 1 {
+						if err := st.commit(ctx, x); err != nil {
+							return err
+						}
+					}
+					if a.Number > 1 {
+						return nil
+					}
+					return duly.RetryAfter(time.Minute, errors.New("the disk is full"))
+				})
+				ended := make(chan error, 1)
+				go func() { ended <- s.Run(t.Context()) }()
+				if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				want, reasons := duly.KindStats{Started: 2, Succeeded: 1, Failed: 1}, []string{"the disk is full"}
+				if commits {
+					want, reasons = duly.KindStats{Started: 1, Fenced: 1}, nil
+				}
+				if got := counted(t, s); got != want {
+					t.Errorf("%+v, want %+v", got, want)
+				}
+				es, err := st.History(t.Context(), store.HistoryQuery{Key: store.Key{Name: "a"}, Limit: 100})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for i := range es {
+					if es[i].Verb == store.VerbRetry {
+						got = append(got, es[i].Reason)
+					}
+				}
+				if !slices.Equal(got, reasons) {
+					t.Errorf("it is tried again because of %q, want %q", got, reasons)
+				}
+				if err := errors.Join(s.Close(t.Context()), <-ended, st.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A scheduler that is closed while the store can't say whether a transaction has completed a run asks no more: nobody knows that here.
+func TestComplete_Closed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := unread{newInTransactions(), new(atomic.Bool)}
+		var log bytes.Buffer
+		s, err := duly.New(duly.Options{Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+			x := new(transaction)
+			if err := errors.Join(a.Complete(ctx, x), st.commit(ctx, x)); err != nil {
+				return err
+			}
+			st.fails.Store(true)
+			return nil
+		})
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(context.WithoutCancel(t.Context())) }()
+		if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		reads := st.reads.Load()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		var u *duly.UnfinishedError
+		if err := s.Close(ctx); !errors.As(err, &u) || len(u.Running) != 1 {
+			t.Errorf("Close: %v, want that one attempt runs", err)
+		}
+		if err := <-ended; err != nil && !errors.As(err, &u) {
+			t.Errorf("Run: %v, want that one attempt runs, if it has not ended by then", err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := st.reads.Load() - reads; n < 3 || n > 10 {
+			t.Errorf("it was asked %d times since, want once in two seconds until the end", n)
+		}
+		if got, want := counted(t, s), (duly.KindStats{Started: 1, Fenced: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		if all := log.String(); strings.Count(all, "whether an attempt is completed could not be read") != 1 {
+			t.Errorf("logged:\n%s", all)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
@@ -446,7 +557,7 @@ type unread struct {
 }
 
 func (s unread) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error) {
-	if s.fails.Load() {
+	if n := s.reads.Add(1); s.fails.Load() && n < 1000 { // whoever spins is to stop some time, and be seen
 		return nil, store.ErrBroken
 	}
 	return s.inTransactions.Get(ctx, keys)
