@@ -182,7 +182,7 @@ func TestCrowded_Gate(t *testing.T) {
 
 // TestGate_Last: the last of those that wait is the one that starts last, but for those that are in memory for something else.
 func TestGate_Last(t *testing.T) {
-	stays := []func(e *entry){func(e *entry) { e.live = 1 }, func(e *entry) { e.timed = 1 }, func(e *entry) { e.early = 1 }, func(e *entry) { e.queued = 1 }}
+	stays := []func(e *entry){func(e *entry) { e.live = 1 }, func(e *entry) { e.timed = 1 }, func(e *entry) { e.leased = 1 }, func(e *entry) { e.early = 1 }, func(e *entry) { e.queued = 1 }}
 	for seed := range uint64(50) {
 		x := rand.New(rand.NewPCG(seed, 1))
 		g := &gate{waiting: byGate()}
@@ -328,29 +328,34 @@ func TestGate_BehindOthers(t *testing.T) {
 	}
 }
 
-// TestGate_First: those who wait in memory come first if one of them stands before all that have to be read, or if there is no room for others.
+// TestGate_First: those who wait in memory come first if one of them stands before all that have to be read, or came when it did and need not
+// stay.
 func TestGate_First(t *testing.T) {
+	at := func(due store.Instant, leads bool, live int) *entry {
+		e := waiter(due, 0)
+		e.leads, e.live = leads, live
+		return e
+	}
 	for _, tt := range []struct {
 		name  string
 		low   store.Instant
-		all   int
-		waits []store.Instant
+		waits []*entry
 		want  bool
 	}{
-		{"nobody", 50, 0, nil, false},
-		{"nobody, and none to read", 0, 0, nil, false},
-		{"none to read", 0, 0, []store.Instant{60}, true},
-		{"one before", 50, 0, []store.Instant{60, 49}, true},
-		{"all after", 50, 0, []store.Instant{60, 51}, false},
-		{"all after, and many elsewhere", 50, windowMost/2 + 1, []store.Instant{60, 51}, true},
-		{"nobody, and many elsewhere", 50, windowMost/2 + 1, nil, false},
+		{"nobody", 50, nil, false},
+		{"nobody, and none to read", 0, nil, false},
+		{"none to read", 0, []*entry{at(60, false, 0)}, true},
+		{"one before", 50, []*entry{at(60, false, 0), at(49, false, 0)}, true},
+		{"one before, that stays", 50, []*entry{at(60, false, 0), at(49, false, 1)}, true},
+		{"all after", 50, []*entry{at(60, false, 0), at(51, false, 0)}, false},
+		{"all after, and one came before they were put away", 50, []*entry{at(60, true, 0), at(51, false, 0)}, true},
+		{"all after, and that one stays", 50, []*entry{at(60, true, 1), at(51, false, 0)}, false},
 	} {
-		r, g := &run{}, &gate{waiting: byGate(), low: store.Cursor{At: tt.low}}
-		r.window.gated = tt.all
-		for _, at := range tt.waits {
-			g.waiting.put(waiter(at, 0))
+		g := &gate{waiting: byGate(), low: store.Cursor{At: tt.low}}
+		for _, e := range tt.waits {
+			g.waiting.put(e)
 		}
-		if got := r.firstLocked(g); got != tt.want {
+		if got := g.first(); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
