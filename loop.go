@@ -272,8 +272,9 @@ func (r *run) armLocked() {
 		boot = r.notUntil
 	} else {
 		wall = r.nextLocked()
-		lease = r.leaseLocked()
-		boot = lease.Sub(t.mono) // where there is none, the longest
+		if lease = r.leaseLocked(); lease != store.Never {
+			boot = lease.Sub(t.mono)
+		}
 		for _, k := range r.c.kinds {
 			if k.rated() {
 				if ok, at := k.bucket.has(el); !ok {

@@ -117,7 +117,8 @@ func TestHasCompleted(t *testing.T) {
 		{"it has failed since", false, true, []store.Event{{Generation: 1, For: 7, To: store.Dead, Fence: 5}, {Generation: 1, For: 7, To: store.Done, Fence: 5}}, nil, false, 1},
 		{
 			"others have ended since", false, true,
-			[]store.Event{{Generation: 1, For: 8, To: store.Dead, Fence: 9}, {Generation: 2, For: 7, To: store.Dead, Fence: 8}, {Generation: 1, For: 7, To: store.Done, Fence: 5}}, nil, true, 1,
+			[]store.Event{{Generation: 1, For: 8, To: store.Dead, Fence: 9}, {Generation: 2, For: 7, To: store.Dead, Fence: 8}, {Generation: 1, For: 7, To: store.Done, Fence: 5}},
+			nil, true, 1,
 		},
 		{"nothing is known of it", false, true, nil, nil, true, 1},
 		{"the history can't be read", false, true, nil, failed, false, 1},
