@@ -212,7 +212,6 @@ func TestAccessors(t *testing.T) {
 	}
 }
 
-// contract: A5.
 func TestCountsFromAcceptance(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	every, nights, rule := Every(time.Hour), Cron("0 0 * * *"), RRule("FREQ=DAILY;INTERVAL=2")
@@ -240,6 +239,7 @@ func TestCountsFromAcceptance(t *testing.T) {
 	}
 }
 
+// contract: A5.
 func TestEqual(t *testing.T) {
 	berlin := time.FixedZone("CET", 3600)
 	all := []Schedule{ // no two of them equal
