@@ -141,6 +141,11 @@ func (p *peer) owned(share store.Share) {
 	c.moved = make(chan struct{})
 }
 
+// share says that two processes have all shards between them, and neither of them few.
+func share(a, b *peer) func() bool {
+	return func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 }
+}
+
 func overlap(a, b store.Shards) bool {
 	for i := range a {
 		if a[i]&b[i] != 0 {

@@ -94,7 +94,7 @@ func TestOwn_TellsBeforeItGives(t *testing.T) {
 		t.Errorf("the server has %q; want all to be a's, which knows of nothing yet", got)
 	}
 	close(a.slow)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share", share(a, b))
 }
 
 // contract: C6
@@ -154,7 +154,7 @@ func TestOwn_Killed(t *testing.T) {
 	c := newCrowd(t)
 	way := newWire(t, c.url)
 	a, b := c.join("a", c.url), c.join("b", way.url)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share", share(a, b))
 	hints, stop := a.s.Hints()
 	defer stop()
 	c.becomes("a listens", func() bool { return a.s.Health().Listening })
@@ -190,7 +190,7 @@ func TestOwn_Killed(t *testing.T) {
 	c.mu.Lock()
 	b.lax = false
 	c.mu.Unlock()
-	c.until("they share again", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share again", share(a, b))
 	c.becomes("b is not gone", func() bool { return !a.s.Gone("b", before) })
 }
 
@@ -208,7 +208,7 @@ func TestOwn_YoungSessionTakesNoLockForDeath(t *testing.T) {
 	a.s.SetBoot(boot) // its session is as old as the test says
 	a.own()
 	b := c.join("b", way.url)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share", share(a, b))
 	c.mu.Lock()
 	b.lax = true
 	c.mu.Unlock()
@@ -230,7 +230,7 @@ func TestOwn_YoungSessionTakesNoLockForDeath(t *testing.T) {
 	b.lax = false
 	c.mu.Unlock()
 	way.mend()
-	c.until("they share again", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share again", share(a, b))
 }
 
 // When another server takes the place of one that has died, all that were there are there again, by the same connection string.
@@ -245,7 +245,7 @@ func TestOwn_Promotion(t *testing.T) {
 	dirs := filepath.Dir(primary.Socket()) + "," + filepath.Dir(standby.Socket())
 	c := crowdOn(t, fmt.Sprintf("host=%s port=5432,5432 user=%s dbname=postgres sslmode=disable target_session_attrs=read-write", dirs, cfg.User))
 	a, b := c.join("a", c.url), c.join("b", c.url)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.until("they share", share(a, b))
 	if err := primary.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestOwn_Promotion(t *testing.T) {
 	if err := standby.Promote(); err != nil {
 		t.Fatal(err)
 	}
-	c.until("they share again", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.until("they share again", share(a, b))
 	if got := c.ask("select count(*)::text from duly.node where since = 0"); got != "2" {
 		t.Errorf("%s nodes are who they were, want 2", got)
 	}
@@ -268,7 +268,7 @@ func TestOwn_LapsedLeaseIsReadAgain(t *testing.T) {
 	c := newCrowd(t)
 	way := newWire(t, c.url)
 	a, b := c.join("a", c.url), c.join("b", way.url)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share", share(a, b))
 	before := time.Now()
 	way.hush(true)
 	c.until("b knows that it may own nothing", func() bool { return b.has() == 0 })
@@ -280,7 +280,7 @@ func TestOwn_LapsedLeaseIsReadAgain(t *testing.T) {
 		t.Errorf("nodes are %q: b's lock is held, so that nobody can know that its process is gone", got)
 	}
 	way.mend()
-	c.until("they share again", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share again", share(a, b))
 	if got := b.log.String(); !strings.Contains(got, "node owns nothing for now") || !strings.Contains(got, "node has its connection again") {
 		t.Errorf("b's log does not say what has happened:\n%s", got)
 	}
@@ -310,12 +310,12 @@ func TestOwn_Terminated(t *testing.T) {
 	c := newCrowd(t)
 	a := c.join("a", c.url)
 	b := c.join("b", c.url)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.until("they share", share(a, b))
 	const session = "select coalesce(min(pid), 0)::text from pg_stat_activity where application_name = 'duly node a' and datname = current_database()"
 	old := c.ask(session)
 	c.ask("select pg_terminate_backend($1::int)::text", old)
 	c.becomes("a has a session", func() bool { pid := c.ask(session); return pid != "0" && pid != old })
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.until("they share", share(a, b))
 	if got := c.ask("select count(*)::text from duly.node where locked and since = 0"); got != "2" {
 		t.Errorf("%s nodes have their locks and are who they were, want 2", got)
 	}
@@ -361,7 +361,7 @@ func TestOwn_StandsDown(t *testing.T) {
 	b.s.SetWall(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
 	b.own()
 	for range 2 { // a step in either direction
-		c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+		c.until("they share", share(a, b))
 		ahead.Store(int64(-30 * time.Second))
 		c.until("all is a's", func() bool { return a.has() == 256 && b.has() == 0 })
 		c.becomes("health tells of it", func() bool {
@@ -370,7 +370,7 @@ func TestOwn_StandsDown(t *testing.T) {
 		})
 		ahead.Store(0)
 	}
-	c.until("they share again", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.until("they share again", share(a, b))
 	if log := b.log.String(); !strings.Contains(log, "stands down") || !strings.Contains(log, "takes part again") {
 		t.Errorf("b's log does not say that it stood down:\n%s", log)
 	}
@@ -457,7 +457,7 @@ func TestOwn_Pooler(t *testing.T) {
 	c.o.Pooler = true
 	way := newWire(t, c.url)
 	a, b := c.join("a", c.url), c.join("b", way.url)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && b.has() > 60 })
+	c.until("they share", share(a, b))
 	if got := c.ask("select (select count(*) from duly.node where locked) || ' ' || (select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database()))"); got != "0 0" {
 		t.Errorf("locks are said to be held, or are: %s", got)
 	}
@@ -490,7 +490,7 @@ func TestOwn_BehindAPooler(t *testing.T) {
 	pooled := server.Pooler(t, "postgres")
 	way := newWire(t, pooled)
 	a, b := c.join("a", pooled), c.join("b", way.url)
-	c.until("they share", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.until("they share", share(a, b))
 	c.mu.Lock()
 	b.lax = true
 	c.mu.Unlock()
@@ -500,7 +500,7 @@ func TestOwn_BehindAPooler(t *testing.T) {
 	b.lax = false
 	c.mu.Unlock()
 	way.mend()
-	c.until("they share again", func() bool { return a.has()+b.has() == 256 && min(a.has(), b.has()) > 60 })
+	c.until("they share again", share(a, b))
 	if err := b.ends(); err != nil {
 		t.Error(err)
 	}
