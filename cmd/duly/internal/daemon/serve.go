@@ -139,15 +139,22 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out.allow() // also for what the server writes itself, such as "100 Continue"
 	p.next.ServeHTTP(out, r)
-	out.allow() // to write what is left in its buffer
 	if in != nil {
+		if out.duplex && !in.ended { // what nobody has read of the body the server reads where the answer has not begun, and heeds how that ends
+			_, _ = io.CopyN(io.Discard, in, leftMost)
+		}
 		left := in.budget.left()
-		if in.ctx.Err() != nil {
+		if in.ctx.Err() != nil || out.duplex && !in.ended {
+			in.giveUp()
 			left = 0
 		}
-		_ = in.rc.SetReadDeadline(time.Now().Add(left)) // what nobody has read of the body, the server does
+		_ = in.rc.SetReadDeadline(time.Now().Add(left))
 	}
+	out.allow() // to write what is left in its buffer
 }
+
+// leftMost is how much of a body is read that a handler has left: what the server reads, too.
+const leftMost = 256 << 10
 
 // A budget is how long a client may still keep us waiting in one direction of a request.
 type budget struct {
@@ -174,7 +181,16 @@ type pacedBody struct {
 	ctx    context.Context //nolint:containedctx // the request's: nothing is read after its end
 	conn   *cappedConn     // nil: it is not counted
 	rc     *http.ResponseController
+	ended  bool // there is no more of it
 	budget budget
+}
+
+// giveUp has nothing read from the connection any more: if the answer has begun, the server would read on, and take what still comes of the body for
+// the next request.
+func (b *pacedBody) giveUp() {
+	if b.conn != nil {
+		b.conn.deaf.set()
+	}
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
@@ -188,12 +204,10 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	b.budget.spend(start, n)
 	if err != nil && !errors.Is(err, io.EOF) {
-		// It is given up. If the answer has begun, the server would read on, and take what still comes of it for the next request.
-		if b.conn != nil {
-			b.conn.deaf.set()
-		}
+		b.giveUp()
 		return n, err
 	}
+	b.ended = b.ended || err != nil
 	// It must not stay: the server reads on, to see whether the client is still there.
 	if derr := b.rc.SetReadDeadline(time.Time{}); err == nil {
 		err = derr
@@ -205,7 +219,14 @@ type pacedWriter struct {
 	http.ResponseWriter
 
 	rc     *http.ResponseController
+	duplex bool // the body is read on while the answer is written
 	budget budget
+}
+
+// EnableFullDuplex is what [http.ResponseController.EnableFullDuplex] calls.
+func (w *pacedWriter) EnableFullDuplex() error {
+	w.duplex = true
+	return w.rc.EnableFullDuplex()
 }
 
 // allow sets the deadline of the next write. One that stays set harms nobody: it is set anew before each.

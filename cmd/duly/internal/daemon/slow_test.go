@@ -501,3 +501,62 @@ func TestConnections_AnsweredToTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// What still comes of a body that the handler has not read to its end when its request was ended, or in time, is not taken for a request, also if the
+// answer had begun.
+func TestBody_LeftIsNoRequest(t *testing.T) {
+	for name, ends := range map[string]bool{"the request is ended": true, "the rest is not sent in time": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &guard{}
+				l := pipes(make(chan net.Conn))
+				var asked []string
+				next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					vouch(r.Context())
+					if asked = append(asked, r.Method); r.Method == http.MethodGet {
+						return
+					}
+					rc := http.NewResponseController(w)
+					if err := errors.Join(rc.EnableFullDuplex(), rc.Flush()); err != nil {
+						t.Error(err)
+					}
+					if ends {
+						<-r.Context().Done()
+					}
+				})
+				s := newServer(t.Context(), &port{Listener: l}, next, g, usualLimits, slog.New(slog.DiscardHandler))
+				served := make(chan error, 1)
+				go func() { served <- s.Serve(newCapped(l, newPlaces(9))) }()
+				ours, theirs := net.Pipe()
+				l <- theirs
+				go func() { _, _ = io.Copy(io.Discard, ours) }()
+				_, err := io.WriteString(ours, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
+				if err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if ends {
+					g.mu.Lock()
+					for a := range g.granted {
+						a.end(api.ErrUnauthenticated)
+					}
+					g.mu.Unlock()
+				} else {
+					time.Sleep(usualLimits.patience + time.Second)
+				}
+				synctest.Wait()
+				_, _ = io.WriteString(ours, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") // it may be closed by then
+				synctest.Wait()
+				if len(asked) != 1 {
+					t.Errorf("asked for %q, want the first alone", asked)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
