@@ -140,15 +140,7 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out.allow() // also for what the server writes itself, such as "100 Continue"
 	p.next.ServeHTTP(out, r)
 	if in != nil {
-		if out.duplex && !in.ended { // what nobody has read of the body the server reads where the answer has not begun, and heeds how that ends
-			_, _ = io.CopyN(io.Discard, in, leftMost)
-		}
-		left := in.budget.left()
-		if in.ctx.Err() != nil || out.duplex && !in.ended {
-			in.giveUp()
-			left = 0
-		}
-		_ = in.rc.SetReadDeadline(time.Now().Add(left))
+		in.leave(out.duplex)
 	}
 	out.allow() // to write what is left in its buffer
 }
@@ -191,6 +183,20 @@ func (b *pacedBody) giveUp() {
 	if b.conn != nil {
 		b.conn.deaf.set()
 	}
+}
+
+// leave deals with what a handler has left. The server reads that, and heeds how it ends if the answer has not begun; where it has, as with a duplex
+// request, it is read here.
+func (b *pacedBody) leave(duplex bool) {
+	if duplex && !b.ended {
+		_, _ = io.CopyN(io.Discard, b, leftMost)
+	}
+	left := b.budget.left()
+	if b.ctx.Err() != nil || duplex && !b.ended {
+		b.giveUp()
+		left = 0
+	}
+	_ = b.rc.SetReadDeadline(time.Now().Add(left))
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
