@@ -261,7 +261,11 @@ func compareAndSwap(e *env) {
 	p := every("a", at(e.later(time.Hour)))
 	p.Payload = []byte("0")
 	e.put(p)
+	var reading sync.WaitGroup
+	reading.Add(n)
 	together(n, func(int) {
+		read := sync.OnceFunc(reading.Done)
+		defer read()
 		for range each {
 			for {
 				ts, err := e.s.Get(e.ctx, []store.Key{p.Key})
@@ -274,7 +278,9 @@ func compareAndSwap(e *env) {
 					e.Errorf("payload: %v", err)
 					return
 				}
-				runtime.Gosched() // somebody else's turn
+				read()
+				reading.Wait() // all have read the same before the first of them writes
+				runtime.Gosched()
 				q := p
 				q.Payload, q.IfGeneration = []byte(strconv.Itoa(was+1)), ts[0].Generation
 				res, err := e.s.Put(e.ctx, []store.Put{q})
