@@ -70,7 +70,7 @@ func (s *session) cancel(ctx context.Context, names []string, f *cancelFlags) er
 			return err
 		}
 	}
-	return cancelAll(ctx, c, p, once(names), f)
+	return s.cancelAll(ctx, c, p, once(names), f)
 }
 
 // once leaves out what was there before.
@@ -101,7 +101,7 @@ type cancelled struct {
 }
 
 // cancelAll cancels tasks, and prints the outcomes in their order.
-func cancelAll(ctx context.Context, c *client.Client, p *printer, names []string, f *cancelFlags) error {
+func (s *session) cancelAll(ctx context.Context, c *client.Client, p *printer, names []string, f *cancelFlags) error {
 	do := c.Cancel
 	if f.running {
 		do = c.CancelRunning
@@ -133,7 +133,7 @@ func cancelAll(ctx context.Context, c *client.Client, p *printer, names []string
 	})
 	defer workers.Wait()
 	defer stop()
-	unknown := 0
+	var unknown []string
 	for i, name := range names {
 		var x cancelled
 		select {
@@ -145,16 +145,13 @@ func cancelAll(ctx context.Context, c *client.Client, p *printer, names []string
 			return x.err
 		}
 		if x.Outcome == "unknown" {
-			unknown++
+			unknown = append(unknown, name)
 		}
 		if err := printCancelled(p, name, &x.Cancelled, f); err != nil {
 			return err
 		}
 	}
-	if unknown > 0 {
-		return &failure{status: exitNotFound}
-	}
-	return nil
+	return s.unknown(ctx, unknown, f.output)
 }
 
 // printCancelled prints the outcome of one cancel.

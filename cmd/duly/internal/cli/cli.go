@@ -89,6 +89,7 @@ func newRoot(s *session) *cobra.Command {
 		SilenceErrors:         true,
 		SilenceUsage:          true,
 		Args:                  knownCommand,
+		PersistentPreRun:      func(_ *cobra.Command, args []string) { s.args = args },
 		RunE:                  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}")
@@ -138,6 +139,11 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 
 // flagError makes a mistake of the flags ours, with the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
+	if !cmd.HasParent() { // which is also where a command is looked for that is not there, and it may have had this flag
+		if err := knownCommand(cmd, cmd.Flags().Args()); err != nil {
+			return err
+		}
+	}
 	e := &usageError{what: err.Error(), hint: cmd.CommandPath() + " --help lists the flags"}
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok && len(missing.GetSpecifiedName()) > 1 {
 		var names []string

@@ -22,7 +22,7 @@ const (
 // A failure is an error that says itself which status it is.
 type failure struct {
 	status int
-	what   string // empty: all is said already
+	what   string // empty: all is said already, but for the hint
 	hint   string
 }
 
@@ -50,7 +50,7 @@ var statuses = []struct {
 }{
 	{duly.ErrUnknown, exitFailed, "duly ls shows whether it was"},
 	{duly.ErrInvalid, exitUsage, ""},
-	{duly.ErrNotFound, exitNotFound, "duly ls lists what there is"},
+	{duly.ErrNotFound, exitNotFound, lsHint},
 	{duly.ErrExists, exitConflict, ""},
 	{duly.ErrKindMismatch, exitConflict, ""},
 	{duly.ErrCondition, exitConflict, ""},
@@ -66,7 +66,7 @@ func (s *session) explain(err error) (text string, status int) {
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		if f.what == "" {
-			return "", f.status
+			return hintLine(f.hint), f.status
 		}
 		return "duly: " + clean(f.what) + "\n" + hintLine(f.hint), f.status
 	}
@@ -74,9 +74,13 @@ func (s *session) explain(err error) (text string, status int) {
 		return s.explain(f)
 	}
 	for _, row := range statuses {
-		if errors.Is(err, row.err) {
-			return s.explain(&failure{row.status, err.Error(), row.hint})
+		if !errors.Is(err, row.err) {
+			continue
 		}
+		if row.hint == lsHint && len(s.args) > 0 {
+			row.hint = s.meant(context.Background(), s.args[0])
+		}
+		return s.explain(&failure{row.status, err.Error(), row.hint})
 	}
 	if errors.Is(err, context.Canceled) {
 		return "", exitInterrupted // whoever did it knows

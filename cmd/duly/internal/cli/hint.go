@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/cmd/duly/internal/wording"
 	"github.com/dulyhq/duly/schedule"
 )
@@ -67,6 +70,44 @@ func calendarLike(text string) bool {
 	}
 	_, err := schedule.Parse("calendar " + text)
 	return err == nil
+}
+
+// lsHint is what to do about a name that no task has.
+const lsHint = "duly ls lists what there is"
+
+// meant is the hint to names that no task has: which was probably meant, of those that begin with the same letter.
+func (s *session) meant(ctx context.Context, unknown ...string) string {
+	if len(unknown) != 1 || unknown[0] == "" {
+		return lsHint
+	}
+	name := unknown[0]
+	_, letter := utf8.DecodeRuneInString(name)
+	var names, longer []string
+	for _, c := range s.namesWithin(ctx, client.Query{}, name[:letter], nil) {
+		n, _, _ := strings.Cut(c, "\t") // behind it is what the task does
+		names = append(names, n)
+		if strings.HasPrefix(n, name) {
+			longer = append(longer, n)
+		}
+	}
+	if len(longer) == 1 {
+		return didYouMean + longer[0] + "?"
+	}
+	if meant, ok := wording.Closest(name, names); ok {
+		return didYouMean + meant + "?"
+	}
+	return lsHint
+}
+
+// unknown is the error of names of which it is said already that no task has them.
+func (s *session) unknown(ctx context.Context, names []string, output string) error {
+	switch {
+	case len(names) == 0:
+		return nil
+	case output != "table":
+		return &failure{status: exitNotFound}
+	}
+	return &failure{status: exitNotFound, hint: s.meant(ctx, names...)}
 }
 
 // wantWord says what would be right in place of a word that is none of those given; empty if it is one of them.

@@ -95,7 +95,7 @@ func (x *steering) run(ctx context.Context, s *session, names []string, f *steer
 	}
 	p := s.printer()
 	if len(names) > 0 {
-		return x.named(ctx, c, p, names, f)
+		return x.named(ctx, s, c, p, names, f)
 	}
 	q := f.query()
 	if x.dead {
@@ -123,8 +123,9 @@ func (x *steering) run(ctx context.Context, s *session, names []string, f *steer
 }
 
 // named does it to tasks by their names, one by one, and says of each what was done.
-func (x *steering) named(ctx context.Context, c *client.Client, p *printer, names []string, f *steerFlags) error {
-	all, unknown := 0, false
+func (x *steering) named(ctx context.Context, s *session, c *client.Client, p *printer, names []string, f *steerFlags) error {
+	all := 0
+	var unknown []string
 	for _, name := range once(names) {
 		n, err := x.call(c, ctx, api.Selection{Names: []string{name}, Why: f.why})
 		if err != nil {
@@ -139,7 +140,9 @@ func (x *steering) named(ctx context.Context, c *client.Client, p *printer, name
 			if text, err = x.nothing(ctx, c, name); err != nil {
 				return err
 			}
-			unknown = unknown || text == "unknown"
+			if text == "unknown" {
+				unknown = append(unknown, name)
+			}
 		}
 		if f.output != "table" {
 			continue
@@ -158,10 +161,7 @@ func (x *steering) named(ctx context.Context, c *client.Client, p *printer, name
 			return err
 		}
 	}
-	if unknown {
-		return &failure{status: exitNotFound}
-	}
-	return nil
+	return s.unknown(ctx, unknown, f.output)
 }
 
 // nothing says why nothing was done to a name.

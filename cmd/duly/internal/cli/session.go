@@ -26,6 +26,7 @@ type session struct {
 	url       string
 	tokenFile string
 	namespace string
+	args      []string                                  // of the command, without flags
 	wrap      func(http.RoundTripper) http.RoundTripper // of the next client
 	closing   []func()                                  // at the end of the run
 	lost      func(error)                               // is told that a stream of events is broken, and goes on

@@ -59,7 +59,7 @@ func TestCancel(t *testing.T) {
 	w := newWorld(t)
 	w.put("tea", later("true"))
 	stdout, stderr, status := w.run("cancel", "tea", "nobody", "tea")
-	if want := "tea\tcancelled\nnobody\tunknown\n"; status != exitNotFound || stdout != want || stderr != "" {
+	if want := "tea\tcancelled\nnobody\tunknown\n"; status != exitNotFound || stdout != want || stderr != "hint: duly ls lists what there is\n" {
 		t.Errorf("status %d, standard output %q, want %q, standard error %q", status, stdout, want, stderr)
 	}
 	if got := w.ok("cancel", "tea"); got != "tea\tfinished\n" {
@@ -104,7 +104,7 @@ func TestPauseResume(t *testing.T) {
 		}
 	}
 	stdout, stderr, status := w.run("pause", "nobody", "a")
-	if status != exitNotFound || stdout != "nobody\tunknown\na\tpaused\n" || stderr != "" {
+	if status != exitNotFound || stdout != "nobody\tunknown\na\tpaused\n" || stderr != "hint: duly ls lists what there is\n" {
 		t.Errorf("pause nobody: status %d, %q, %q", status, stdout, stderr)
 	}
 }

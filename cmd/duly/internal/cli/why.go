@@ -59,7 +59,7 @@ func (s *session) why(ctx context.Context, name, output string) error {
 		if output != "table" {
 			return &failure{status: exitNotFound}
 		}
-		return &failure{status: exitNotFound, what: w.Text, hint: "duly ls lists what there is"}
+		return &failure{status: exitNotFound, what: w.Text, hint: s.meant(ctx, name)}
 	}
 	if hint := whyHint(name, w.Code); hint != "" && output == "table" && p.terminal {
 		return p.write(p.paint(dim, clean(hint)) + "\n")
