@@ -251,7 +251,7 @@ var memTableSize uint64 = 16 << 20
 func (s *Store) options(c *core) *pdb.Options {
 	o := &pdb.Options{
 		FS:                          c.fuse,
-		CacheSize:                   s.o.CacheSize,
+		CacheSize:                   s.o.CacheSize + 2*int64(memTableSize), // it counts the tables in memory: that which is written to, and that which is flushed
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       8,
