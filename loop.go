@@ -118,7 +118,8 @@ func (r *run) look() (l look, done bool) {
 	}
 	now := c.now()
 	r.wakeDueLocked(now)
-	l.picks = r.pickLocked(now)
+	r.picks = r.pickLocked(r.picks[:0], now)
+	l.picks = r.picks
 	for k := range r.refetch {
 		l.keys = append(l.keys, k)
 		if len(l.keys) == pageMost {
@@ -165,9 +166,8 @@ func (r *run) wakeDueLocked(now store.Instant) {
 
 const picksMost = 256
 
-// pickLocked takes what can be written for now.
-func (r *run) pickLocked(now store.Instant) []pick {
-	var picks []pick
+// pickLocked takes what can be written for now, and adds it to picks.
+func (r *run) pickLocked(picks []pick, now store.Instant) []pick {
 	w := &r.window
 	for len(picks) < picksMost {
 		if r.fitsLocked() {
@@ -313,7 +313,9 @@ func (r *run) disarm() {
 // do reads and writes what a look has found.
 func (r *run) do(ctx context.Context, l *look) error {
 	if len(l.picks) > 0 {
-		if err := r.write(ctx, l.picks); err != nil {
+		err := r.write(ctx, l.picks)
+		clear(l.picks) // what they are of may be large
+		if err != nil {
 			return err
 		}
 	}

@@ -65,6 +65,9 @@ type run struct {
 	armedAt    store.Instant // what the first is set to
 	armedLease store.Instant // and the second for, if that is for a lease
 
+	planner planner // of planLocked, which has no room of its own for it
+	picks   []pick  // of the loop: room for those of the next look
+
 	settler settler
 	renewer renewer
 	hooks   sync.WaitGroup

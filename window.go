@@ -330,7 +330,8 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 	if e.memo.busy > now+c.blurred() { // the clock was set back
 		e.memo.since, e.memo.busy = 0, 0
 	}
-	x := planner{
+	x := &r.planner
+	*x = planner{
 		t: t, p: p, now: now, mono: c.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,
 		giveUp: c.kinds[t.Kind] == nil, crash: r.crash,
 		shut: !r.suspects.free(),
@@ -349,7 +350,7 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 		return step{at: store.Never, lease: st.lease}
 	}
 	if r.crash.divided {
-		r.doubtLocked(&x)
+		r.doubtLocked(x)
 	}
 	if !ours && st.kind != stepBack { // it is somebody else's to decide
 		return step{at: store.Never, lease: store.Never}

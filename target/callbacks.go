@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -247,6 +248,9 @@ func (x *caller) call(ctx context.Context, r *callbackRun) error {
 	return r.answered(resp, time.Unix(0, x.o.Clock.Read().Wall))
 }
 
+// ownHeaders is how many headers a request has at most that are not the callback's.
+const ownHeaders = 11
+
 // request returns the request with its headers.
 func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*http.Request, error) {
 	method := r.c.Method
@@ -257,6 +261,7 @@ func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*h
 	if err != nil {
 		return nil, err
 	}
+	req.Header = make(http.Header, len(r.c.Header)+ownHeaders)
 	if req.URL.RawQuery != "" {
 		req.URL.RawQuery = escaped(req.URL.RawQuery)
 	}
@@ -264,7 +269,11 @@ func (x *caller) request(ctx context.Context, r *callbackRun, now time.Time) (*h
 		req.Header.Set(name, v)
 	}
 	a, id := r.a, encoded(r.a.RunID)
-	set := func(name, v string) { req.Header[name] = []string{v} } // names as the header has them
+	values := make([]string, 0, ownHeaders)
+	set := func(name, v string) { // a name as the header has it
+		values = append(values, v)
+		req.Header[name] = slices.Clip(values[len(values)-1:])
+	}
 	set("User-Agent", x.o.UserAgent)
 	set("Idempotency-Key", id)
 	set("Duly-Run-Id", id)
