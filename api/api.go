@@ -119,6 +119,10 @@ type Handler struct {
 }
 
 // New returns a handler for a scheduler, which it neither runs nor closes.
+//
+// Over HTTP/1 the connection of a batch is closed with its answer: of a body that is cut off when that has begun, net/http may take what still
+// comes for the next request. A server that sees to that itself keeps the connection; its http.ResponseWriter says so by a method
+// LeavesNothing().
 func New(d *duly.Scheduler, o Options) *Handler {
 	o.Prefix = strings.TrimRight(o.Prefix, "/")
 	if o.MaxBody <= 0 {

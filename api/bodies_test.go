@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/dulyhq/duly/api"
 )
@@ -221,6 +222,116 @@ func TestBodies_BatchOfTwoKinds(t *testing.T) {
 		}
 		for _, s := range slow {
 			s.ends(http.StatusOK)
+		}
+	})
+}
+
+// What is refused of a batch counts with its name, which the answer has: so much is not kept beside the four.
+func TestBodies_RefusedLines(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		refused := fmt.Sprintf(`{"name": "%s", "kind": "k", "in": "soon"}`, strings.Repeat("x", 40<<10)) + "\n"
+		first := e.asks("POST", "/v1/tasks:batch", "application/x-ndjson", -1)
+		for range 2 {
+			if !first.taken(refused) {
+				t.Fatal("a line is not read")
+			}
+		}
+		others := make([]*sender, readAtOnce)
+		for i := range others {
+			others[i] = e.sends(fmt.Sprint("other", i), -1)
+			if got, want := others[i].taken(`{"kind": "k", "payload": "`+strings.Repeat("x", 100<<10)), i < readAtOnce-1; got != want {
+				t.Errorf("large body %d beside a batch with 80 KiB that are not answered: read is %t, want %t", i, got, want)
+			}
+		}
+		first.ends(http.StatusOK)
+		synctest.Wait()
+		for _, s := range others {
+			if !s.taken(`", "in": "1h"}`) {
+				t.Fatal("a large body is not read on")
+			}
+			s.ends(http.StatusCreated)
+		}
+	})
+}
+
+// A batch that is one of the four lets go of it when others have waited for half a minute, also if nothing but blanks comes of it.
+func TestBodies_BlanksKeepNoPlace(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		line := fmt.Sprintf(`{"kind": "k", "in": "1h", "payload": %q}`, strings.Repeat("x", 100<<10)) + "\n"
+		slow := make([]*sender, readAtOnce)
+		for i := range slow {
+			if slow[i] = e.asks("POST", "/v1/tasks:batch", "application/x-ndjson", -1); !slow[i].taken(line) {
+				t.Fatalf("batch %d is not read", i)
+			}
+		}
+		waits := e.sends("waits", -1)
+		if waits.taken(large()) {
+			t.Error("a fifth large body is read")
+		}
+		for range 4 {
+			time.Sleep(10 * time.Second)
+			for _, s := range slow {
+				if !s.taken("\n") {
+					t.Fatal("a blank is not read")
+				}
+			}
+		}
+		waits.ends(http.StatusCreated)
+		for _, s := range slow {
+			s.ends(http.StatusOK)
+		}
+	})
+}
+
+// Who waits too long for others is told so: that nobody listens any more is not seen meanwhile.
+func TestBodies_WaitHasAnEnd(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		var slow []*sender
+		for i := range readAtOnce {
+			s := e.sends(fmt.Sprint("slow", i), -1)
+			if !s.taken(`{"kind": "k", "payload": "` + strings.Repeat("x", 100<<10)) {
+				t.Fatalf("body %d is not read", i)
+			}
+			slow = append(slow, s)
+		}
+		begun := time.Now()
+		waits := e.sends("waits", -1)
+		waits.taken(large())
+		is(t, "status of who waits", <-waits.status, http.StatusServiceUnavailable)
+		is(t, "that has waited", time.Since(begun), 2*time.Minute)
+		for _, s := range slow {
+			if !s.taken(`", "in": "1h"}`) {
+				t.Fatal("a large body is not read on")
+			}
+			s.ends(http.StatusCreated)
+		}
+	})
+}
+
+// A writer of a server that sees to what is left of bodies.
+type thorough struct{ *httptest.ResponseRecorder }
+
+func (thorough) LeavesNothing() {}
+
+// The connection of a batch is not used again by a server that might take what is left of the body for a request.
+func TestBatch_ClosesItsConnection(t *testing.T) {
+	bubble(t, all, func(t *testing.T, e *env) {
+		for _, tt := range []struct {
+			major int
+			wrap  func(*httptest.ResponseRecorder) http.ResponseWriter
+			want  string
+		}{
+			{1, func(w *httptest.ResponseRecorder) http.ResponseWriter { return w }, "close"},
+			{1, func(w *httptest.ResponseRecorder) http.ResponseWriter { return thorough{w} }, ""},
+			{2, func(w *httptest.ResponseRecorder) http.ResponseWriter { return w }, ""},
+		} {
+			r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/tasks:batch", strings.NewReader(`{"kind": "k", "in": "1h"}`))
+			r.Header.Set("Content-Type", "application/x-ndjson")
+			r.ProtoMajor = tt.major
+			w := httptest.NewRecorder()
+			e.h.ServeHTTP(tt.wrap(w), r)
+			is(t, "status", w.Code, http.StatusOK)
+			is(t, fmt.Sprintf("Connection of HTTP/%d", tt.major), w.Header().Get("Connection"), tt.want)
 		}
 	})
 }

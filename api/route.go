@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dulyhq/duly"
+	"github.com/dulyhq/duly/internal/park"
 	"github.com/dulyhq/duly/store"
 )
 
@@ -68,7 +70,8 @@ type call struct {
 	q     url.Values
 	name  string // in the path
 
-	isLarge bool // its body is one of few
+	isLarge bool      // its body is one of few
+	until   time.Time // how long it is without others having to wait, by the runtime's clock
 }
 
 // find returns the route of a request, and what its path has for "{name}".
@@ -284,26 +287,34 @@ func (c *call) read(into any, empty bool) (given []string, err error) {
 	return decode(b.Bytes(), into)
 }
 
+// queueing is how long a large body waits for others: that its sender has gone is not seen meanwhile, because nothing is read.
+const queueing = 2 * time.Minute
+
 // enlarge waits until another large body may be in memory. The end of the request lets the next one in.
 func (c *call) enlarge() error {
-	if c.isLarge {
+	if c.enlarged() {
 		return nil
 	}
+	ctx, stop := park.Within(c.r.Context(), queueing, fmt.Errorf("%w: others have sent large bodies, and still do, after %v", ErrUnavailable, queueing))
+	defer stop()
 	select {
 	case c.large <- struct{}{}:
-		c.isLarge = true
+		c.isLarge, c.until = true, byRuntime(patience)
 		return nil
-	case <-c.r.Context().Done():
-		return context.Cause(c.r.Context())
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
+
+// overlong says that it is one of the large ones for longer than others are to wait for it.
+func (c *call) overlong() bool { return c.isLarge && byRuntime(0).After(c.until) }
 
 // enlarged does as enlarge if it need not wait, and reports whether it has.
 func (c *call) enlarged() bool {
 	if !c.isLarge {
 		select {
 		case c.large <- struct{}{}:
-			c.isLarge = true
+			c.isLarge, c.until = true, byRuntime(patience)
 		default:
 		}
 	}

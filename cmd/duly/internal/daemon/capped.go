@@ -20,6 +20,7 @@ type places struct {
 
 	mu                       sync.Mutex
 	open                     int
+	epoch                    int       // how often tokens were taken back
 	strangers, idle, streams list.List // of those that can be spared, each in one of them, the oldest first
 }
 
@@ -116,6 +117,7 @@ type cappedConn struct {
 
 	// The lock is of.mu.
 	known  bool // somebody has shown a token
+	epoch  int  // when that was
 	asked  bool // a request is being answered
 	stream bool // its answer has no end of its own
 	gone   bool
@@ -156,10 +158,14 @@ func (c *cappedConn) change(what func()) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	what()
+	c.sortLocked()
+}
+
+func (c *cappedConn) sortLocked() {
 	var in *list.List
 	switch {
 	case c.gone:
-	case !c.known:
+	case !c.known || c.epoch != c.of.epoch:
 		in = &c.of.strangers
 	case !c.asked:
 		in = &c.of.idle
@@ -175,6 +181,17 @@ func (c *cappedConn) change(what func()) {
 	if c.in, c.at = in, nil; in != nil {
 		c.at = in.PushBack(c)
 		c.of.again()
+	}
+}
+
+// forget has the tokens that were shown so far count for nothing, because some of them may. What is being asked counts until it is answered.
+func (p *places) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch++
+	for e := p.idle.Front(); e != nil; e = p.idle.Front() {
+		c, _ := e.Value.(*cappedConn)
+		c.sortLocked()
 	}
 }
 
@@ -214,6 +231,6 @@ func connOf(ctx context.Context) *cappedConn {
 // vouch notes that a token was shown on the connection of a request.
 func vouch(ctx context.Context) {
 	if c := connOf(ctx); c != nil {
-		c.change(func() { c.known = true })
+		c.change(func() { c.known, c.epoch = true, c.of.epoch })
 	}
 }

@@ -57,6 +57,7 @@ type Daemon struct {
 
 	ports     []*port
 	servers   []*server
+	places    *places // of connections over TCP, at all ports
 	store     store.Store
 	shared    *sharing // nil: the store is in the directory
 	disk      disk     // of the directory, as far as the store writes there
@@ -201,7 +202,9 @@ func (d *Daemon) fill(ctx context.Context, s *secrets) error {
 
 // take puts what is secret in place, all of it new.
 func (d *Daemon) take(c *Config, s *secrets, own credential, text string) {
-	d.guard.replace(append([]credential{own}, s.tokens...))
+	if d.guard.replace(append([]credential{own}, s.tokens...)) {
+		d.places.forget()
+	}
 	d.webhooks.Store(&s.webhooks)
 	if s.cert != nil {
 		d.cert.Store(s.cert)
@@ -256,7 +259,7 @@ func (d *Daemon) serveAll() {
 		Outputs: d.outputs, Commands: true, Callbacks: true, CheckCallback: d.config.addresses().Check, Defaults: target.Defaults,
 		Metrics: d.metrics(), Ready: d.ready, Problems: d.problems, Backup: d.backup, Store: d.state, Version: d.process.Version, Logger: d.log,
 	}
-	places := newPlaces(d.limits.conns)
+	d.places = newPlaces(d.limits.conns)
 	for _, p := range d.ports {
 		o := o
 		var g *guard
@@ -266,7 +269,7 @@ func (d *Daemon) serveAll() {
 			o.Commands = !p.beyond || d.config.AllowCommands
 		}
 		s := newServer(d.streams, p, api.New(d.scheduler, o), g, d.limits, d.log)
-		s.health, s.places = d.health, places
+		s.health, s.places = d.health, d.places
 		if p.secure {
 			s.TLSConfig = tlsConfig(&d.cert)
 		}

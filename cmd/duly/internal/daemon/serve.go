@@ -135,14 +135,23 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		in = &pacedBody{ReadCloser: r.Body, ctx: r.Context(), conn: c, rc: rc, budget: budget{limits: &p.limits}}
 		r.Body = in
+		out.in = in
+		if r.Header.Get("Expect") != "" {
+			in.kept = true // until it is read: the server asks for it then, and does without else
+		}
 		defer context.AfterFunc(in.ctx, func() { _ = rc.SetReadDeadline(time.Now()) })() //nolint:contextcheck // it is the request's; a connection that has no deadlines is gone
 	}
-	out.allow() // also for what the server writes itself, such as "100 Continue"
-	p.next.ServeHTTP(out, r)
-	if in != nil {
-		in.leave(out.duplex)
+	out.allow()    // also for what the server writes itself, such as "100 Continue"
+	defer func() { // also if what answers panics
+		if in != nil {
+			in.leave(out.duplex)
+		}
+		out.allow() // to write what is left in its buffer
+	}()
+	if r.Method == http.MethodGet || r.Method == http.MethodHead { // nobody reads it: what it has to wait for it holds nothing meanwhile
+		out.heed()
 	}
-	out.allow() // to write what is left in its buffer
+	p.next.ServeHTTP(out, r)
 }
 
 // leftMost is how much of a body is read that a handler has left: what the server reads, too.
@@ -174,6 +183,7 @@ type pacedBody struct {
 	conn   *cappedConn     // nil: it is not counted
 	rc     *http.ResponseController
 	ended  bool // there is no more of it
+	kept   bool // its sender waits until it is asked for it
 	budget budget
 }
 
@@ -185,11 +195,21 @@ func (b *pacedBody) giveUp() {
 	}
 }
 
+// rest reads what is left.
+func (b *pacedBody) rest() {
+	if !b.ended {
+		_, _ = io.CopyN(io.Discard, b, leftMost)
+	}
+	if !b.ended {
+		b.giveUp()
+	}
+}
+
 // leave deals with what a handler has left. The server reads that, and heeds how it ends if the answer has not begun; where it has, as with a duplex
 // request, it is read here.
 func (b *pacedBody) leave(duplex bool) {
-	if duplex && !b.ended {
-		_, _ = io.CopyN(io.Discard, b, leftMost)
+	if duplex {
+		b.rest()
 	}
 	left := b.budget.left()
 	if b.ctx.Err() != nil || duplex && !b.ended {
@@ -200,6 +220,7 @@ func (b *pacedBody) leave(duplex bool) {
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
+	b.kept = false
 	start := time.Now()
 	if err := b.rc.SetReadDeadline(start.Add(b.budget.left())); err != nil {
 		return 0, err
@@ -225,8 +246,19 @@ type pacedWriter struct {
 	http.ResponseWriter
 
 	rc     *http.ResponseController
-	duplex bool // the body is read on while the answer is written
+	in     *pacedBody // nil: there is none
+	heeded bool       // what is left of it was read
+	duplex bool       // the body is read on while the answer is written
 	budget budget
+}
+
+// heed reads what is left of the body before the answer begins: the server would do so, without a limit to how long it takes.
+func (w *pacedWriter) heed() {
+	if w.in == nil || w.heeded || w.duplex || w.in.kept {
+		return
+	}
+	w.heeded = true
+	w.in.rest()
 }
 
 // EnableFullDuplex is what [http.ResponseController.EnableFullDuplex] calls.
@@ -246,6 +278,7 @@ func (w *pacedWriter) allow() time.Time {
 const piece = 16 << 10
 
 func (w *pacedWriter) Write(p []byte) (written int, err error) {
+	w.heed()
 	for {
 		start := w.allow()
 		n, err := w.ResponseWriter.Write(p[:min(piece, len(p))])
@@ -259,11 +292,15 @@ func (w *pacedWriter) Write(p []byte) (written int, err error) {
 
 // FlushError is what [http.ResponseController.Flush] calls.
 func (w *pacedWriter) FlushError() error {
+	w.heed()
 	start := w.allow()
 	err := w.rc.Flush()
 	w.budget.spend(start, 0)
 	return err
 }
+
+// LeavesNothing says that what is left of a body is never taken for a request here: see [api.New].
+func (w *pacedWriter) LeavesNothing() {}
 
 // Unwrap lets an [http.ResponseController] find what is below.
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -560,3 +560,140 @@ func TestBody_LeftIsNoRequest(t *testing.T) {
 		})
 	}
 }
+
+// piped serves a handler to the other end of a pipe.
+func piped(t *testing.T, next http.HandlerFunc) net.Conn {
+	t.Helper()
+	l := pipes(make(chan net.Conn))
+	s := newServer(t.Context(), &port{Listener: l}, next, nil, usualLimits, slog.New(slog.DiscardHandler))
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(newCapped(l, newPlaces(9))) }()
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	ours, theirs := net.Pipe()
+	l <- theirs
+	return ours
+}
+
+// A body that nobody reads, and that does not come, is not waited for longer than one that is read.
+func TestBody_NobodyReadsIt(t *testing.T) {
+	for _, tt := range []struct {
+		method, header string
+		answer         int
+		want           time.Duration
+	}{
+		{"GET", "", 5000, usualLimits.patience},
+		{"GET", "", 10, usualLimits.patience},
+		{"POST", "", 5000, usualLimits.patience},
+		{"POST", "", 10, usualLimits.patience},
+		{"POST", "Expect: 100-continue\r\n", 5000, 0}, // it does not come before it is asked for
+		{"GET", "Expect: 100-continue\r\n", 5000, 0},
+	} {
+		t.Run(fmt.Sprintf("%s %d %.6s", tt.method, tt.answer, tt.header), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := piped(t, func(w http.ResponseWriter, r *http.Request) {
+					vouch(r.Context())
+					_, _ = w.Write(make([]byte, tt.answer))
+				})
+				begun := time.Now()
+				if _, err := io.WriteString(c, tt.method+" / HTTP/1.1\r\nHost: localhost\r\n"+tt.header+"Content-Length: 10\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				r := bufio.NewReader(c)
+				res, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(res.Body)
+				if err = errors.Join(err, res.Body.Close()); err != nil || res.StatusCode != http.StatusOK || len(got) != tt.answer || !res.Close {
+					t.Errorf("%s, %d bytes, the connection is kept %t, %v", res.Status, len(got), !res.Close, err)
+				}
+				if took := time.Since(begun); took != tt.want {
+					t.Errorf("the answer has taken %v, want %v", took, tt.want)
+				}
+				if _, err := io.Copy(io.Discard, r); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begun).Truncate(time.Second); took > usualLimits.patience {
+					t.Errorf("the connection is closed after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// An answer that takes long is not cut off by what was allowed for a body that nobody reads.
+func TestBody_StreamsOutliveIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, method := range []string{"GET", "POST"} {
+			c := piped(t, func(w http.ResponseWriter, r *http.Request) {
+				for range 3 {
+					_, _ = io.WriteString(w, "news\n")
+					if err := http.NewResponseController(w).Flush(); err != nil {
+						t.Errorf("%s: %v", method, err)
+					}
+					time.Sleep(time.Hour)
+				}
+				if err := r.Context().Err(); err != nil {
+					t.Errorf("%s: %v", method, err)
+				}
+			})
+			if _, err := io.WriteString(c, method+" / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(c); err != nil || strings.Count(string(got), "news") != 3 {
+				t.Errorf("%s: %q, %v", method, got, err)
+			}
+		}
+	})
+}
+
+// Of the connections on which a token was shown that was taken back since, those are spared first on which nothing is asked.
+func TestConnections_ForgetTokens(t *testing.T) {
+	p := newPlaces(3)
+	conn := func() *cappedConn {
+		ours, theirs := net.Pipe()
+		t.Cleanup(func() { _ = ours.Close() })
+		if !p.admit() {
+			t.Fatal("there is no place")
+		}
+		c := &cappedConn{Conn: theirs, of: p}
+		c.change(func() {})
+		return c
+	}
+	show := func(c *cappedConn) { c.change(func() { c.known, c.epoch = true, p.epoch }) }
+	idle, asks, again := conn(), conn(), conn()
+	for _, c := range []*cappedConn{again, idle, asks} {
+		show(c)
+	}
+	asks.begin(false)
+	p.forget()
+	show(again)
+	conn()
+	if !idle.closed.b.Load() || asks.closed.b.Load() || again.closed.b.Load() {
+		t.Errorf("closed: %t %t %t, want the first alone", idle.closed.b.Load(), asks.closed.b.Load(), again.closed.b.Load())
+	}
+	asks.change(func() { asks.asked = false })
+	if asks.in != &p.strangers || again.in != &p.idle {
+		t.Error("who was answered counts as one that has shown a token")
+	}
+}
+
+func TestGuard_ReplaceTellsWhatIsTaken(t *testing.T) {
+	a, b := credential{name: "a", sum: [32]byte{1}}, credential{name: "b", sum: [32]byte{2}}
+	g := &guard{}
+	for i, tt := range []struct {
+		known []credential
+		want  bool
+	}{{[]credential{a}, false}, {[]credential{b, a}, false}, {[]credential{b}, true}, {[]credential{b}, false}, {nil, true}} {
+		if got := g.replace(tt.known); got != tt.want {
+			t.Errorf("step %d: %t, want %t", i, got, tt.want)
+		}
+	}
+}

@@ -194,9 +194,14 @@ func (a *grant) all() []api.Scope {
 
 type grantKey struct{}
 
-// replace has other credentials count from now on, and ends requests that were allowed what these do not allow.
-func (g *guard) replace(known []credential) {
-	g.known.Store(&known)
+// replace has other credentials count from now on, and ends requests that were allowed what these do not allow. It returns whether one that
+// has counted counts no more.
+func (g *guard) replace(known []credential) (taken bool) {
+	if was := g.known.Swap(&known); was != nil {
+		taken = slices.ContainsFunc(*was, func(c credential) bool {
+			return !slices.ContainsFunc(known, func(k credential) bool { return k.sum == c.sum })
+		})
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for a := range g.granted {
@@ -206,6 +211,7 @@ func (g *guard) replace(known []credential) {
 			}
 		}
 	}
+	return taken
 }
 
 // follow has a request ended, with the reason, when what it is allowed with the context returned is taken back, until stop is called.
