@@ -16,7 +16,8 @@ import (
 
 const doctorLong = `Look for what keeps the daemon from doing its work, or will: its directory, who else may open it, free space, zone data, the clock,
 whether it answers, its version, its store, tasks that are late and runs that are dead. Each finding says what to do. Nothing is
-changed. With --ready it only asks the daemon whether it is ready, which takes no longer with a million tasks: for what asks every few
+changed. The directory is that of --data or DULY_DATA, else the usual one; with another socket or a URL it is looked into only if it is
+said. With --ready it only asks the daemon whether it is ready, which takes no longer with a million tasks: for what asks every few
 seconds, such as the health check of a container.
 
 Exit status: 1 if something does not work.`
@@ -43,13 +44,22 @@ func newDoctor(s *session) *cobra.Command {
 	return cmd
 }
 
+// knowsDirectory says whether it is known which directory is that of the daemon that is meant: said, or the one in which its socket is
+// looked for. Whose socket or URL was given may have any.
+func (s *session) knowsDirectory() bool {
+	if s.data != "" || s.getenv("DULY_DATA") != "" {
+		return s.onThisMachine()
+	}
+	return s.socket == "" && s.url == "" && s.getenv("DULY_URL") == "" && s.getenv("DULY_SOCKET") == ""
+}
+
 func (s *session) doctor(ctx context.Context, output string, ready bool) error {
 	c, err := s.connect()
 	if err != nil {
 		return err
 	}
 	o := daemon.Patient{Client: c, Version: version(), Now: s.Now}
-	if s.onThisMachine() {
+	if s.knowsDirectory() {
 		if o.Data, err = home.Data(s.data, s.getenv); err != nil {
 			return &usageError{what: err.Error()}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,41 @@ func TestDoctor(t *testing.T) {
 	stdout, _, _ = w.run("doctor", "-o", "jsonl")
 	if !strings.HasPrefix(stdout, `{"name":"data directory","verdict":"ok","text":"`) {
 		t.Errorf("doctor -o jsonl: %s", stdout)
+	}
+}
+
+// Whoever names the socket may mean any directory: it is looked into if it is named as well.
+func TestDoctor_WhoseDirectory(t *testing.T) {
+	w := newWorld(t)
+	doctor := func(environ []string, args ...string) string {
+		t.Helper()
+		var out, errs strings.Builder
+		p := w.process(append([]string{"doctor"}, args...)...)
+		p.Environ, p.Stdout, p.Stderr = environ, &out, &errs
+		if status := Run(p); status != exitOK || errs.String() != "" {
+			t.Errorf("doctor %q with %q: status %d, standard error %q:\n%s", args, environ, status, errs.String(), out.String())
+		}
+		return out.String()
+	}
+	data, home := "DULY_DATA="+w.dir, "HOME="+filepath.Join(w.dir, "nobody") // in which is no directory of a daemon
+	for _, tt := range []struct {
+		environ, args []string
+		want          bool
+	}{
+		{[]string{data}, nil, true},
+		{[]string{home}, []string{"--socket", w.socket()}, false},
+		{[]string{home, "DULY_SOCKET=" + w.socket()}, nil, false},
+		{[]string{data, "DULY_SOCKET=" + w.socket()}, nil, true},
+		{[]string{home}, []string{"--socket", w.socket(), "--data", w.dir}, true},
+	} {
+		out := doctor(tt.environ, tt.args...)
+		if got := strings.Contains(out, "data directory\t"); got != tt.want {
+			t.Errorf("doctor %q with %q looks into a directory: %t, want %t\n%s", tt.args, tt.environ, got, tt.want, out)
+		}
+	}
+	elsewhere := newWorld(t) // whose socket is not in the directory, as under systemd
+	if out := doctor([]string{data}, "--socket", elsewhere.socket()); strings.Contains(out, "socket\t") {
+		t.Errorf("doctor looks at a socket that is not meant:\n%s", out)
 	}
 }
 

@@ -23,7 +23,7 @@ const pauseExample = `  duly pause backup --why 'the disk is being moved'
   duly pause --all`
 
 const resumeLong = `Resume tasks that are paused. What was due only once meanwhile starts now; occurrences of recurring tasks that fell into the pause are
-passed by, unless the task was put with --resume-missed.
+passed by, unless the task was put with resume_missed over the HTTP API.
 
 Tasks that flags select are counted first, and on a terminal you are asked; elsewhere --yes must be there.
 

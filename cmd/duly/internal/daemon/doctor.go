@@ -41,7 +41,7 @@ type Check struct {
 
 // A Patient is what Examine looks at.
 type Patient struct {
-	Data    string         // the daemon's directory; "" is one on another machine, which can't be looked into
+	Data    string         // the daemon's directory; "" is one that is not known, or on another machine, and can't be looked into
 	Client  *client.Client // of the daemon
 	Version string         // of the command line
 	Now     func() time.Time
@@ -67,11 +67,22 @@ func (p *Patient) Silence(ctx, asked context.Context, err error) (text, hint str
 		"something is there, and stands still: is the process stopped, the machine out of memory, its disk hanging? its log says more", true
 }
 
-// little are the bytes below which free space is worth a warning; below the store's own bound new tasks are refused.
+// little are the bytes below which free space is worth a warning, nothing those below which new tasks are refused if nothing else was said.
 const (
 	little  = 1 << 30
 	nothing = 64 << 20
 )
+
+// judged has the daemon's own word on free space counted, if it answers: it knows how much is to be kept free, and where its tasks are.
+func judged(space *Check, health []Check) {
+	refuses := func(c Check) bool { return c.Name == healthCheck && strings.HasPrefix(c.Text, noSpace+" ") }
+	switch {
+	case slices.ContainsFunc(health, refuses):
+		space.Verdict, space.Hint = Fail, "free some space: no new tasks are taken"
+	case space.Verdict == Fail:
+		space.Verdict, space.Hint = Warn, "free some space: new tasks are taken as yet"
+	}
+}
 
 // Examine looks at all that a daemon depends on, and changes nothing. Checks come in the order in which they are to be read: what a
 // later one says may follow from an earlier one.
@@ -84,15 +95,22 @@ func Examine(ctx context.Context, p Patient) []Check {
 		}
 	}
 	asked := p.daemon(ctx)
-	if p.Data != "" && !Answers(asked) {
+	switch {
+	case p.Data == "":
+	case !Answers(asked):
 		p.owner(&all[0])
+	case len(all) > 1:
+		judged(&all[len(all)-1], asked)
 	}
 	all = append(all, asked...)
 	return append(all, p.clock(ctx, Answers(all)), zones())
 }
 
-// daemonCheck is the name of the check of whether the daemon answers.
-const daemonCheck = "daemon"
+// The names of checks that others go by: of whether the daemon answers, and of what it says itself of how it is.
+const (
+	daemonCheck = "daemon"
+	healthCheck = "health"
+)
 
 // Answers says whether the daemon did, by what was looked at.
 func Answers(checks []Check) bool {
@@ -178,9 +196,9 @@ func (p *Patient) space() Check {
 	c.Text = roughly(free)
 	switch {
 	case free < nothing:
-		c.Verdict, c.Hint = Fail, "free some space: no new tasks are taken"
+		c.Verdict, c.Hint = Fail, "free some space: no new tasks are taken, unless --min-free says less"
 	case free < little:
-		c.Verdict, c.Hint = Warn, "free some space: below "+roughly(nothing)+" no new tasks are taken"
+		c.Verdict, c.Hint = Warn, "free some space: below --min-free, "+roughly(nothing)+" if it is not said, no new tasks are taken"
 	}
 	return c
 }
@@ -262,14 +280,14 @@ var healthHints = map[string]string{
 // healthChecks are the daemon's own words about how it is.
 func healthChecks(problems []api.HealthProblem) (all []Check) {
 	for _, w := range problems {
-		c := Check{Name: "health", Verdict: Warn, Text: w.Slug + " since " + w.Since.Format(time.RFC3339) + ": " + w.Detail, Hint: healthHints[w.Slug]}
+		c := Check{Name: healthCheck, Verdict: Warn, Text: w.Slug + " since " + w.Since.Format(time.RFC3339) + ": " + w.Detail, Hint: healthHints[w.Slug]}
 		if c.Hint == "" {
 			c.Hint = "the daemon's log says more"
 		}
 		all = append(all, c)
 	}
 	if len(all) == 0 {
-		all = []Check{{Name: "health", Verdict: Fine, Text: "the daemon knows of no problem"}}
+		all = []Check{{Name: healthCheck, Verdict: Fine, Text: "the daemon knows of no problem"}}
 	}
 	return all
 }
@@ -327,6 +345,9 @@ func (p *Patient) socket() []Check {
 	if err != nil {
 		c.Verdict, c.Text = Warn, err.Error()
 		return []Check{c}
+	}
+	if asked := p.Client.Address(); filepath.IsAbs(asked) && asked != path {
+		return nil // it listens elsewhere, as under systemd
 	}
 	info, err := os.Lstat(path)
 	switch {

@@ -94,6 +94,22 @@ func TestExamine(t *testing.T) {
 	look("data directory fail; daemon fail; socket warn")
 }
 
+// How much is to be kept free, and where tasks are, the daemon knows.
+func TestJudged(t *testing.T) {
+	refuses := []Check{{Name: healthCheck, Verdict: Warn, Text: noSpace + " since 2026-11-30T00:00:00Z: 500 MiB are free"}}
+	others := []Check{{Name: healthCheck, Verdict: Warn, Text: noOutput + " since 2026-11-30T00:00:00Z: it fails"}}
+	for _, tt := range []struct {
+		was    Verdict
+		health []Check
+		want   Verdict
+	}{{Fine, others, Fine}, {Fine, refuses, Fail}, {Warn, nil, Warn}, {Warn, refuses, Fail}, {Fail, others, Warn}, {Fail, refuses, Fail}} {
+		c := Check{Name: "free space", Verdict: tt.was}
+		if judged(&c, tt.health); c.Verdict != tt.want || strings.Contains(c.Hint, "no new tasks") != (tt.want == Fail) {
+			t.Errorf("%s with %+v: %+v, want %s", tt.was, tt.health, c, tt.want)
+		}
+	}
+}
+
 // A daemon that stands still takes connections and says nothing: that is found, and not waited for.
 func TestExamine_StandsStill(t *testing.T) {
 	dir := shortDir(t)
