@@ -4,7 +4,7 @@ package floors
 const Module = "github.com/dulyhq/duly"
 
 // Table is the house as it stands. A room is added in the commit that brings its first file, because a row without files
-// is an error too; the rooms still to come, and why each is on its floor, are described in docs/architecture.md.
+// is an error too. What each is for is told at more length in docs/architecture.md.
 var Table = []Room{
 	{Path: "clock", Floor: 0, Waits: true, For: "reading time and waiting for it"},
 	{Path: "internal/zonedb", Floor: 0, For: "where time zones are read from, so that a test can change their rules"},
