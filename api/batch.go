@@ -132,9 +132,10 @@ func (b *batch) next() ([]byte, error) {
 		b.read += len(part)
 		if n := len(text) + len(part); !long && int64(n) > b.o.MaxBody+1 {
 			long, text = true, nil
-			if b.size <= largeBody {
-				b.lessen()
+			if b.size > largeBody {
+				b.put() // it may never end
 			}
+			b.lessen()
 		} else if !long {
 			if err := b.room(n); err != nil {
 				return nil, err
@@ -208,6 +209,9 @@ func (b *batch) take(text []byte) {
 func (b *batch) cut(err error) {
 	var each error = &mistake{class: ErrUnavailable, why: "the body was cut off before this was put"}
 	end := wrong("body", "cut off ("+err.Error()+")", "a whole one")
+	if errors.Is(err, ErrUnavailable) { // it was not read on
+		each, end = err, err
+	}
 	if back := takenBack(b.r.Context()); back != nil {
 		each, end = back, back
 	}

@@ -277,6 +277,16 @@ func TestBodies_BlanksKeepNoPlace(t *testing.T) {
 			}
 		}
 		waits.ends(http.StatusCreated)
+		for _, s := range slow { // nor does a line without an end keep one
+			if !s.taken(line) || !s.taken(strings.Repeat("x", 1<<20+64<<10)) {
+				t.Fatal("a line is not read")
+			}
+		}
+		last := e.sends("last", -1)
+		if !last.taken(large()) {
+			t.Error("a large body waits for lines that are not kept")
+		}
+		last.ends(http.StatusCreated)
 		for _, s := range slow {
 			s.ends(http.StatusOK)
 		}
@@ -299,6 +309,13 @@ func TestBodies_WaitHasAnEnd(t *testing.T) {
 		waits.taken(large())
 		is(t, "status of who waits", <-waits.status, http.StatusServiceUnavailable)
 		is(t, "that has waited", time.Since(begun), 2*time.Minute)
+		batch := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/tasks:batch", strings.NewReader(strings.ReplaceAll(large(), "\n", "")))
+		batch.Header.Set("Content-Type", "application/x-ndjson")
+		w := httptest.NewRecorder()
+		e.h.ServeHTTP(w, batch)
+		if got := w.Body.String(); !strings.Contains(got, `"slug":"unavailable"`) || strings.Contains(got, "cut off") {
+			t.Errorf("a batch that has waited is told %s", got)
+		}
 		for _, s := range slow {
 			if !s.taken(`", "in": "1h"}`) {
 				t.Fatal("a large body is not read on")

@@ -228,9 +228,14 @@ func connOf(ctx context.Context) *cappedConn {
 	return c
 }
 
-// vouch notes that a token was shown on the connection of a request.
-func vouch(ctx context.Context) {
-	if c := connOf(ctx); c != nil {
-		c.change(func() { c.known, c.epoch = true, c.of.epoch })
+// vouching returns what notes that a token was shown on the connection of a request: one that counts since before the call.
+func vouching(ctx context.Context) (vouch func()) {
+	c := connOf(ctx)
+	if c == nil {
+		return func() {}
 	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	epoch := c.of.epoch
+	return func() { c.change(func() { c.known, c.epoch = true, epoch }) }
 }

@@ -133,12 +133,10 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &pacedWriter{ResponseWriter: w, rc: rc, budget: budget{limits: &p.limits}}
 	var in *pacedBody
 	if r.Body != nil && r.Body != http.NoBody {
-		in = &pacedBody{ReadCloser: r.Body, ctx: r.Context(), conn: c, rc: rc, budget: budget{limits: &p.limits}}
+		in = &pacedBody{ReadCloser: r.Body, ctx: r.Context(), conn: c, rc: rc, length: r.ContentLength, budget: budget{limits: &p.limits}}
 		r.Body = in
 		out.in = in
-		if r.Header.Get("Expect") != "" {
-			in.kept = true // until it is read: the server asks for it then, and does without else
-		}
+		in.kept = r.Header.Get("Expect") != "" && r.ProtoAtLeast(1, 1)                   // until it is read: the server asks for it then, and does without else
 		defer context.AfterFunc(in.ctx, func() { _ = rc.SetReadDeadline(time.Now()) })() //nolint:contextcheck // it is the request's; a connection that has no deadlines is gone
 	}
 	out.allow()    // also for what the server writes itself, such as "100 Continue"
@@ -149,7 +147,11 @@ func (p *paced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.allow() // to write what is left in its buffer
 	}()
 	if r.Method == http.MethodGet || r.Method == http.MethodHead { // nobody reads it: what it has to wait for it holds nothing meanwhile
-		out.heed()
+		if out.heed(); out.heeded && !in.ended {
+			w.Header().Set("Connection", "close")
+			http.Error(out, "The request's body has not come.", http.StatusRequestTimeout)
+			return
+		}
 	}
 	p.next.ServeHTTP(out, r)
 }
@@ -182,8 +184,9 @@ type pacedBody struct {
 	ctx    context.Context //nolint:containedctx // the request's: nothing is read after its end
 	conn   *cappedConn     // nil: it is not counted
 	rc     *http.ResponseController
-	ended  bool // there is no more of it
-	kept   bool // its sender waits until it is asked for it
+	length int64 // below 0 for one in chunks
+	ended  bool  // there is no more of it
+	kept   bool  // its sender waits until it is asked for it
 	budget budget
 }
 
@@ -252,9 +255,10 @@ type pacedWriter struct {
 	budget budget
 }
 
-// heed reads what is left of the body before the answer begins: the server would do so, without a limit to how long it takes.
+// heed reads what is left of the body before the answer begins, where the server would do so, without a limit to how long it takes. Of what is
+// in chunks, or too much, it reads nothing before, and then closes the connection.
 func (w *pacedWriter) heed() {
-	if w.in == nil || w.heeded || w.duplex || w.in.kept {
+	if w.in == nil || w.heeded || w.duplex || w.in.kept || w.in.length < 0 || w.in.length-w.in.budget.bytes >= leftMost {
 		return
 	}
 	w.heeded = true

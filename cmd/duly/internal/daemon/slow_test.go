@@ -469,7 +469,7 @@ func TestConnections_AnsweredToTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := pipes(make(chan net.Conn))
 		next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			vouch(r.Context())
+			vouching(r.Context())()
 			_, _ = io.WriteString(w, "all of it\n")
 		})
 		s := newServer(t.Context(), &port{Listener: l}, next, nil, usualLimits, slog.New(slog.DiscardHandler))
@@ -512,7 +512,7 @@ func TestBody_LeftIsNoRequest(t *testing.T) {
 				l := pipes(make(chan net.Conn))
 				var asked []string
 				next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					vouch(r.Context())
+					vouching(r.Context())()
 					if asked = append(asked, r.Method); r.Method == http.MethodGet {
 						return
 					}
@@ -583,26 +583,32 @@ func piped(t *testing.T, next http.HandlerFunc) net.Conn {
 
 // A body that nobody reads, and that does not come, is not waited for longer than one that is read.
 func TestBody_NobodyReadsIt(t *testing.T) {
+	const length = "Content-Length: 10\r\n"
 	for _, tt := range []struct {
 		method, header string
 		answer         int
 		want           time.Duration
+		status         int
 	}{
-		{"GET", "", 5000, usualLimits.patience},
-		{"GET", "", 10, usualLimits.patience},
-		{"POST", "", 5000, usualLimits.patience},
-		{"POST", "", 10, usualLimits.patience},
-		{"POST", "Expect: 100-continue\r\n", 5000, 0}, // it does not come before it is asked for
-		{"GET", "Expect: 100-continue\r\n", 5000, 0},
+		{"GET", length, 5000, usualLimits.patience, http.StatusRequestTimeout},
+		{"GET", length, 10, usualLimits.patience, http.StatusRequestTimeout},
+		{"POST", length, 5000, usualLimits.patience, http.StatusOK},
+		{"POST", length, 10, usualLimits.patience, http.StatusOK},
+		{"POST", "Expect: 100-continue\r\n" + length, 5000, 0, http.StatusOK}, // it does not come before it is asked for
+		{"GET", "Expect: 100-continue\r\n" + length, 5000, 0, http.StatusOK},
+		// The server does not wait for these before it answers.
+		{"GET", "Transfer-Encoding: chunked\r\n", 5000, 0, http.StatusOK},
+		{"POST", "Transfer-Encoding: chunked\r\n", 5000, 0, http.StatusOK},
+		{"POST", "Content-Length: 300000\r\n", 5000, 0, http.StatusOK},
 	} {
-		t.Run(fmt.Sprintf("%s %d %.6s", tt.method, tt.answer, tt.header), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %d %.18s", tt.method, tt.answer, tt.header), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := piped(t, func(w http.ResponseWriter, r *http.Request) {
-					vouch(r.Context())
+					vouching(r.Context())()
 					_, _ = w.Write(make([]byte, tt.answer))
 				})
 				begun := time.Now()
-				if _, err := io.WriteString(c, tt.method+" / HTTP/1.1\r\nHost: localhost\r\n"+tt.header+"Content-Length: 10\r\n\r\n"); err != nil {
+				if _, err := io.WriteString(c, tt.method+" / HTTP/1.1\r\nHost: localhost\r\n"+tt.header+"\r\n"); err != nil {
 					t.Fatal(err)
 				}
 				r := bufio.NewReader(c)
@@ -611,7 +617,7 @@ func TestBody_NobodyReadsIt(t *testing.T) {
 					t.Fatal(err)
 				}
 				got, err := io.ReadAll(res.Body)
-				if err = errors.Join(err, res.Body.Close()); err != nil || res.StatusCode != http.StatusOK || len(got) != tt.answer || !res.Close {
+				if err = errors.Join(err, res.Body.Close()); err != nil || res.StatusCode != tt.status || tt.status == http.StatusOK && len(got) != tt.answer || !res.Close {
 					t.Errorf("%s, %d bytes, the connection is kept %t, %v", res.Status, len(got), !res.Close, err)
 				}
 				if took := time.Since(begun); took != tt.want {

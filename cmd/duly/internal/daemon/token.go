@@ -258,6 +258,7 @@ func (g *guard) authorize(r *http.Request, need api.Scope) error {
 	}
 	sum := sha256.Sum256([]byte(text))
 	var found *credential
+	vouch := vouching(r.Context()) // before it is known which count
 	known := *g.known.Load()
 	for i := range known {
 		if subtle.ConstantTimeCompare(sum[:], known[i].sum[:]) == 1 {
@@ -267,7 +268,7 @@ func (g *guard) authorize(r *http.Request, need api.Scope) error {
 	if found == nil {
 		return fmt.Errorf("%w: the token is not one of this daemon's", api.ErrUnauthenticated)
 	}
-	vouch(r.Context())
+	vouch()
 	if !slices.Contains(found.scopes, need) {
 		return fmt.Errorf("%w: the token %q has other scopes", api.ErrForbidden, found.name)
 	}
