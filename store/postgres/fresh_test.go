@@ -173,7 +173,7 @@ func TestPlans_OfOneTask(t *testing.T) {
 		{alone[deleteTasks], "'{}', '{}', '{}', 0", "Tid Scan"},
 		{duePage + dueTasks + dueOrder + duePageEnd, "0, '', '', 0, 1, 1", "Index Scan using task_due"},
 		{duePage + dueTasks + some + dueOrder + duePageEnd, "0, '', '', 0, 1, 1, '{1}', '{}', '{}'", "Index Scan using task_due"},
-		{sweepDue + sweepOrder, "0, 1", "Index Scan using task_due"},
+		{sweepDue + sweepOrder, "0, 1, 0, '', '', 1", "Index Scan using task_due"},
 	} {
 		run(fmt.Sprintf("prepare p%d as %s", i, c.sql))
 		plan := run(fmt.Sprintf("explain (costs off) execute p%d(%s)", i, c.args))
