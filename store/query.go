@@ -34,7 +34,8 @@ type DueQuery struct {
 // Has says whether tasks of a kind in a shard are asked for.
 func (q *DueQuery) Has(shard uint8, kind string) bool { return has(q.Shards, q.Kinds, shard, kind) }
 
-// A DuePage is a part of what is due. If there is more it goes on at Cursor, the last task's place, and it may be shorter than the limit.
+// A DuePage is a part of what is due. If there is more it goes on at Cursor, the last task's place, and it may be shorter than the limit. Where
+// not all shards and kinds are asked for it may even be empty, or Cursor behind the last task, at what was looked at and is none of these.
 // Otherwise Next is the first position after Until, or Never; where not all shards and kinds are asked for, it may also be one in between at
 // which nothing of these stands.
 type DuePage struct {

@@ -159,7 +159,7 @@ func TestPlans_OfOneTask(t *testing.T) {
 		}
 		return text.String()
 	}
-	some, _ := within(&store.Shards{2}, map[string]store.Shards{"k": {}}, 7)
+	some, _ := within(&store.Shards{2}, map[string]store.Shards{"k": {}}, 8)
 	run("vacuum analyze duly.task")
 	for i, c := range []struct{ sql, args, want string }{
 		{getTasks, "'{}', '{}'", "Index Scan using task_pkey"},
@@ -171,8 +171,8 @@ func TestPlans_OfOneTask(t *testing.T) {
 		{alone[changeTasks], "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0", "Tid Scan"},
 		{alone[replaceTasks], "'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0", "Tid Scan"},
 		{alone[deleteTasks], "'{}', '{}', '{}', 0", "Tid Scan"},
-		{duePage + dueTasks + dueOrder + duePageEnd, "0, '', '', 0, 1, 1", "Index Scan using task_due"},
-		{duePage + dueTasks + some + dueOrder + duePageEnd, "0, '', '', 0, 1, 1, '{1}', '{}', '{}'", "Index Scan using task_due"},
+		{duePage + dueTasks + duePageEnd, "0, '', '', 0, 1, 1", "Index Scan using task_due"},
+		{duePage + dueAmong + some + dueAmongEnd + duePageEnd, "0, '', '', 0, 1, 1, 9, '{1}', '{}', '{}'", "Index Scan using task_due"},
 		{sweepDue + sweepOrder, "0, 1, 0, '', '', 1", "Index Scan using task_due"},
 	} {
 		run(fmt.Sprintf("prepare p%d as %s", i, c.sql))

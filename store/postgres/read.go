@@ -52,32 +52,41 @@ func plainText(s string) string {
 	return s
 }
 
-// scanTask takes a task out of a row that has its columns ns, name, generation, body, payload.
-func (s *Store) scanTask(scan func(dst ...any) error) (*store.Task, error) {
-	var k store.Key
-	var generation int64
-	var body, payload []byte
-	if err := scan(&k.Namespace, &k.Name, &generation, &body, &payload); err != nil {
-		return nil, err
-	}
-	t, err := s.decode(k, body, payload)
-	if err == nil {
-		t.Generation = generation
-	}
-	return t, err
-}
-
 // duePage bounds a page in bytes: it has the task with whose payload those on it reach store.PageBytes, and none behind it. there is how
 // many there would be without that.
 const (
-	dueTasks = `select ns, name, generation, body, payload, due from duly.task
-where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint and shard >= 0`
-	dueOrder = ` order by due, ns, name limit $5::bigint`
+	dueTasks = `select ns, name, generation, body, payload, due, 0::bigint n` + dueBehind + `limit $5::bigint`
 
-	duePage = `select ns, name, generation, body, payload, there from (select p.*, count(*) over () there,
+	dueBehind = ` from duly.task
+where (due, ns, name) > ($1::bigint, $2::text, $3::text) and due <= $4::bigint and shard >= 0 order by due, ns, name `
+
+	duePage = `select ns, name, generation, body, payload, due, n, there from (select p.*, count(*) over () there,
 coalesce(sum(octet_length(payload)) over (order by due, ns, name rows between unbounded preceding and 1 preceding), 0) before from (`
 	duePageEnd = `) p) p where before < $6::bigint order by due, ns, name`
 )
+
+// dueAmong are those of some shards or kinds. They are looked for among so many tasks as a page of List looks at, of which the last is there
+// in any case: without its body, if it is not meant.
+const (
+	dueAmong = `select ns, name, generation, case when meant then body end body, case when meant then payload end payload, due, n from (
+select ns, name, generation, body, payload, due, row_number() over (order by due, ns, name) n, true`
+	dueAmongEnd = ` meant from (select ns, name, generation, body, payload, due, shard, kind` + dueBehind + `limit $7::bigint) p) p
+where meant or n = $7::bigint order by due, ns, name limit $5::bigint`
+)
+
+// dueOf returns the statement that reads a page, with its arguments.
+func dueOf(q *store.DueQuery, limit int) (sql string, args []any) {
+	after := q.After
+	if after == (store.Cursor{}) {
+		after.At = store.Over
+	}
+	args = []any{int64(after.At), plainText(after.Namespace), plainText(after.Name), int64(q.Until), int64(limit) + 1, int64(store.PageBytes)}
+	where, in := within(q.Shards, q.Kinds, len(args)+2)
+	if where == "" {
+		return duePage + dueTasks + duePageEnd, args
+	}
+	return duePage + dueAmong + where + dueAmongEnd + duePageEnd, append(append(args, int64(lookMost)), in...)
+}
 
 // nextDue is where the first task behind an instant stands, nextAmong that of some shards or kinds. It is looked for among so many tasks as a page
 // of List looks at, and is no earlier than the last of those if none of them is meant.
@@ -90,47 +99,51 @@ where true`
 (select due from duly.task where due > $1::bigint and shard >= 0 order by due, ns, name offset $2::bigint - 1 limit 1), $3::bigint)`
 )
 
-// Due implements store.Store. A page costs what is on it and, where only some of the shards are asked for, what the others have between, and
-// up to 10,000 tasks behind it.
+// Due implements store.Store. A page costs what is on it and up to 10,000 tasks behind it; where only some of the shards or kinds are asked for,
+// also what the others have between, of which it passes over 10,000 at most: there may be none on it although there is more.
 func (s *Store) Due(ctx context.Context, q store.DueQuery) (p store.DuePage, err error) {
 	limit := pageOf(q.Limit, 1000)
-	after, ns, name := q.After.At, plainText(q.After.Namespace), plainText(q.After.Name)
-	if q.After == (store.Cursor{}) {
-		after = store.Over
-	}
 	p.Next = store.Never
-	there := 0
-	where, in := within(q.Shards, q.Kinds, 7)
 	next := stmt{sql: s.sql(nextDue), args: []any{int64(q.Until)}, row: func(scan func(dst ...any) error) error { return scan(&p.Next) }}
-	if where != "" {
-		some, _ := within(q.Shards, q.Kinds, 4)
+	if some, in := within(q.Shards, q.Kinds, 4); some != "" {
 		next.sql, next.args = s.sql(nextAmong+some+nextAmongEnd), append([]any{int64(q.Until), int64(lookMost), int64(store.Never)}, in...)
 	}
-	err = s.view(ctx, "due", func(x session) error {
-		return x.do(ctx,
-			stmt{
-				sql:  s.sql(duePage + dueTasks + where + dueOrder + duePageEnd),
-				args: append([]any{int64(after), ns, name, int64(q.Until), int64(limit) + 1, int64(store.PageBytes)}, in...),
-				row: func(scan func(dst ...any) error) error {
-					t, err := s.scanTask(func(dst ...any) error { return scan(append(dst, &there)...) })
-					if err == nil {
-						p.Tasks = append(p.Tasks, t)
-					}
-					return err
-				},
-			},
-			next,
-		)
-	})
-	if err != nil {
-		return store.DuePage{}, err
+	rows, there := 0, 0
+	var end *store.Cursor // of what was looked at, if there may be more
+	take := func(scan func(dst ...any) error) error {
+		var at store.Cursor
+		var generation, n int64
+		var body, payload []byte
+		if err := scan(&at.Namespace, &at.Name, &generation, &body, &payload, &at.At, &n, &there); err != nil {
+			return err
+		}
+		rows++
+		if n == lookMost {
+			end = &at
+		}
+		if body == nil {
+			return nil
+		}
+		t, err := s.decode(at.Key, body, payload)
+		if err == nil {
+			t.Generation = generation
+			p.Tasks = append(p.Tasks, t)
+		}
+		return err
 	}
-	if there > len(p.Tasks) || len(p.Tasks) > limit {
+	sql, args := dueOf(&q, limit)
+	err = s.view(ctx, "due", func(x session) error { return x.do(ctx, stmt{sql: s.sql(sql), args: args, row: take}, next) })
+	switch {
+	case err != nil:
+		return store.DuePage{}, err
+	case there > rows || len(p.Tasks) > limit:
 		p.Tasks = p.Tasks[:min(len(p.Tasks), limit)]
 		last := p.Tasks[len(p.Tasks)-1]
-		p.More, p.Next = true, 0
-		p.Cursor = store.Cursor{At: last.Position(), Key: last.Key}
+		end = &store.Cursor{At: last.Position(), Key: last.Key}
+	case end == nil:
+		return p, nil
 	}
+	p.More, p.Next, p.Cursor = true, 0, *end
 	return p, nil
 }
 
