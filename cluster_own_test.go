@@ -302,6 +302,37 @@ func TestCluster_FarOff(t *testing.T) {
 	})
 }
 
+// A page on which nothing is ours is not the end: what stands behind what is others' runs in time, and each of them is passed by once.
+//
+// contract: C6
+func TestCluster_ReadsOnBehindEmptyPages(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster) {
+		a, b := c.join("a", 0, 0, quick), c.join("b", 0, 0, quick)
+		a.narrow = true
+		c.work(a)
+		c.evenly(a, nil)
+		for _, name := range c.names(nil, "x", 50) {
+			b.put(name, schedule.After(0))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		was := a.count("Due")
+		for _, name := range a.names("y", 5) {
+			b.put(name, schedule.After(time.Second))
+		}
+		a.ears.Tell(store.Hint{At: store.Over})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(c.runs()); n != 5 {
+			t.Errorf("%d of 5 ran", n)
+		}
+		c.wantLate(3 * time.Millisecond)
+		if n, most := a.count("Due")-was, 2*(50+5)+int(time.Minute/(3*time.Second)); n > most {
+			t.Errorf("it was read %d times, want at most %d", n, most)
+		}
+	})
+}
+
 // A hint for the beginning has all shards of ours read again: what no hint told of is found by it.
 //
 // contract: C6

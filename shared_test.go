@@ -77,6 +77,7 @@ type node struct {
 
 	works  chan error
 	deaf   bool            // no hint of others' writes reaches it
+	narrow bool            // its pages are of one task, whosever that is
 	ears   store.Listeners // of what it hears of
 	dead   bool            // under cluster.mu, as what follows
 	away   bool            // the store does not answer it
@@ -315,8 +316,12 @@ func (n *node) Due(ctx context.Context, q store.DueQuery) (store.DuePage, error)
 	if err := n.enter(method); err != nil {
 		return store.DuePage{}, err
 	}
-	page, err := n.c.mem.Due(ctx, q)
-	page.Tasks = n.c.over(page.Tasks)
+	all := q
+	if n.narrow && q.Shards != nil {
+		all.Shards, all.Kinds, all.Limit = nil, nil, 1
+	}
+	page, err := n.c.mem.Due(ctx, all)
+	page.Tasks = slices.DeleteFunc(n.c.over(page.Tasks), func(t *store.Task) bool { return !q.Has(t.Shard(), t.Kind) })
 	return page, err
 }
 
