@@ -135,7 +135,9 @@ func (w *sweep) look(ctx context.Context, s *Store) error {
 		return nil
 	}
 	late, since := w.end()
-	s.hints.Tell(store.Hint{At: since, Shards: g.share.All()})
+	if since != store.Never {
+		s.hints.Tell(store.Hint{At: since, Shards: g.share.All()})
+	}
 	s.nodes.swept(late)
 	return nil
 }

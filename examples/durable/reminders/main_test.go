@@ -17,6 +17,9 @@ import (
 	"github.com/dulyhq/duly/store/pebble"
 )
 
+// epoch is when the test's first child works, which stands still there as in the others.
+var epoch = time.Date(2027, 3, 4, 5, 6, 7, 0, time.UTC)
+
 // The test's program is the example, too, if it is told where to keep its tasks; and if it is told so, it is two hours later there. It
 // works until its input ends, or it is killed.
 func TestMain(m *testing.M) {
@@ -24,11 +27,11 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	po, o := pebble.Options{MinFree: -1}, duly.Options{}
+	c := clock.NewManual(epoch)
 	if os.Getenv("DULY_LATER") != "" {
-		c := clock.NewManual(time.Now().Add(2 * time.Hour))
-		po.Clock, o.Clock = c, c
+		c = clock.NewManual(epoch.Add(2 * time.Hour))
 	}
+	po, o := pebble.Options{MinFree: -1, Clock: c}, duly.Options{Clock: c}
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
