@@ -94,24 +94,15 @@ func (t *Task) waits() int {
 	return at
 }
 
-// declared says whether the task is still what its spec declares: an occurrence is to come, or runs.
-func (t *Task) declared() bool {
-	return !t.Next.None() || slices.ContainsFunc(t.Runs, func(r Run) bool {
-		return !r.Final && !r.Extra && (t.Recurring || !r.Stop)
-	})
-}
-
-// at returns the nominal instant of a one-off.
-func (t *Task) at() Instant {
+// declares says whether the task is still what its spec declares: an occurrence is to come, or runs; of a one-off that of an instant. What runs
+// besides, because somebody wanted it, does not count.
+func (t *Task) declares(at Instant) bool {
 	if !t.Next.None() {
-		return t.Next.For
+		return t.Recurring || t.Next.For == at
 	}
-	for i := range t.Runs {
-		if r := &t.Runs[i]; !r.Final {
-			return r.For
-		}
-	}
-	return 0
+	return slices.ContainsFunc(t.Runs, func(r Run) bool {
+		return !r.Final && !r.Extra && (t.Recurring || !r.Stop && r.For == at)
+	})
 }
 
 // Apply puts. Where t is what the name points to, nil for nothing.
@@ -126,7 +117,7 @@ func (p *Put) Apply(t *Task, m *Moment) (Change, PutResult) {
 		return Change{}, PutResult{Outcome: Kept, Task: t}
 	}
 	next, first := p.instant(t, m.Now)
-	if live(t) && t.declared() && t.Equal(&p.Spec) && (p.Recurring || t.at() == next.For) {
+	if live(t) && t.Equal(&p.Spec) && t.declares(next.For) {
 		return Change{}, PutResult{Outcome: Unchanged, Task: t}
 	}
 	if _, _, relative := p.When.Relative(); !live(t) && !p.Recurring && !relative && m.Past != nil && next.For <= max(m.Now, m.High) {

@@ -189,6 +189,15 @@ func identicalOneOff(e *env) {
 	is(e, "outcome while it runs", e.puts(once("a", at(due+1)))[0].Outcome, store.Unchanged)
 	e.settle(again2(c), store.Pending)
 	is(e, "outcome while its retry waits", e.puts(once("a", at(due+1)))[0].Outcome, store.Unchanged)
+
+	was := e.claim(next(e.put(once("c", at(e.now()))), 0))
+	e.settle(ended(was, store.Dead), store.Dead)
+	then := e.later(time.Second)
+	e.put(once("c", at(then)))
+	e.edited(redrive(was.RunID))
+	e.until(then)
+	e.claim(next(e.must("c"), 0))
+	is(e, "outcome while it runs beside a run that is tried again", e.puts(once("c", at(then)))[0].Outcome, store.Unchanged)
 }
 
 func anyDifferenceReplaces(e *env) {
