@@ -174,11 +174,12 @@ func (s *Store) moment(ctx context.Context, q session) (m store.Moment, err erro
 			now = server + store.Instant((received-boot)/1000+1)
 		}
 	}
-	m.Now, m.High = now, s.high.raise(now, 0)
 	if s.o.Clock == nil {
-		// The server's clock may show more when the statement gets there, up to tickMost: what is of that time may have run already.
-		m.Mono, m.High = now, max(m.High, now+tickMost)
+		m.Mono = now
 	}
+	// Rows are inserted one after the other, for as long as a call may take: what comes due by the end may have been run by others before its name
+	// is inserted, and nothing here sees that. On the long way it is looked up behind the insert.
+	m.Now, m.High = now, max(s.high.raise(now, 0), now.Add(sendTimeout))
 	return m, nil
 }
 

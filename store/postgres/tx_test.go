@@ -499,3 +499,44 @@ func TestTx_WhatRanWhileItWaited(t *testing.T) {
 		}
 	}
 }
+
+// Nor by a call whose names are all free, which asks nothing of what is due later and inserts its names one after the other: one that comes due
+// meanwhile is another's to run.
+//
+// contract: A5
+func TestPut_WhatRanWhileItInserted(t *testing.T) {
+	clk := clock.NewManual(time.Now())
+	d := newDeskAt(t, clk)
+	do := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := d.admin.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	put(t, d.s, due("a", "", time.Hour)) // numbers are raised, and the clock is known
+	slow := pgx.Identifier{d.schema, "slow"}.Sanitize() + "()"
+	do("create function " + slow + ` returns trigger language plpgsql as
+'begin perform set_config(''lock_timeout'', ''0'', true), pg_advisory_xact_lock_shared(1); return new; end'`)
+	do("create trigger slow before insert on " + pgx.Identifier{d.schema, "task"}.Sanitize() + " for each row when (new.name = 'b') execute function " + slow)
+	do("select pg_advisory_lock(1)")
+	c := plainPut("c")
+	c.When = store.On(store.Occurrence{For: store.Instant(clk.Read().Wall / 1000).Add(15 * time.Second)})
+	var res []store.PutResult
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		res, err = d.s.Put(context.WithoutCancel(t.Context()), []store.Put{due("b", "", time.Hour), c})
+		done <- err
+	}()
+	d.waits(1, done)
+	clk.Advance(16 * time.Second)
+	ranElsewhere(t, d, c)
+	do("select pg_advisory_unlock(1)")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, d.other, "c"); res[0].Outcome != store.Created || res[1].Outcome != store.AlreadyRan || got != nil {
+		t.Errorf("Put of a free name, and of what has run meanwhile: %v, %v, and there is %+v; want that the second has already run",
+			res[0].Outcome, res[1].Outcome, got)
+	}
+}
