@@ -102,8 +102,8 @@ type Hint struct {
 
 // A Hinter tells of writes that make something due, whoever made them. Hints may be merged into one with the earliest instant, and a
 // lost one costs lateness, never a task. The channel holds one hint; it is closed with the store or by stop. A store that several processes
-// share tells as well, by a task's position, that an attempt is asked to stop, which may run in another of them, and that a task's kind
-// is another; it need not tell other
+// share tells as well, by a task's position, that an attempt is asked to stop, which may run in another of them, that a task's kind is
+// another, and what comes due, whenever that is, beside an attempt, which keeps the task where it stands. Else it need not tell other
 // processes of what is due more than ten seconds after it can be seen, because who owns shards reads them again and again.
 type Hinter interface {
 	Hints() (hints <-chan Hint, stop func())

@@ -159,3 +159,52 @@ func TestContract_C5_KindsOnPostgreSQL(t *testing.T) {
 		})
 	}
 }
+
+// What another process makes due beside an attempt is heard of at once by the one that runs it: another run, the next occurrence, and what is put
+// in the place of a task whose attempt goes on.
+//
+// contract: C6, G2
+func TestContract_C6_BesideAnAttemptOnPostgreSQL(t *testing.T) {
+	url := pgtest.Shared(t).Database(t)
+	a := begins(t, url, "a", false, nil)
+	begun, free := make(chan int), make(chan struct{})
+	duly.Handle(a.d, "k", func(_ context.Context, at *duly.Attempt[int]) error {
+		begun <- at.Payload
+		<-free
+		return nil
+	})
+	defer close(free)
+	b := begins(t, url, "b", false, nil)
+	k := duly.Declare[int](b.d, "k")
+	runs := func(what string, payload int, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		limit, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer stop()
+		select {
+		case got := <-begun:
+			if got != payload {
+				t.Errorf("%s: an attempt at %d began, want one at %d", what, got, payload)
+			}
+		case <-limit.Done():
+			t.Fatalf("%s: waited in vain for an attempt", what)
+		}
+	}
+	put := func(payload int, s schedule.Schedule) error {
+		_, err := k.Put(t.Context(), "n", payload, s, duly.Overlap(duly.Allow))
+		return err
+	}
+	if err := put(1, schedule.Every(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	runs("a run beside the schedule", 1, b.d.RunNow(t.Context(), "n"))
+	runs("another one", 1, b.d.RunNow(t.Context(), "n"))
+	_, err := b.d.Move(t.Context(), "n", schedule.After(0))
+	runs("a move", 1, err)
+	if err := put(2, schedule.Every(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	runs("what is put in the place of what was", 3, put(3, schedule.After(0)))
+}

@@ -292,7 +292,7 @@ func (b *batch) count(c *cell) {
 		return
 	}
 	at := t.Position()
-	if at == store.Never || c.old != nil && c.old.Position() == at && c.old.Kind == t.Kind && !c.told {
+	if at == store.Never || c.old != nil && c.old.Position() == at && c.old.Kind == t.Kind && !c.told && !comesSooner(c.old, t) {
 		return
 	}
 	b.hint.At = min(b.hint.At, at)
@@ -308,6 +308,33 @@ func (b *batch) count(c *cell) {
 		h.At = min(h.At, at)
 		h.Shards.Add(t.Shard())
 	}
+}
+
+// comesSooner says whether something of a task may begin earlier than who runs an attempt at it knows. The attempt keeps the task where it stands:
+// beside it another run, or the next occurrence, may be due, and what was put or moved may begin where what was there had to wait.
+func comesSooner(old, t *store.Task) bool {
+	if t.Running() == 0 {
+		return false
+	}
+	at := waits(t)
+	return at < waits(old) || at != store.Never && t.Generation != old.Generation
+}
+
+// waits is when the first of what has not begun is due.
+func waits(t *store.Task) store.Instant {
+	at := store.Never
+	if t.Paused() {
+		return at
+	}
+	if !t.Next.None() {
+		at = t.Next.Due
+	}
+	for i := range t.Runs {
+		if r := &t.Runs[i]; r.State == store.Pending {
+			at = min(at, r.Due)
+		}
+	}
+	return at
 }
 
 // forCommit has a transaction wait longer for locks from then on. Of those who notify one commits at a time in a database, whosever they are, and of

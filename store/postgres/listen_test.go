@@ -126,6 +126,75 @@ func TestHints_Silent(t *testing.T) {
 	}
 }
 
+// An attempt that runs keeps its task where it stands, and so does what comes due beside it: others are told of that nevertheless, by the place.
+//
+// contract: C6
+func TestHints_BesideAnAttempt(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t)
+	p, q := c.open("p", c.url), c.open("q", c.url)
+	hints, stop := p.s.Hints()
+	defer stop()
+	c.becomes("p listens", func() bool { return p.s.Health().Listening })
+	heard(t, hints)
+	put(t, q.s, due("first", "", time.Hour)) // numbers are raised
+	now := time.Now()
+	hear := func(what string, task *store.Task) {
+		t.Helper()
+		want := store.Hint{At: task.Position()}
+		want.Shards.Add(task.Shard())
+		if got := heard(t, hints); got != want {
+			t.Errorf("%s: p hears %v, want %v", what, got, want)
+		}
+	}
+	// silent says that of what q has done nothing was told: else it would be part of what is heard of another task.
+	silent := func(after string) {
+		t.Helper()
+		hear("another task, after "+after, put(t, q.s, due("z"+after, "", time.Second)).Task)
+	}
+	occurrence := func(in time.Duration) store.Occurrence {
+		at := store.At(now.Add(in))
+		return store.Occurrence{For: at, Due: at}
+	}
+	replace := func(payload string, in time.Duration) *store.Task {
+		t.Helper()
+		x := due("a", payload, in)
+		x.Schedule, x.Recurring = "every 1h", true
+		return put(t, q.s, x).Task
+	}
+	edit := func(x store.Edit) *store.Task {
+		t.Helper()
+		x.Name = "a"
+		res, err := q.s.Edit(t.Context(), []store.Edit{x})
+		if err != nil || res[0].Err != nil {
+			t.Fatalf("%v: %+v, error %v", x.Verb, res, err)
+		}
+		return get(t, q.s, "a")
+	}
+	task := replace("", -time.Hour)
+	hear("a put", task)
+	begin := store.Claim{
+		RunID: store.RunID{Key: task.Key, Generation: task.Generation, For: task.Next.For}, Next: occurrence(4 * time.Hour), Lease: time.Hour, Owner: "me",
+	}
+	if res, err := q.s.Claim(t.Context(), []store.Claim{begin}); err != nil || res[0].Err != nil {
+		t.Fatalf("Claim: %+v, error %v", res, err)
+	}
+	silent("a claim")
+	hear("a move", edit(store.Edit{Verb: store.VerbMove, When: store.On(occurrence(30 * time.Minute))}))
+	hear("a run beside the schedule", edit(store.Edit{Verb: store.VerbRun}))
+	edit(store.Edit{Verb: store.VerbPause})
+	silent("a pause")
+	edit(store.Edit{Verb: store.VerbRun})
+	silent("a run of what is paused")
+	hear("a resume", edit(store.Edit{Verb: store.VerbResume}))
+	hear("a task in its place", replace("other", 2*time.Hour))
+	hear("another one, that is due earlier", replace("third", time.Hour))
+	hear("another one, that is due later", replace("fourth", 3*time.Hour))
+	if task = get(t, q.s, "a"); task.Running() != 1 {
+		t.Errorf("there is %+v, want one attempt that runs", task)
+	}
+}
+
 // contract: C6
 //
 // What nobody was told of is found by a rare look, told, and counted; what that has found before is not told again.
