@@ -97,8 +97,11 @@ cross join lateral (select from duly.task t where t.ns = k.ns and t.name = k.nam
 
 // look is what a transition may look at, read after the rows: a number that is drawn now is greater than any that they have. What is due later than
 // the clock says then has no entry yet that says it is done.
-const look = `select (select case when is_called then last_value else 0 end from duly.history_seq), ` + serverNow + `, ` + serverAge + `, case when $2::bool then (select max(high) from duly.counter) else 0 end,
+const look = `select ` + lastEntry + `, ` + serverNow + `, ` + serverAge + `, case when $2::bool then (select max(high) from duly.counter) else 0 end,
 (select coalesce(string_agg(n::text, ','), '') from (select nextval('duly.number') n from generate_series(1, $1)) x)`
+
+// lastEntry is the last number that an entry of the history was given.
+const lastEntry = `(select case when is_called then last_value else 0 end from duly.history_seq)`
 
 // serverAge is when numbers were raised after the server may have lost its last commits, 0 if they have to be: what was written before then may
 // stand elsewhere, and what stands there may be another's, by a transaction of the same number.
@@ -159,10 +162,10 @@ func (b *batch) read(before ...stmt) error {
 		c := b.s.ownClock()
 		b.m.Now, b.m.Mono = c.Now, c.Mono
 	}
-	if !stale {
-		boot = 0
+	if stale {
+		b.s.high.reread(b.m.High, b.last, boot)
 	}
-	b.m.High = b.s.high.raise(max(b.m.High, b.m.Now), boot)
+	b.m.High = b.s.high.raise(b.m.Now)
 	b.m.Seq, b.m.Past = b.seq, b
 	return b.draw(numbers)
 }

@@ -64,11 +64,12 @@ func (k *tick) forget() {
 }
 
 // high is the latest time that the clock has shown to any writer, as far as it is known here. Only a clock that was set back makes it
-// matter, so that what other processes have seen is read once a second.
+// matter, so that what other processes have seen is read once a second. With it is read how far the history goes.
 type high struct {
 	mu   sync.Mutex
 	at   store.Instant
 	read int64 // boot time; 0: not yet
+	last int64 // of the numbers of entries, when it was read
 }
 
 const highFor = 1_000_000_000 // ns
@@ -80,12 +81,29 @@ func (h *high) stale(boot int64) bool {
 	return h.read == 0 || boot-h.read >= highFor
 }
 
-// raise takes a time in, and returns the latest. Read says that it was read at an instant of boot time.
-func (h *high) raise(at store.Instant, read int64) store.Instant {
+// raise takes a time in, and returns the latest.
+func (h *high) raise(at store.Instant) store.Instant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.at, h.read = max(h.at, at), max(h.read, read)
+	h.at = max(h.at, at)
 	return h.at
+}
+
+// reread says what was read at an instant of boot time.
+func (h *high) reread(at store.Instant, last, boot int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at, boot = max(h.at, at), max(boot, 1)
+	if boot > h.read {
+		h.read, h.last = boot, last
+	}
+}
+
+// entry is a number up to which the history went a moment ago.
+func (h *high) entry() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
 }
 
 // isFresh says whether a put may be made as if nothing were there: it is right, and asks nothing of what is.
@@ -122,9 +140,10 @@ func (w *writer) workFresh() {
 
 // A sprout is a task that is to be inserted, and whose it is.
 type sprout struct {
-	c   *call
-	row int
-	t   *store.Task
+	c     *call
+	row   int
+	t     *store.Task
+	doubt *doubt // nil: it can't have run
 }
 
 // insert inserts what it can of calls, and notes for each which rows have to go the long way. An error is ErrUnknown.
@@ -149,42 +168,50 @@ func (s *Store) insert(counter int32, calls []*call) error {
 	return s.insertOn(ctx, conn, counter, &m, sprouts)
 }
 
+// A freshMoment is one for fresh puts. They are inserted one after the other, for as long as a call may take: what is due by the end of that, which is
+// its High, may have been run by others before its name is inserted, and is looked up behind the insert.
+type freshMoment struct {
+	store.Moment
+	due  store.Instant // what is due by then may have run already
+	last int64         // of what is due later the history has nothing up to this entry
+}
+
 // moment is what is known of the time, and asks for what is not.
-func (s *Store) moment(ctx context.Context, q session) (m store.Moment, err error) {
+func (s *Store) moment(ctx context.Context, q session) (m freshMoment, err error) {
 	m.Seq = func() int64 { return 0 }
 	boot := s.nodes.clk.Read().Boot
 	now, known := s.tick.now(boot)
-	if s.o.Clock != nil {
-		c := s.ownClock()
-		now, m.Mono, known = c.Now, c.Mono, true
-	}
+	known = known || s.o.Clock != nil
 	if !known || s.high.stale(boot) {
 		var server, high store.Instant
+		var last int64
 		err := q.do(ctx, stmt{
-			sql: s.sql("select " + serverNow + ", max(high) from duly.counter"),
-			row: func(scan func(dst ...any) error) error { return scan(&server, &high) },
+			sql: s.sql("select " + lastEntry + ", " + serverNow + ", max(high) from duly.counter"),
+			row: func(scan func(dst ...any) error) error { return scan(&last, &server, &high) },
 		})
 		if err != nil {
 			return m, err
 		}
 		received := s.nodes.clk.Read().Boot
 		s.tick.set(boot, received, server)
-		s.high.raise(high, max(boot, 1))
+		s.high.reread(high, last, boot)
 		if !known {
 			now = server + store.Instant((received-boot)/1000+1)
 		}
 	}
-	if s.o.Clock == nil {
-		m.Mono = now
+	m.last = s.high.entry() // before Options.Clock is read; the server's is held to tickMost behind it
+	m.Now, m.Mono, m.due = now, now, now+tickMost
+	if s.o.Clock != nil {
+		c := s.ownClock()
+		m.Now, m.Mono, m.due = c.Now, c.Mono, c.Now
 	}
-	// Rows are inserted one after the other, for as long as a call may take: what comes due by the end may have been run by others before its name
-	// is inserted, and nothing here sees that. On the long way it is looked up behind the insert.
-	m.Now, m.High = now, max(s.high.raise(now, 0), now.Add(sendTimeout))
+	m.due = max(m.due, s.high.raise(m.Now))
+	m.High = max(m.due, m.Now.Add(sendTimeout))
 	return m, nil
 }
 
 // sprouting makes tasks of rows, sorted by key, as all who write sort them. Of rows of one key only the first is made: the others follow.
-func sprouting(calls []*call, m *store.Moment) (sprouts []sprout) {
+func sprouting(calls []*call, m *freshMoment) (sprouts []sprout) {
 	seen := map[store.Key]bool{}
 	for _, c := range calls {
 		c.mu.Lock()
@@ -193,18 +220,18 @@ func sprouting(calls []*call, m *store.Moment) (sprouts []sprout) {
 			if c.gone {
 				break
 			}
-			asked := asks{}
+			asked := asks{last: m.last}
 			m.Past = &asked
 			chg := store.Change{}
 			if !seen[r.key] {
-				chg = r.apply(nil, m)
+				chg = r.apply(nil, &m.Moment)
 			}
 			seen[r.key] = true
-			if chg.Task == nil || len(chg.Events) > 0 || asked.was {
+			if chg.Task == nil || len(chg.Events) > 0 || asked.of != nil && asked.of.at <= m.due {
 				c.redo = append(c.redo, i)
 				continue
 			}
-			sprouts = append(sprouts, sprout{c, i, chg.Task})
+			sprouts = append(sprouts, sprout{c, i, chg.Task, asked.of})
 		}
 		c.mu.Unlock()
 	}
@@ -213,11 +240,14 @@ func sprouting(calls []*call, m *store.Moment) (sprouts []sprout) {
 }
 
 // asks is a past that is asked nothing in earnest.
-type asks struct{ was bool }
+type asks struct {
+	last int64
+	of   *doubt
+}
 
 // Ran implements store.Past.
-func (a *asks) Ran(store.Key, store.Identity, store.Instant) (bool, error) {
-	a.was = true
+func (a *asks) Ran(k store.Key, id store.Identity, due store.Instant) (bool, error) {
+	a.of = &doubt{oneOff{k, id}, a.last, due}
 	return false, nil
 }
 
@@ -242,7 +272,7 @@ func leaveAll(calls []*call) {
 }
 
 // insertOn sends the statement.
-func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32, m *store.Moment, sprouts []sprout) error {
+func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32, m *freshMoment, sprouts []sprout) error {
 	b := newBatch(ctx, s, nil, counter)
 	b.m.Now = m.Now
 	x := columns{most: len(sprouts)}
@@ -250,6 +280,9 @@ func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32,
 		c := &cell{key: sp.t.Key, now: sp.t}
 		x.add(c)
 		b.count(c)
+		if sp.doubt != nil {
+			b.doubts = append(b.doubts, *sp.doubt)
+		}
 	}
 	told := ""
 	if b.far.At != store.Never {
@@ -265,16 +298,23 @@ func (s *Store) insertOn(ctx context.Context, conn *pgxpool.Conn, counter int32,
 	var numbers []int64
 	var keys []string
 	var notified *string
-	sent := s.nodes.clk.Read().Boot
-	err := piped{conn}.do(ctx, stmt{
+	stmts := []stmt{{
 		sql: s.sql(insertFresh), args: []any{
 			x.ns, x.name, x.shard, x.due, x.kind, x.tags, x.body, x.payload, int64(m.Now), counter, int64(len(sprouts)), now, off, most, told, s.channel(),
 		},
 		row: func(scan func(dst ...any) error) error { return scan(&server, &raised, &n, &numbers, &keys, &notified) },
-	})
+	}}
+	if len(b.doubts) > 0 { // else it is a transaction by itself
+		stmts = []stmt{{sql: begin}, stmts[0], {sql: s.sql(noneSince), args: b.sinceLooked()}, {sql: "commit"}}
+	}
+	sent := s.nodes.clk.Read().Boot
+	err := piped{conn}.do(ctx, stmts...)
 	switch {
-	case refused(err): // a row that somebody holds, or whatever it is: it is seen on the long way
+	case refused(err): // a row that somebody holds, one that has run meanwhile, or whatever it is: it is seen on the long way
 		leave(sprouts)
+		if len(stmts) > 1 {
+			_ = piped{conn}.do(ctx, stmt{sql: "rollback"}) // a connection that can't is closed
+		}
 		return nil
 	case err != nil:
 		return errors.Join(store.ErrUnknown, causeOf(ctx, err))

@@ -47,6 +47,28 @@ func TestTick(t *testing.T) {
 	}
 }
 
+// What is known of the history is by the last question, in whatever order the answers come: something later may have been written before an earlier
+// answer is taken in.
+//
+// contract: A5
+func TestHigh(t *testing.T) {
+	const ms = int64(1_000_000)
+	var h high
+	if !h.stale(0) {
+		t.Error("it is known what nobody has asked for")
+	}
+	h.reread(7, 100, 0)
+	h.reread(9, 300, 20*ms)
+	h.reread(8, 200, 10*ms)
+	if got, last := h.raise(5), h.entry(); got != 9 || last != 300 || h.stale(20*ms+highFor-1) || !h.stale(20*ms+highFor) {
+		t.Errorf("the latest time is %v, and the history went up to %d; want 9 and 300, known for a second from the last question on", got, last)
+	}
+	h.reread(6, 50, 2000*ms) // the server has lost its last commits
+	if got, last := h.raise(12), h.entry(); got != 12 || last != 50 {
+		t.Errorf("the latest time is %v, and the history went up to %d; want 12 and 50", got, last)
+	}
+}
+
 // Two calls in one batch, of which one makes a task and the other changes it: who has made it is told the generation that it has.
 //
 // contract: B4

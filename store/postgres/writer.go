@@ -346,7 +346,7 @@ func (s *Store) settle(b *batch, conn *pgxpool.Conn, calls []*call, age int64) (
 		c := s.ownClock()
 		b.m.Now, b.m.Mono = c.Now, c.Mono
 	}
-	b.m.High = s.high.raise(b.m.Now, 0)
+	b.m.High = s.high.raise(b.m.Now)
 	b.m.Past, b.m.Seq = b, func() int64 {
 		b.err = errReread
 		return 0
