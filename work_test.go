@@ -258,24 +258,7 @@ func TestComplete_Fails(t *testing.T) {
 func TestComplete_Closed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := unread{newInTransactions(), new(atomic.Bool)}
-		var log bytes.Buffer
-		s, err := duly.New(duly.Options{Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
-			x := new(transaction)
-			if err := errors.Join(a.Complete(ctx, x), st.commit(ctx, x)); err != nil {
-				return err
-			}
-			st.fails.Store(true)
-			return nil
-		})
-		ended := make(chan error, 1)
-		go func() { ended <- s.Run(context.WithoutCancel(t.Context())) }()
-		if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
+		s, log, ended := st.completes(t, duly.Options{}, func() {})
 		time.Sleep(2 * time.Minute)
 		reads := st.reads.Load()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -563,31 +546,40 @@ func (s unread) Get(ctx context.Context, keys []store.Key) ([]*store.Task, error
 	return s.inTransactions.Get(ctx, keys)
 }
 
+// completes runs a scheduler whose task is due in a minute and completes itself in a transaction, from which on the store fails; then is called. It
+// returns what is logged, and what Run returns.
+func (s unread) completes(t *testing.T, o duly.Options, then func()) (d *duly.Scheduler, log *bytes.Buffer, ended <-chan error) {
+	t.Helper()
+	log = new(bytes.Buffer)
+	o.Store, o.Logger = s, slog.New(slog.NewTextHandler(log, nil))
+	d, err := duly.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := duly.Handle(d, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
+		x := new(transaction)
+		if err := errors.Join(a.Complete(ctx, x), s.commit(ctx, x)); err != nil {
+			return err
+		}
+		s.fails.Store(true)
+		then()
+		return nil
+	})
+	ran := make(chan error, 1)
+	go func() { ran <- d.Run(context.WithoutCancel(t.Context())) }()
+	if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return d, log, ran
+}
+
 // Whether a transaction has completed a run is asked until the store answers.
 func TestComplete_StoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := unread{newInTransactions(), new(atomic.Bool)}
-		var log bytes.Buffer
-		s, err := duly.New(duly.Options{
-			Store: st, Logger: slog.New(slog.NewTextHandler(&log, nil)), OnDead: func(_ context.Context, d duly.Death) { t.Errorf("%+v", d) },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		k := duly.Handle(s, "k", func(ctx context.Context, a *duly.Attempt[string]) error {
-			x := new(transaction)
-			if err := errors.Join(a.Complete(ctx, x), st.commit(ctx, x)); err != nil {
-				return err
-			}
-			st.fails.Store(true)
+		s, log, ended := st.completes(t, duly.Options{OnDead: func(_ context.Context, d duly.Death) { t.Errorf("%+v", d) }}, func() {
 			time.AfterFunc(time.Second, func() { st.fails.Store(false) })
-			return nil
 		})
-		ended := make(chan error)
-		go func() { ended <- s.Run(t.Context()) }()
-		if _, err := k.Put(t.Context(), "a", "", schedule.After(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
 		time.Sleep(time.Minute + 5*time.Second)
 		synctest.Wait()
 		if all := log.String(); strings.Count(all, "the store fails") != 1 || strings.Count(all, "the store works again") != 1 {

@@ -50,7 +50,7 @@ var statuses = []struct {
 }{
 	{duly.ErrUnknown, exitFailed, "duly ls shows whether it was"},
 	{duly.ErrInvalid, exitUsage, ""},
-	{duly.ErrNotFound, exitNotFound, lsHint},
+	{duly.ErrNotFound, exitNotFound, ""}, // the name that was meant
 	{duly.ErrExists, exitConflict, ""},
 	{duly.ErrKindMismatch, exitConflict, ""},
 	{duly.ErrCondition, exitConflict, ""},
@@ -77,8 +77,8 @@ func (s *session) explain(err error) (text string, status int) {
 		if !errors.Is(err, row.err) {
 			continue
 		}
-		if row.hint == lsHint && len(s.args) > 0 {
-			row.hint = s.meant(context.Background(), s.args[0])
+		if row.status == exitNotFound {
+			row.hint = s.meant(context.Background(), firstOf(s.args))
 		}
 		return s.explain(&failure{row.status, err.Error(), row.hint})
 	}
