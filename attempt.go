@@ -29,6 +29,8 @@ type AttemptInfo struct {
 	Extra        bool      // asked for by RunNow or Backfill, not by the schedule
 	AtMostOnce   bool      // no other attempt comes after it, unless it is snoozed
 
+	Timeout time.Duration // after which the attempt's context ends; 0 is never
+
 	Raw      []byte // the payload as it is stored; not to be changed
 	Tags     []string
 	Priority int

@@ -330,6 +330,9 @@ func (r *run) planLocked(e *entry, now store.Instant) step {
 	if e.memo.busy > now+c.blurred() { // the clock was set back
 		e.memo.since, e.memo.busy = 0, 0
 	}
+	if len(t.Runs) == 0 && (t.Ended || t.Next.None()) { // as most are of which an attempt has just ended
+		return step{at: store.Never, lease: store.Never}
+	}
 	x := &r.planner
 	*x = planner{
 		t: t, p: p, now: now, mono: c.mono(), m: &e.memo, mine: r.attempts, unsure: r.unsure, lease: c.opts.Lease, owner: c.opts.Owner,

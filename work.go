@@ -284,7 +284,7 @@ func (r *run) beginLocked(pk *pick, x *store.ClaimResult, sent time.Duration, be
 		Namespace: t.Namespace, Name: t.Name, Kind: t.Kind, Generation: rn.Generation, RunID: x.RunID.String(), Fence: x.Fence,
 		Number: int(rn.Attempt), Failed: int(rn.Attempt - rn.Snoozed - rn.Lost - 1), Lost: int(rn.Lost),
 		ScheduledFor: rn.For.Time(), Due: rn.Due.Time(), Started: x.At.Time(), Missed: rn.Missed, Extra: rn.Extra, AtMostOnce: p.AtMostOnce,
-		Raw: t.Payload, Tags: t.Tags, Priority: int(t.Priority), c: c, a: a,
+		Timeout: time.Duration(p.Timeout), Raw: t.Payload, Tags: t.Tags, Priority: int(t.Priority), c: c, a: a,
 	}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	seen := max(pk.seen, rn.Due) // something else of the task may have been due before

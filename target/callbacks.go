@@ -188,7 +188,7 @@ func (x *caller) handle(ctx context.Context, a *duly.Attempt[Callback]) error {
 	if r.limit == 0 {
 		r.limit = DefaultCallbackOutput
 	}
-	r.out = x.o.Outputs.begin(a.AttemptInfo, 2*r.limit) // all of it is a beginning
+	r.out = x.o.Outputs.begin(a.AttemptInfo, 2*r.limit, true) // all of it is a beginning
 	err := x.call(ctx, &r)
 	r.out.end(&r.ending)
 	return err
@@ -196,10 +196,13 @@ func (x *caller) handle(ctx context.Context, a *duly.Attempt[Callback]) error {
 
 // call makes the request.
 func (x *caller) call(ctx context.Context, r *callbackRun) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	limit := x.o.Engine.AfterFunc(x.o.Longest, func() { cancel(errTooLong) })
-	defer limit.Stop()
+	if t := r.a.Timeout; t <= 0 || t > x.o.Longest {
+		limited, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		limit := x.o.Engine.AfterFunc(x.o.Longest, func() { cancel(errTooLong) })
+		defer limit.Stop()
+		ctx = limited
+	}
 	var waits atomic.Bool
 	waits.Store(true)
 	ctx = httptrace.WithClientTrace(context.WithValue(ctx, waitKey{}, &waits), &httptrace.ClientTrace{

@@ -45,6 +45,12 @@ func listening(t *testing.T, h http.HandlerFunc) string {
 // called runs one attempt at a callback, and returns what is kept of it and what its handler says.
 func called(ctx context.Context, t *testing.T, o target.CallbackOptions, c target.Callback) (a target.Attempt, body string, err error) {
 	t.Helper()
+	return calledWithin(ctx, t, o, c, 0)
+}
+
+// calledWithin does that for an attempt with a timeout, which the test keeps by ctx.
+func calledWithin(ctx context.Context, t *testing.T, o target.CallbackOptions, c target.Callback, timeout time.Duration) (a target.Attempt, body string, err error) {
+	t.Helper()
 	out, openErr := target.OpenOutputs(t.TempDir(), target.OutputOptions{})
 	if openErr != nil {
 		t.Fatal(openErr)
@@ -56,7 +62,7 @@ func called(ctx context.Context, t *testing.T, o target.CallbackOptions, c targe
 	}()
 	o.Outputs = out
 	i := info("tea ü.1", 3)
-	i.Kind, i.Started = target.KindHTTP, time.Now()
+	i.Kind, i.Started, i.Timeout = target.KindHTTP, time.Now(), timeout
 	err = target.Callbacks(o)(ctx, &duly.Attempt[target.Callback]{AttemptInfo: i, Payload: c})
 	a, body = only(context.WithoutCancel(ctx), t, out, i)
 	return a, body, err
@@ -273,9 +279,20 @@ func TestCallbackEndsInTime(t *testing.T) {
 			}
 		}
 	}
-	a, _, err := called(t.Context(), t, target.CallbackOptions{Allow: here, Longest: 10 * time.Millisecond}, target.Callback{URL: at + "/header"})
-	if err == nil || a.Outcome != target.OutcomeFailed || !strings.Contains(a.Reason, "no whole answer") {
-		t.Errorf("%v, %+v", err, a)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-reached
+		cancel(duly.ErrTimeout)
+	}()
+	if a, _, err := calledWithin(ctx, t, target.CallbackOptions{Allow: here, Longest: 1}, target.Callback{URL: at + "/header"}, 1); !errors.Is(err, duly.ErrTimeout) {
+		t.Errorf("with a timeout that is as soon: %v, %+v", err, a)
+	}
+	const longest = 10 * time.Millisecond
+	for _, timeout := range []time.Duration{0, longest + 1, time.Hour} {
+		a, _, err := calledWithin(t.Context(), t, target.CallbackOptions{Allow: here, Longest: longest}, target.Callback{URL: at + "/header"}, timeout)
+		if err == nil || a.Outcome != target.OutcomeFailed || !strings.Contains(a.Reason, "no whole answer") {
+			t.Errorf("with a timeout of %v: %v, %+v", timeout, err, a)
+		}
 	}
 }
 

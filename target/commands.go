@@ -88,7 +88,7 @@ func Commands(o CommandOptions) func(context.Context, *duly.Attempt[Command]) er
 		if limit == 0 {
 			limit = DefaultCommandOutput
 		}
-		r.out = o.Outputs.begin(a.AttemptInfo, limit)
+		r.out = o.Outputs.begin(a.AttemptInfo, limit, false)
 		err := r.run(ctx)
 		r.out.end(&r.ending)
 		return err

@@ -13,7 +13,19 @@ type Recording struct{ w *recording }
 
 // Begin begins one.
 func (o *Outputs) Begin(a *duly.AttemptInfo, limit int64) Recording {
-	return Recording{o.begin(a, limit)}
+	return Recording{o.begin(a, limit, false)}
+}
+
+// BeginHeld begins one that is expected to be short.
+func (o *Outputs) BeginHeld(a *duly.AttemptInfo, limit int64) Recording {
+	return Recording{o.begin(a, limit, true)}
+}
+
+// Held returns how many attempts are held.
+func (o *Outputs) Held() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.held
 }
 
 // Stdout returns what takes its standard output.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/dulyhq/duly"
 	"github.com/dulyhq/duly/clock"
+	"github.com/dulyhq/duly/wait"
 )
 
 // The defaults of OutputOptions.
@@ -48,15 +49,19 @@ type OutputOptions struct {
 // Outputs keep what attempts have printed and how they ended, in a directory that only its owner may read, for one process at a time.
 // All methods are safe for concurrent use; those of a nil Outputs keep and find nothing.
 //
-// What was printed is handed to the operating system at once, so that it is there after the process was killed; it is not synced, and a
-// power cut may take the last of it. An output that is too long is kept as its beginning and its end; the end is in memory while the
-// attempt runs. An output that cannot be written is left out: the attempt goes on, and the logger is told.
+// What a command prints is handed to the operating system at once, so that it is there after the process was killed; it is not synced, and
+// a power cut may take the last of it. A callback is handed over as a whole when it has ended, or after a second, or when more than 4 KiB
+// of its answer have come: of one that began within a second before the process was killed there may be nothing here, only in the history.
+//
+// An output that is too long is kept as its beginning and its end; the end is in memory while the attempt runs. An output that cannot be
+// written is left out: the attempt goes on, and the logger is told.
 type Outputs struct {
 	opts    OutputOptions
 	log     *slog.Logger
 	dir     string
 	segSize int64
-	closed  chan struct{}
+	life    context.Context //nolint:containedctx // until it is closed
+	end     context.CancelFunc
 	memory  atomic.Int64          // of the tails
 	failing atomic.Pointer[error] // why nothing can be written; nil: it can
 	since   atomic.Int64          // when the write under way began, on Reading.Boot; 0 is none
@@ -68,6 +73,8 @@ type Outputs struct {
 	nextID  uint64
 	total   int64 // bytes of all segments
 	live    map[*recording]struct{}
+	held    int   // of them, whose records are all in memory
+	looking bool  // it will be looked for those that are held for long
 	pruneAt int64 // on Reading.Boot: a clock that is set for a while must not make everything old
 	isDone  bool
 }
@@ -99,10 +106,8 @@ func OpenOutputs(dir string, o OutputOptions) (*Outputs, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System()
 	}
-	x := &Outputs{
-		opts: o, log: o.Logger, dir: dir, segSize: min(o.MaxBytes/8, maxSegment), closed: make(chan struct{}), nextID: 1,
-		live: map[*recording]struct{}{},
-	}
+	x := &Outputs{opts: o, log: o.Logger, dir: dir, segSize: min(o.MaxBytes/8, maxSegment), nextID: 1, live: map[*recording]struct{}{}}
+	x.life, x.end = context.WithCancel(context.Background())
 	if err := x.open(); err != nil {
 		return nil, fmt.Errorf("open the outputs: %w", err)
 	}
@@ -185,13 +190,16 @@ func (o *Outputs) Close() error {
 	if o == nil {
 		return nil
 	}
+	for _, w := range o.running() {
+		w.spill(false)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.isDone {
 		return nil
 	}
 	o.isDone = true
-	close(o.closed)
+	o.end()
 	return o.closeFileLocked()
 }
 
@@ -226,12 +234,51 @@ func (o *Outputs) Failing() error {
 	return nil
 }
 
-// write appends a record, and returns where it is. It tells the logger when it begins to fail and when it works again.
-func (o *Outputs) write(r *record) (place, error) {
+// holdLocked counts a recording that is held, and sees to it that it is not for long.
+func (o *Outputs) holdLocked() {
+	o.held++
+	if !o.looking {
+		o.looking = true
+		go o.look()
+	}
+}
+
+func (o *Outputs) released() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held--
+}
+
+// running returns what runs.
+func (o *Outputs) running() []*recording {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Keys(o.live))
+}
+
+// look has what is held for long written, as long as something is held.
+func (o *Outputs) look() {
+	for o.stillHolds() && wait.Sleep(o.life, holding) == nil {
+		for _, w := range o.running() {
+			w.spill(true)
+		}
+	}
+}
+
+func (o *Outputs) stillHolds() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.looking = o.held > 0 && !o.isDone
+	return o.looking
+}
+
+// write appends records, all of them or none, and returns where the first is. What follows a start belongs to it, and is given its place.
+// It tells the logger when it begins to fail and when it works again.
+func (o *Outputs) write(all ...record) (place, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.since.Store(max(o.opts.Clock.Read().Boot, 1))
-	at, err := o.writeLocked(r)
+	at, err := o.writeLocked(all)
 	o.since.Store(0)
 	failing := o.failing.Load() != nil
 	switch {
@@ -245,20 +292,28 @@ func (o *Outputs) write(r *record) (place, error) {
 	return at, err
 }
 
-func (o *Outputs) writeLocked(r *record) (place, error) {
+func (o *Outputs) writeLocked(all []record) (place, error) {
 	if o.isDone {
 		return place{}, errOutputsClosed
 	}
 	if now := o.opts.Clock.Read(); now.Boot >= o.pruneAt {
 		o.pruneLocked(now)
 	}
-	if err := o.roomLocked(r); err != nil {
+	if err := o.roomLocked(all); err != nil {
 		return place{}, err
 	}
 	s := o.segs[len(o.segs)-1]
 	off := s.size
 	before := s.bytes()
-	o.buf = r.append(o.buf[:0])
+	at := place{s.id, uint32(off)}
+	o.buf = o.buf[:0]
+	for i := range all {
+		r := &all[i]
+		if i > 0 && all[0].kind == typeStart {
+			at.append(r.content[:0])
+		}
+		o.buf = r.append(o.buf)
+	}
 	if _, err := o.file.WriteAt(o.buf, off); err != nil {
 		// The next record must not be followed by the rest of this one. Where that can't be cut off, nothing follows.
 		if cutErr := o.file.Truncate(off); cutErr != nil {
@@ -266,22 +321,28 @@ func (o *Outputs) writeLocked(r *record) (place, error) {
 		}
 		return place{}, err
 	}
-	s.note(r, off)
+	for i := range all {
+		s.note(&all[i], s.size)
+	}
 	o.total += s.bytes() - before
-	return place{s.id, uint32(off)}, nil
+	return at, nil
 }
 
-// roomLocked sees to a segment in which there is room for the record, and to room for it in the directory.
-func (o *Outputs) roomLocked(r *record) error {
+// roomLocked sees to a segment in which there is room for records, and to room for them in the directory.
+func (o *Outputs) roomLocked(all []record) error {
+	size := int64(0)
+	for i := range all {
+		size += all[i].size()
+	}
 	if n := len(o.segs); o.file != nil {
 		s := o.segs[n-1]
-		if s.size+r.size() > o.segSize || s.first != 0 && r.at-s.first > int64(o.opts.MaxAge/8) {
+		if s.size+size > o.segSize || s.first != 0 && all[0].at-s.first > int64(o.opts.MaxAge/8) {
 			if err := o.sealLocked(); err != nil {
 				o.log.Warn("the index of a file of outputs cannot be written", "error", err)
 			}
 		}
 	}
-	need := r.size() + entrySize
+	need := size + int64(len(all))*entrySize
 	if o.file == nil {
 		need += idxHead + int64(len(logMagic))
 	}

@@ -19,10 +19,16 @@ const (
 	// its limit allows for.
 	maxHead   = 8 << 10
 	maxReason = 1 << 10
+
+	// maxHeld is how much of a short output waits in memory for the end of its attempt, and holding how often it is looked whether one
+	// waits for the second time: it waits for twice as long at most.
+	maxHeld = 4 << 10
+	holding = 500 * time.Millisecond
 )
 
 // A recording is what an attempt prints while it runs. The beginning, up to half of the limit, is in the files; what follows is in
-// memory, the latest of it, until the attempt ends. A recording of no Outputs keeps nothing.
+// memory, the latest of it, until the attempt ends. One that is held is all in memory, its start as well, so that a short attempt is
+// written at once when it has ended. A recording of no Outputs keeps nothing.
 type recording struct {
 	o    *Outputs
 	hash uint64
@@ -34,6 +40,8 @@ type recording struct {
 	start   place  // of its record; none if it could not be written
 	head    []headPiece
 	headLen int64
+	held    bool // nothing is in the files yet
+	passed  bool // it was held when it was looked for what is
 	inTail  bool // the head has ended
 	tail    tail
 	cut     [len(streams)][]byte // the beginning of a character
@@ -48,9 +56,9 @@ type headPiece struct {
 	n      int
 }
 
-// begin records that an attempt has started.
-func (o *Outputs) begin(a *duly.AttemptInfo, limit int64) *recording {
-	w := &recording{o: o, most: [2]int64{limit - limit/2, limit / 2}, info: Attempt{
+// begin records that an attempt has started. hold is for one that is expected to be short and to print little.
+func (o *Outputs) begin(a *duly.AttemptInfo, limit int64, hold bool) *recording {
+	w := &recording{o: o, most: [2]int64{limit - limit/2, limit / 2}, held: hold, info: Attempt{
 		Namespace: a.Namespace, Name: a.Name, Kind: a.Kind, RunID: a.RunID, Number: a.Number, Fence: a.Fence,
 		ScheduledFor: a.ScheduledFor.UTC(), Due: a.Due.UTC(), Started: a.Started.UTC(), Running: true,
 	}}
@@ -60,27 +68,64 @@ func (o *Outputs) begin(a *duly.AttemptInfo, limit int64) *recording {
 	w.hash = hashOf(a.Namespace, a.Name)
 	o.mu.Lock()
 	o.live[w] = struct{}{}
+	if hold {
+		o.holdLocked()
+	}
 	o.mu.Unlock()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.writeStartLocked()
+	if !hold {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.writeStartLocked()
+	}
 	return w
 }
 
-func (w *recording) writeStartLocked() {
+// startLocked returns the record of the start. b is where its content may be.
+func (w *recording) startLocked(b []byte) (record, error) {
 	if w.fixed == nil {
-		b, err := appendFixed(make([]byte, 0, jsonRoom), &w.info)
+		b, err := appendFixed(b, &w.info)
 		if err != nil {
-			return
+			return record{}, err
 		}
 		w.fixed = b
 	}
 	b, err := appendRest(w.fixed, &w.info) // in the room behind it
+	return record{typeStart, w.hash, w.info.Started.UnixNano(), b}, err
+}
+
+func (w *recording) writeStartLocked() {
+	r, err := w.startLocked(make([]byte, 0, jsonRoom))
 	if err != nil {
 		return
 	}
-	if at, err := w.o.write(&record{typeStart, w.hash, w.info.Started.UnixNano(), b}); err == nil {
+	if at, err := w.o.write(r); err == nil {
 		w.start = at
+	}
+}
+
+// spill writes what is held. With again it does so only if it was asked for before.
+func (w *recording) spill(again bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held && again && !w.passed {
+		w.passed = true
+		return
+	}
+	w.spillLocked()
+}
+
+func (w *recording) spillLocked() {
+	if !w.held || w.done {
+		return
+	}
+	w.held = false
+	w.o.released()
+	pieces := w.tail.pieces
+	w.tail, w.info.Bytes = tail{}, 0
+	w.writeStartLocked()
+	for i := range pieces {
+		x := &pieces[i]
+		w.putLocked(x.stream, x.data, x.at)
 	}
 }
 
@@ -144,6 +189,14 @@ func runeBefore(p []byte, most int) int {
 }
 
 func (w *recording) putLocked(stream byte, p []byte, at time.Time) {
+	if w.held && w.tail.n+int64(len(p)) > maxHeld {
+		w.spillLocked()
+	}
+	if w.held && len(p) > 0 {
+		w.tail.hold(tailPiece{piece{off: w.info.Bytes, stream: stream, data: p}, at})
+		w.info.Bytes += int64(len(p))
+		return
+	}
 	for len(p) > 0 {
 		n := 0
 		if !w.inTail {
@@ -169,7 +222,7 @@ func (w *recording) putHeadLocked(stream byte, p []byte, at time.Time) int {
 		return 0
 	}
 	x := piece{w.start, w.info.Bytes, stream, p[:n]}
-	put, err := w.o.write(&record{typePiece, w.hash, at.UnixNano(), x.content()})
+	put, err := w.o.write(record{typePiece, w.hash, at.UnixNano(), x.content()})
 	if err != nil {
 		return 0
 	}
@@ -206,45 +259,89 @@ func (w *recording) end(e *ending) {
 	for stream, rest := range w.cut {
 		w.putLocked(byte(stream), rest, at)
 	}
+	if w.held {
+		w.endHeldLocked(e, at)
+	} else {
+		w.endLocked(e, at)
+	}
+	w.done = true
+	w.o.memory.Add(-w.tail.charged)
+	w.o.mu.Lock()
+	delete(w.o.live, w)
+	if w.held {
+		w.o.held--
+	}
+	w.o.mu.Unlock()
+	w.wakeLocked()
+}
+
+// endLocked writes what is in memory, and the end.
+func (w *recording) endLocked(e *ending, at time.Time) {
 	if w.start == (place{}) {
 		w.writeStartLocked()
 	}
 	saved := w.headLen
 	for i := range w.tail.pieces {
-		x := &w.tail.pieces[i]
-		x.start = w.start
 		if w.start == (place{}) {
 			break
 		}
-		if _, err := w.o.write(&record{typePiece, w.hash, x.at.UnixNano(), x.content()}); err != nil {
+		if _, err := w.o.write(w.pieceLocked(i)); err != nil {
 			break
 		}
-		saved += int64(len(x.data))
+		saved += int64(len(w.tail.pieces[i].data))
 	}
-	i := &w.info
-	i.Bytes += e.unread
-	i.Omitted = i.Bytes - saved
-	i.Ended, i.Running = at, false
-	i.Outcome, i.ExitCode, i.Signal, i.Status, i.Reason = e.outcome, e.code, e.signal, e.status, e.reason[:runeBefore([]byte(e.reason), maxReason)]
-	w.writeEndLocked()
-	w.done = true
-	w.o.memory.Add(-w.tail.charged)
-	w.o.mu.Lock()
-	delete(w.o.live, w)
-	w.o.mu.Unlock()
-	w.wakeLocked()
-}
-
-func (w *recording) writeEndLocked() {
+	w.info.ended(e, at, saved)
 	if w.start == (place{}) {
 		return
 	}
-	b := w.start.append(make([]byte, 0, placeSize+jsonRoom+len(w.info.Reason)))
-	b, err := appendRest(append(b, w.fixed...), &w.info)
-	if err != nil {
+	if r, err := w.recordEndLocked(make([]byte, 0, placeSize+jsonRoom+len(w.info.Reason))); err == nil {
+		_, _ = w.o.write(r) // it tells the logger
+	}
+}
+
+// scratch is for the records of held attempts, which are written and gone.
+var scratch = sync.Pool{New: func() any { return new([2*jsonRoom + placeSize]byte) }}
+
+// endHeldLocked writes all of an attempt at once.
+func (w *recording) endHeldLocked(e *ending, at time.Time) {
+	room := scratch.Get().(*[2*jsonRoom + placeSize]byte)
+	defer scratch.Put(room)
+	first, err := w.startLocked(room[:0:jsonRoom])
+	all := append(make([]record, 0, 4), first)
+	for i := range w.tail.pieces {
+		all = append(all, w.pieceLocked(i))
+	}
+	w.info.ended(e, at, w.tail.n)
+	last, endErr := w.recordEndLocked(room[jsonRoom:jsonRoom])
+	w.fixed = nil // it is in the scratch
+	if err != nil || endErr != nil {
 		return
 	}
-	_, _ = w.o.write(&record{typeEnd, w.hash, w.info.Ended.UnixNano(), b}) // it tells the logger
+	if at, err := w.o.write(append(all, last)...); err == nil {
+		w.start = at
+	}
+}
+
+// pieceLocked returns the record of a piece of the tail.
+func (w *recording) pieceLocked(i int) record {
+	x := &w.tail.pieces[i]
+	x.start = w.start
+	return record{typePiece, w.hash, x.at.UnixNano(), x.content()}
+}
+
+// recordEndLocked returns the record of the end. b is where its content may be.
+func (w *recording) recordEndLocked(b []byte) (record, error) {
+	b = w.start.append(b)
+	b, err := appendRest(append(b, w.fixed...), &w.info)
+	return record{typeEnd, w.hash, w.info.Ended.UnixNano(), b}, err
+}
+
+// ended notes how the attempt ended, and how much is kept of what it printed.
+func (a *Attempt) ended(e *ending, at time.Time, saved int64) {
+	a.Bytes += e.unread
+	a.Omitted = a.Bytes - saved
+	a.Ended, a.Running = at, false
+	a.Outcome, a.ExitCode, a.Signal, a.Status, a.Reason = e.outcome, e.code, e.signal, e.status, e.reason[:runeBefore([]byte(e.reason), maxReason)]
 }
 
 // kept returns the attempt as it is now.
@@ -293,7 +390,7 @@ func (w *recording) chunks(ctx context.Context, follow bool, yield func(Chunk, e
 			select {
 			case <-wait:
 			case <-ctx.Done():
-			case <-w.o.closed:
+			case <-w.o.life.Done():
 				yield(Chunk{}, errOutputsClosed)
 				return
 			}

@@ -59,6 +59,13 @@ func (t *tail) push(x tailPiece, most int64, o *Outputs) {
 	t.charged = t.cost()
 }
 
+// hold adds a piece, whose bytes it copies, to one of which there is little: it is not counted, and drops nothing.
+func (t *tail) hold(x tailPiece) {
+	if !t.merge(&x) {
+		t.add(x)
+	}
+}
+
 // merge appends to the last piece, if that is of the same stream and moment and not large yet.
 func (t *tail) merge(x *tailPiece) bool {
 	if len(t.pieces) == 0 {

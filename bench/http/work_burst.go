@@ -104,8 +104,8 @@ func (b *burst) watch() values {
 	for tick := 0; time.Since(b.first) < patience && b.ctx.Err() == nil; tick++ {
 		r, err := b.to.ask("counts")
 		runs.Must("ask the sink", err)
-		v[keyOpen] = max(v[keyOpen], float64(b.d.openFiles()))
 		if tick%10 == 0 {
+			v[keyOpen] = max(v[keyOpen], float64(b.d.openFiles()))
 			if routines, err := b.d.goroutines(b.ctx); err == nil {
 				v[keyRoutines] = max(v[keyRoutines], float64(routines))
 			}

@@ -141,6 +141,7 @@ var failCases = []Case{
 		"Timeout", "F1 E3", "a handler that hangs holds its task for ever",
 		func(e *env) {
 			e.mail(func(ctx context.Context, a *duly.Attempt[[]byte]) error {
+				is(e, "Timeout", a.Timeout, 90*time.Second)
 				if a.Number == 1 {
 					<-ctx.Done()
 					return ctx.Err()
