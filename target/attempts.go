@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -157,7 +158,7 @@ func (o *Outputs) search(ctx context.Context, namespace, name string, limit int,
 	}
 	q := query{
 		namespace: namespace, name: name, hash: hashOf(namespace, name), limit: limit, match: match, running: map[place]kept{},
-		oldest: o.now().Add(-o.opts.MaxAge), ends: map[place]kept{},
+		oldest: o.now().Add(-o.opts.MaxAge), ends: map[place]kept{}, since: math.MaxInt64,
 	}
 	var unwritten []kept // or not to be found in segs
 	for _, w := range live {
@@ -168,7 +169,7 @@ func (o *Outputs) search(ctx context.Context, namespace, name string, limit int,
 			q.running[k.start] = k
 		}
 	}
-	for i := len(segs) - 1; i >= 0 && len(q.found) < limit; i-- {
+	for i := len(segs) - 1; i >= 0 && !q.enough(segs[i].last); i-- {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -198,6 +199,7 @@ type query struct {
 	oldest          time.Time
 	ends            map[place]kept // by their starts, which are not found yet
 	found           []kept
+	since           int64 // when the first of those found began
 }
 
 func (q *query) matches(k *kept) bool {
@@ -233,13 +235,17 @@ func (q *query) read(s *segment) error {
 		if err != nil {
 			return err
 		}
-		q.take(place{s.id, e.off()}, &r)
-		if len(q.found) >= q.limit {
+		if r.kind == typeEnd && q.enough(r.at) {
 			return nil
 		}
+		q.take(place{s.id, e.off()}, &r)
 	}
 	return nil
 }
+
+// enough says that what was written by an instant has begun before all that were found, and is not asked for. One that was held is behind
+// those that began after it and were written before.
+func (q *query) enough(written int64) bool { return len(q.found) >= q.limit && written < q.since }
 
 // take notes a start or an end. Of an attempt the end is seen first.
 func (q *query) take(at place, r *record) {
@@ -267,7 +273,7 @@ func (q *query) take(at place, r *record) {
 			}
 		}
 		if q.matches(&k) {
-			q.found = append(q.found, k)
+			q.found, q.since = append(q.found, k), min(q.since, k.Started.UnixNano())
 		}
 	}
 }

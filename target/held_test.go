@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -167,6 +168,30 @@ func TestHeld_Close(t *testing.T) {
 		killed := tea(0)
 		killed.Running = false
 		wantAttempt(t, "afterwards", onDisk(t, dir), &killed, "stdout water\n")
+	})
+}
+
+// The newest of attempts that overlap are those that began last, whichever is written first.
+func TestHeld_NewestFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := opened(t, filepath.Join(t.TempDir(), "output"), target.OutputOptions{})
+		m.Advance(time.Minute)
+		o.BeginHeld(info("tea", 1), 1000).End(target.OutcomeDone, "")
+		var all []target.Recording
+		for n := 2; n <= 5; n++ {
+			m.Advance(time.Minute)
+			all = append(all, o.BeginHeld(info("tea", n), 1000))
+		}
+		for _, r := range slices.Backward(all) {
+			r.End(target.OutcomeDone, "")
+		}
+		for limit := 1; limit <= 5; limit++ {
+			for i, a := range list(t, o, "tea", limit) {
+				if a.Number != 5-i {
+					t.Errorf("of %d attempts number %d is attempt %d", limit, i, a.Number)
+				}
+			}
+		}
 	})
 }
 
