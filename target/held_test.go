@@ -227,3 +227,25 @@ func TestHeld_CannotBeWritten(t *testing.T) {
 		}
 	})
 }
+
+// After a write that fails an attempt is not lost as a whole, where the next one does not.
+func TestHeld_OneWriteFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, m := opened(t, filepath.Join(t.TempDir(), "output"), target.OutputOptions{Logger: slog.New(slog.DiscardHandler)})
+		o.BeginHeld(info("first", 1), 1000).End(target.OutcomeDone, "")
+		mend, err := o.Break()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mend(); err != nil {
+			t.Fatal(err)
+		}
+		r := o.BeginHeld(info("tea", 1), 1000)
+		write(t, r.Stdout(), "water\n")
+		r.End(target.OutcomeDone, "")
+		wantAttempt(t, "when it has ended", o, ended(tea(6), m), "stdout water\n")
+		if err := o.Failing(); err != nil || o.Memory() != 0 || o.Held() != 0 {
+			t.Errorf("%v, %d bytes, %d held", err, o.Memory(), o.Held())
+		}
+	})
+}

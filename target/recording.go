@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -259,9 +260,7 @@ func (w *recording) end(e *ending) {
 	for stream, rest := range w.cut {
 		w.putLocked(byte(stream), rest, at)
 	}
-	if w.held {
-		w.endHeldLocked(e, at)
-	} else {
+	if !w.held || !w.endHeldLocked(e, at) {
 		w.endLocked(e, at)
 	}
 	w.done = true
@@ -294,7 +293,7 @@ func (w *recording) endLocked(e *ending, at time.Time) {
 	if w.start == (place{}) {
 		return
 	}
-	if r, err := w.recordEndLocked(make([]byte, 0, placeSize+jsonRoom+len(w.info.Reason))); err == nil {
+	if r, err := w.recordEndLocked(make([]byte, 0, placeSize+jsonRoom+len(w.info.Reason)), &w.info); err == nil {
 		_, _ = w.o.write(r) // it tells the logger
 	}
 }
@@ -302,8 +301,8 @@ func (w *recording) endLocked(e *ending, at time.Time) {
 // scratch is for the records of held attempts, which are written and gone.
 var scratch = sync.Pool{New: func() any { return new([2*jsonRoom + placeSize]byte) }}
 
-// endHeldLocked writes all of an attempt at once.
-func (w *recording) endHeldLocked(e *ending, at time.Time) {
+// endHeldLocked writes all of an attempt at once, and says whether that could be done. Where it could not, there may be room for a part.
+func (w *recording) endHeldLocked(e *ending, at time.Time) bool {
 	room := scratch.Get().(*[2*jsonRoom + placeSize]byte)
 	defer scratch.Put(room)
 	first, err := w.startLocked(room[:0:jsonRoom])
@@ -311,15 +310,20 @@ func (w *recording) endHeldLocked(e *ending, at time.Time) {
 	for i := range w.tail.pieces {
 		all = append(all, w.pieceLocked(i))
 	}
-	w.info.ended(e, at, w.tail.n)
-	last, endErr := w.recordEndLocked(room[jsonRoom:jsonRoom])
+	info := w.info
+	info.ended(e, at, w.tail.n)
+	last, endErr := w.recordEndLocked(room[jsonRoom:jsonRoom], &info)
 	w.fixed = nil // it is in the scratch
-	if err != nil || endErr != nil {
-		return
+	var start place
+	if err = cmp.Or(err, endErr); err == nil {
+		start, err = w.o.write(append(all, last)...)
 	}
-	if at, err := w.o.write(append(all, last)...); err == nil {
-		w.start = at
+	if err != nil {
+		return false
 	}
+	w.start = start
+	w.info.ended(e, at, w.tail.n)
+	return true
 }
 
 // pieceLocked returns the record of a piece of the tail.
@@ -330,10 +334,10 @@ func (w *recording) pieceLocked(i int) record {
 }
 
 // recordEndLocked returns the record of the end. b is where its content may be.
-func (w *recording) recordEndLocked(b []byte) (record, error) {
+func (w *recording) recordEndLocked(b []byte, a *Attempt) (record, error) {
 	b = w.start.append(b)
-	b, err := appendRest(append(b, w.fixed...), &w.info)
-	return record{typeEnd, w.hash, w.info.Ended.UnixNano(), b}, err
+	b, err := appendRest(append(b, w.fixed...), a)
+	return record{typeEnd, w.hash, a.Ended.UnixNano(), b}, err
 }
 
 // ended notes how the attempt ended, and how much is kept of what it printed.
