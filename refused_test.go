@@ -16,11 +16,19 @@ import (
 // What the scheduler does with rows that the store refuses, and with calls that it fails for good.
 
 // A claim that is refused though all that was read of the task says that it can be granted is tried again at once, and then more and more
-// seldom, up to once a second. Once it was granted it is forgotten how often it was not.
+// seldom, up to once a second; also where it is not known of this row alone whether it was granted. Once it was granted it is forgotten how
+// often it was not.
 func TestClaim_RefusedAgainAndAgain(t *testing.T) {
+	for _, err := range []error{store.ErrBusy, store.ErrUnknown} {
+		t.Run(err.Error(), func(t *testing.T) { refusedAgainAndAgain(t, err) })
+	}
+}
+
+func refusedAgainAndAgain(t *testing.T, err error) {
+	t.Helper()
 	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
 		r.work()
-		r.refuse("Claim", "a", store.ErrBusy)
+		r.refuse("Claim", "a", err)
 		r.put("a", schedule.After(time.Second))
 		r.at(5 * time.Second)
 		r.wantCalls(t, "Claim Get",
@@ -34,7 +42,7 @@ func TestClaim_RefusedAgainAndAgain(t *testing.T) {
 		r.put("b", schedule.Every(5*time.Second))
 		r.forget()
 		for from := 25 * time.Second; from < 40*time.Second; from += 5 * time.Second {
-			r.refuse("Claim", "b", store.ErrBusy)
+			r.refuse("Claim", "b", err)
 			r.at(from)
 			r.refuse("Claim", "b", nil)
 			r.at(from + 4*time.Millisecond)

@@ -222,6 +222,9 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 			case errors.Is(x.Err, store.ErrNotOwner):
 			case errors.Is(x.Err, store.ErrUnknown):
 				r.unsure[pk.claimed()] = c.eng.Elapsed()
+				if err == nil { // else the next call waits for the store
+					r.againLocked(pk.e)
+				}
 			case err == nil:
 				r.againLocked(pk.e)
 			}
