@@ -121,7 +121,9 @@ func TestHeld_MuchIsWritten(t *testing.T) {
 		r := o.BeginHeld(info("tea", 1), 100_000)
 		var got strings.Builder
 		done := make(chan struct{})
-		write(t, r.Stdout(), "0123")
+		parts := []string{"0123", strings.Repeat("a", 4000), strings.Repeat("b", 200), strings.Repeat("c", 10_000)}
+		want := strings.Join(parts, "")
+		write(t, r.Stdout(), parts[0])
 		go func() {
 			defer close(done)
 			for c, err := range o.Chunks(t.Context(), "ns", "tea", info("tea", 1).RunID, 1, true) {
@@ -132,13 +134,13 @@ func TestHeld_MuchIsWritten(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		want := "0123"
-		for _, s := range []string{strings.Repeat("a", 4000), strings.Repeat("b", 200), strings.Repeat("c", 10_000)} {
+		printed := len(parts[0])
+		for _, s := range parts[1:] {
 			write(t, r.Stdout(), s)
-			want += s
+			printed += len(s)
 			synctest.Wait()
-			if got.String() != want {
-				t.Errorf("the reader has %d bytes of %d", got.Len(), len(want))
+			if got.String() != want[:printed] {
+				t.Errorf("the reader has %d bytes of %d", got.Len(), printed)
 			}
 		}
 		killed := tea(0)
