@@ -245,8 +245,11 @@ func (c *core) write(w *writer) {
 	c.syncs <- g
 }
 
-// apply writes a batch to the log and makes it readable. A panic underneath is an error.
+// apply writes a batch to the log and makes it readable: who reads from now on waits until it is synced. A panic underneath is an error.
 func (c *core) apply(g *group) (err error) {
+	c.mu.Lock()
+	c.handed = c.st.batches
+	c.mu.Unlock()
 	defer func() {
 		if v := recover(); v != nil {
 			err = caught(v)

@@ -74,9 +74,10 @@ type core struct {
 	scans   map[*scan]struct{}
 	floor   store.Instant // no task stands before it
 	hours   []hour        // of the history, in order
-	stats   state         // as of the last batch applied
+	stats   state         // as of the last batch that was made known
+	handed  uint64        // batches, as stats counts them, with the one that is being applied: readers may see it before it is made known
 	running int64
-	synced  uint64 // batches, those of earlier openings too, as stats.batches counts those applied
+	synced  uint64 // batches, those of earlier openings too, as stats counts them
 	waiters []waiter
 	failure error         // why the core has ended
 	broken  chan struct{} // closed when it has
@@ -136,7 +137,7 @@ func (c *core) finish(sc *scan) {
 	c.mu.Unlock()
 }
 
-// published returns the number of batches that readers may have seen.
+// published returns the number of batches that were applied.
 func (c *core) published() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,11 +152,11 @@ func (c *core) settled(ctx context.Context, op string) error {
 		err := c.failure
 		c.mu.Unlock()
 		return &store.Error{Op: op, Err: err}
-	case c.synced >= c.stats.batches:
+	case c.synced >= c.handed:
 		c.mu.Unlock()
 		return nil
 	}
-	w := waiter{n: c.stats.batches, done: make(chan struct{})}
+	w := waiter{n: c.handed, done: make(chan struct{})}
 	c.waiters = append(c.waiters, w)
 	c.mu.Unlock()
 	select {

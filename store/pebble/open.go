@@ -440,7 +440,7 @@ func (c *core) loadState() error {
 	case !errors.Is(err, os.ErrNotExist):
 		return blame(err)
 	}
-	c.stats, c.synced = c.st, c.st.batches
+	c.stats, c.handed, c.synced = c.st, c.st.batches, c.st.batches
 	return nil
 }
 
