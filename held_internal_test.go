@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -557,8 +558,10 @@ func TestGate_ReadForNobody(t *testing.T) {
 }
 
 // Those who wait for one gate are not read again for each that starts, also where all were due at one instant, or those that matter more
-// stand behind the others.
+// stand behind the others. On one processor, where it is decided who goes first: on two, those that end and the loop overtake each other, and
+// it is asked up to once for every third that starts.
 func TestGate_ReadsNoneInVain(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for name, prio := range map[string]int{"of one priority": 0, "beside some that matter": 1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
