@@ -218,14 +218,10 @@ func (r *run) claimed(picks []pick, firsts bool, res []store.ClaimResult, err er
 		}
 		n++
 		if x.Err != nil {
-			switch {
-			case errors.Is(x.Err, store.ErrNotOwner):
-			case errors.Is(x.Err, store.ErrUnknown):
+			if errors.Is(x.Err, store.ErrUnknown) {
 				r.unsure[pk.claimed()] = c.eng.Elapsed()
-				if err == nil { // else the next call waits for the store
-					r.againLocked(pk.e)
-				}
-			case err == nil:
+			}
+			if err == nil && !errors.Is(x.Err, store.ErrNotOwner) { // if the call has failed the next waits for the store
 				r.againLocked(pk.e)
 			}
 			tune = r.refusedLocked(pk, x.Err) || tune

@@ -54,6 +54,13 @@ func tea(size int) target.Attempt {
 	}
 }
 
+// killed is what is left of it when its process is gone: nobody knows how much it printed.
+func killed() *target.Attempt {
+	a := tea(0)
+	a.Running = false
+	return &a
+}
+
 // ended is that it has ended by now.
 func ended(a target.Attempt, m *clock.Manual) *target.Attempt {
 	a.Running, a.Outcome, a.Ended = false, target.OutcomeDone, time.Unix(0, m.Now().Wall).UTC()
@@ -92,14 +99,12 @@ func TestHeld_NotForLong(t *testing.T) {
 		write(t, r.Stdout(), "water\n")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		killed := tea(0) // its process is gone, and nobody knows how much it printed
-		killed.Running = false
-		wantAttempt(t, "after a second", onDisk(t, dir), &killed, "stdout water\n")
+		wantAttempt(t, "after a second", onDisk(t, dir), killed(), "stdout water\n")
 		if o.Held() != 0 {
 			t.Errorf("%d are held", o.Held())
 		}
 		write(t, r.Stdout(), "tea\n")
-		wantAttempt(t, "at once", onDisk(t, dir), &killed, "stdout water\n", "stdout tea\n")
+		wantAttempt(t, "at once", onDisk(t, dir), killed(), "stdout water\n", "stdout tea\n")
 		r.End(target.OutcomeDone, "")
 		wantAttempt(t, "when it has ended", o, ended(tea(10), m), "stdout water\n", "stdout tea\n")
 
@@ -143,9 +148,7 @@ func TestHeld_MuchIsWritten(t *testing.T) {
 				t.Errorf("the reader has %d bytes of %d", got.Len(), printed)
 			}
 		}
-		killed := tea(0)
-		killed.Running = false
-		wantAttempt(t, "while it runs", onDisk(t, dir), &killed, "stdout "+want[:4004], "stdout "+want[4004:4204], "stdout "+want[4204:])
+		wantAttempt(t, "while it runs", onDisk(t, dir), killed(), "stdout "+want[:4004], "stdout "+want[4004:4204], "stdout "+want[4204:])
 		r.End(target.OutcomeDone, "")
 		<-done
 		if all := list(t, o, "tea", 0); len(all) != 1 || all[0].Bytes != int64(len(want)) || all[0].Omitted != 0 || all[0].Outcome != target.OutcomeDone {
@@ -167,9 +170,7 @@ func TestHeld_Close(t *testing.T) {
 		write(t, r.Stdout(), "tea\n")
 		r.End(target.OutcomeDone, "")
 		o.BeginHeld(info("tea", 2), 1000).End(target.OutcomeDone, "")
-		killed := tea(0)
-		killed.Running = false
-		wantAttempt(t, "afterwards", onDisk(t, dir), &killed, "stdout water\n")
+		wantAttempt(t, "afterwards", onDisk(t, dir), killed(), "stdout water\n")
 	})
 }
 

@@ -107,10 +107,7 @@ func TestOutputs(t *testing.T) {
 	write(t, r.Stderr(), "hot\n")
 	m.Advance(time.Second)
 	write(t, r.Stdout(), "tea\n")
-	want := target.Attempt{
-		Namespace: "ns", Name: "tea", Kind: "command", RunID: "ns/tea@1@5", Number: 1, Fence: 1, ScheduledFor: epoch,
-		Due: epoch.Add(time.Second), Started: epoch.Add(time.Minute), Bytes: 14, Running: true,
-	}
+	want := tea(14)
 	if diff := cmp.Diff([]target.Attempt{want}, list(t, o, "tea", 0)); diff != "" {
 		t.Errorf("while it runs (-want +got)\n%s", diff)
 	}

@@ -141,7 +141,7 @@ func (h *historyRecord) half(t *testing.T, s store.Store, seed uint64) {
 // await waits for what may still be written of the calls whose clients have given up: another write of the same task is after it.
 func (h *historyRecord) await(e *env) error {
 	for _, k := range h.keys {
-		put := store.Put{Key: k, Spec: store.Spec{Kind: "mail"}, When: store.In(time.Hour, 0)}
+		put := store.Put{Key: k, Spec: store.Spec{Kind: kind}, When: store.In(0, 0)}
 		if r, err := first(e.s.Put(e.ctx, []store.Put{put})); err != nil || r.Err != nil {
 			return fmt.Errorf("put %v: %w", k, cmp.Or(err, r.Err))
 		}
