@@ -137,6 +137,9 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	return e
 }
 
+// elsewhere are flags by the names that others have for them.
+var elsewhere = map[string]string{"http": "post", "webhook": "post", "callback": "post"}
+
 // flagError makes a mistake of the flags ours, with the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
 	if !cmd.HasParent() { // which is also where a command is looked for that is not there, and it may have had this flag
@@ -148,7 +151,10 @@ func flagError(cmd *cobra.Command, err error) error {
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok && len(missing.GetSpecifiedName()) > 1 {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if name, ok := wording.Closest(missing.GetSpecifiedName(), names); ok {
+		said := missing.GetSpecifiedName()
+		if name := elsewhere[said]; name != "" && slices.Contains(names, name) {
+			e.hint = "did you mean --" + name + "?"
+		} else if name, ok := wording.Closest(said, names); ok {
 			e.hint = "did you mean --" + name + "?"
 		}
 	}

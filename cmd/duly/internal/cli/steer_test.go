@@ -132,3 +132,19 @@ func TestSteer_Usage(t *testing.T) {
 		}
 	}
 }
+
+// TestFlags_OfOthers: who names a flag as others do is told ours, where there is one.
+func TestFlags_OfOthers(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"in 1s --http http://127.0.0.1/", "did you mean --post?"},
+		{"every 1h --webhook https://example.org/", "did you mean --post?"},
+		{"at 9:00 --callback https://example.org/", "did you mean --post?"},
+		{"in 1s --hlep", "did you mean --help?"},
+		{"ls --webhook x", "duly ls --help lists the flags"},
+	} {
+		_, stderr, status := run(t, at(t, "2026-11-28T12:00:00Z"), strings.Fields(tt.args)...)
+		if status != exitUsage || !strings.Contains(stderr, tt.want) {
+			t.Errorf("duly %s: status %d, standard error %q, want %q", tt.args, status, stderr, tt.want)
+		}
+	}
+}
