@@ -19,6 +19,7 @@ import (
 	"github.com/dulyhq/duly/api"
 	"github.com/dulyhq/duly/client"
 	"github.com/dulyhq/duly/timer"
+	"github.com/dulyhq/duly/wait"
 )
 
 const (
@@ -139,20 +140,35 @@ func (b *board) follow(ctx context.Context) (<-chan api.Event, <-chan error) {
 	after := b.v.newest
 	go func() {
 		defer close(events)
-		for e, err := range b.c.Events(ctx, after, "") {
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case events <- e:
-			case <-ctx.Done():
-				failed <- context.Cause(ctx)
-				return
-			}
+		err := b.stream(ctx, after, events)
+		// The daemon was there a moment ago: where it is gone before the stream has begun, it is as if it went later.
+		for unreachable(err) && wait.Sleep(ctx, afterLoss) == nil {
+			b.lost.Store(true)
+			err = b.stream(ctx, after, events)
 		}
+		failed <- err
 	}()
 	return events, failed
+}
+
+func unreachable(err error) bool {
+	_, ok := errors.AsType[*client.UnreachableError](err)
+	return ok
+}
+
+// stream hands on what comes until that ends, and returns by what.
+func (b *board) stream(ctx context.Context, after int64, events chan<- api.Event) error {
+	for e, err := range b.c.Events(ctx, after, "") {
+		if err != nil {
+			return err
+		}
+		select {
+		case events <- e:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return context.Cause(ctx)
 }
 
 // tell has the board know of an entry of the history.
