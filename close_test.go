@@ -296,6 +296,7 @@ func TestAwait_Looks(t *testing.T) {
 	tap(t, duly.Options{}, takes(2700*time.Millisecond), func(t *testing.T, r *rig) {
 		r.work()
 		r.put("runs", schedule.After(0))
+		r.forget() // a put that is told of before it is answered is read once more
 		awaited := make(chan error, 1)
 		go func() { awaited <- r.d.Await(t.Context(), "runs") }()
 		r.at(500 * time.Millisecond)
@@ -304,7 +305,7 @@ func TestAwait_Looks(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.at(4 * time.Second)
-		if len(r.of("Due")) < 2 {
+		if len(r.of("Due")) == 0 {
 			t.Error("the other process was not heard of")
 		}
 		r.wantCalls(t, "Get", "0s Get runs", "1s Get runs", "2s Get runs", "2.7s Get runs")

@@ -27,6 +27,7 @@ type tapped struct {
 
 	begun time.Time
 	far   bool // it says that it is not in this process
+	mute  bool // it tells nobody of what is written
 
 	mu      sync.Mutex
 	calls   []string
@@ -271,6 +272,9 @@ func (s *tapped) Hints() (hints <-chan store.Hint, stop func()) {
 	s.ears++
 	s.listens++
 	hints, end := s.Store.Hints()
+	if s.mute {
+		hints = make(chan store.Hint)
+	}
 	return hints, sync.OnceFunc(func() {
 		end()
 		s.mu.Lock()
