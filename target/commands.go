@@ -115,7 +115,7 @@ func (r *commandRun) run(ctx context.Context) error {
 	}
 	p, err := proc.Start(ctx, spec)
 	if err != nil {
-		return r.failed(ctx, nil, err)
+		return r.failed(ctx, nil, startError(err))
 	}
 	r.scarce(nil)
 	if r.o.Kill != nil {
@@ -123,6 +123,15 @@ func (r *commandRun) run(ctx context.Context) error {
 	}
 	res, err := p.Wait(context.WithoutCancel(ctx)) // it ends with ctx, but not before it is gone
 	return r.failed(ctx, res, err)
+}
+
+// startError names what a start has failed by. The new process copies its descriptors to numbers above all that it was given, and one
+// beyond the limit is EBADF to dup3(2) and not EMFILE. All that it was given was open.
+func startError(err error) error {
+	if errors.Is(err, syscall.EBADF) {
+		return syscall.EMFILE
+	}
+	return err
 }
 
 // spec says what is to be started.

@@ -78,3 +78,6 @@ func AttemptJSON(a *Attempt) ([]byte, error) {
 	}
 	return b, err
 }
+
+// StartError names what a start has failed by.
+func StartError(err error) error { return startError(err) }
