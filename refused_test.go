@@ -27,7 +27,7 @@ func TestClaim_RefusedAgainAndAgain(t *testing.T) {
 func refusedAgainAndAgain(t *testing.T, err error) {
 	t.Helper()
 	tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
-		r.mute = true // what is told of before its write is answered is read once more
+		r.mute = true
 		r.work()
 		r.refuse("Claim", "a", err)
 		r.put("a", schedule.After(time.Second))
@@ -241,7 +241,7 @@ func TestEdit_RefusedBesideAnother(t *testing.T) {
 				return err
 			}
 			tap(t, duly.Options{}, slow, func(t *testing.T, r *rig) {
-				r.mute = true // what is told of before its write is answered is read once more
+				r.mute = true
 				r.work()
 				other := "b"
 				if which == "b" {
@@ -290,7 +290,7 @@ func TestWrites_AreKnownByTheirAnswers(t *testing.T) {
 		for _, refused := range []bool{false, true} {
 			t.Run(fmt.Sprint(tt.call, " refused=", refused), func(t *testing.T) {
 				tap(t, duly.Options{}, quick, func(t *testing.T, r *rig) {
-					r.mute = true // what is told of before its write is answered is read once more
+					r.mute = true
 					r.work()
 					r.put("a", schedule.After(3*time.Second))
 					r.at(time.Second)

@@ -27,7 +27,7 @@ type tapped struct {
 
 	begun time.Time
 	far   bool // it says that it is not in this process
-	mute  bool // it tells nobody of what is written
+	mute  bool // it tells nobody of what is written: what it tells of before it answers the write is read once more
 
 	mu      sync.Mutex
 	calls   []string
