@@ -33,7 +33,7 @@ func TestStart_NoNumberIsLeft(t *testing.T) { //nolint:paralleltest // it sets a
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer null.Close()         //nolint:errcheck // it was only read
+	defer null.Close() //nolint:errcheck // it was only read
 	last := int(limit.Cur) - 1
 	if err := unix.Dup3(int(null.Fd()), last, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
